@@ -1,0 +1,23 @@
+//! What two Isopod processes must agree on, and nothing else.
+//!
+//! From the bytes upwards:
+//!
+//! - [`frame`]: length-prefixed frames out of a byte stream, and back. Pure.
+//! - [`wire`]: the reader and writer for the binary payloads. Pure.
+//! - [`head`]: the heads of requests and responses.
+//! - [`message`]: what each direction of each link may say.
+//! - [`window`]: how many body bytes may be under way.
+//! - [`link`]: a [`link::Channel`] over a Unix socket, its directions in its type.
+//! - [`inherited`]: how a child finds the sockets that its gateway made for it.
+//! - [`setup`]: what a child is told before it starts to work.
+//! - [`logging`]: one format of log lines for all processes.
+
+pub mod frame;
+pub mod head;
+pub mod inherited;
+pub mod link;
+pub mod logging;
+pub mod message;
+pub mod setup;
+pub mod window;
+pub mod wire;

@@ -1,0 +1,194 @@
+//! A link: typed messages in both directions over one Unix stream socket.
+//!
+//! Writes are batched: [`Channel::queue`] only appends, [`Channel::poll_flush`] hands all that came together
+//! to the kernel at once. What is queued is bounded by the windows of the jobs on the link, so there is no
+//! queue to overflow here.
+
+use std::io;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::UnixStream;
+
+use crate::frame::{Decoder, FrameError, PREFACE};
+use crate::message::Message;
+use crate::wire::PayloadError;
+
+/// How much is read from the socket at a time, in bytes.
+const READ_BYTES: usize = 64 * 1024;
+
+/// A buffer that grew beyond this is given back once it is empty.
+const KEEP_BYTES: usize = 256 * 1024;
+
+/// Why a link ended other than by its peer's clean close.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The socket failed.
+    #[error("the socket failed")]
+    Io(#[from] io::Error),
+    /// The bytes are no frames.
+    #[error("the stream is out of step")]
+    Frame(#[from] FrameError),
+    /// A frame is no message of this direction.
+    #[error("a message does not decode")]
+    Payload(#[from] PayloadError),
+}
+
+/// One side of a link: sends `Out`, receives `In`.
+#[derive(Debug)]
+pub struct Channel<Out, In> {
+    stream: UnixStream,
+    decoder: Decoder,
+    inbound: BytesMut,
+    outbound: BytesMut,
+    direction: PhantomData<fn(Out) -> In>,
+}
+
+impl<Out: Message, In: Message> Channel<Out, In> {
+    /// Opens this side of a link; the preface goes out with the first flush.
+    pub fn new(stream: UnixStream) -> Self {
+        Self {
+            stream,
+            decoder: Decoder::new(),
+            inbound: BytesMut::new(),
+            outbound: BytesMut::from(&PREFACE[..]),
+            direction: PhantomData,
+        }
+    }
+
+    /// Both ends of a new link.
+    ///
+    /// # Errors
+    /// When the process has no file descriptors left.
+    pub fn pair() -> io::Result<(Self, Channel<In, Out>)> {
+        let (here, there) = UnixStream::pair()?;
+        Ok((Self::new(here), Channel::new(there)))
+    }
+
+    /// Appends a message; it leaves with the next flush.
+    pub fn queue(&mut self, message: &Out) {
+        message.encode(&mut self.outbound);
+    }
+
+    /// Where encoders that need no message value append their frames.
+    pub fn outbound(&mut self) -> &mut BytesMut {
+        &mut self.outbound
+    }
+
+    /// Whether bytes wait for a flush.
+    pub fn has_queued(&self) -> bool {
+        !self.outbound.is_empty()
+    }
+
+    /// Writes what is queued. Pending when the socket takes no more; the waker is registered then.
+    ///
+    /// # Errors
+    /// [`LinkError::Io`] when the other side is gone.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        while !self.outbound.is_empty() {
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, &self.outbound))? {
+                0 => return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into())),
+                written => self.outbound.advance(written),
+            }
+        }
+        if self.outbound.capacity() > KEEP_BYTES {
+            self.outbound = BytesMut::new();
+        } else {
+            self.outbound.clear();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// The next message; `None` after the other side's clean close.
+    ///
+    /// # Errors
+    /// [`LinkError`]; the link is unusable afterwards.
+    pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<In>, LinkError>> {
+        loop {
+            if let Some(frame) = self.decoder.decode(&mut self.inbound)? {
+                return Poll::Ready(Ok(Some(In::decode(frame)?)));
+            }
+            if ready!(self.poll_read(cx))? == 0 {
+                self.decoder.finish(&self.inbound)?;
+                return Poll::Ready(Ok(None));
+            }
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.inbound.reserve(READ_BYTES);
+        let mut buffer = ReadBuf::uninit(self.inbound.spare_capacity_mut());
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+        let read = buffer.filled().len();
+        // SAFETY: `poll_read` has initialised the first `read` bytes of the spare capacity.
+        unsafe { self.inbound.set_len(self.inbound.len() + read) };
+        Poll::Ready(Ok(read))
+    }
+
+    /// Sends one message and waits until the kernel has it. For control links, where nothing is batched.
+    ///
+    /// # Errors
+    /// [`LinkError::Io`] when the other side is gone.
+    pub async fn send(&mut self, message: &Out) -> Result<(), LinkError> {
+        self.queue(message);
+        self.flush().await
+    }
+
+    /// Waits until all that is queued has been written.
+    ///
+    /// # Errors
+    /// [`LinkError::Io`] when the other side is gone.
+    pub async fn flush(&mut self) -> Result<(), LinkError> {
+        std::future::poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    /// Waits for the next message; `None` after the other side's clean close. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`LinkError`]; the link is unusable afterwards.
+    pub async fn receive(&mut self) -> Result<Option<In>, LinkError> {
+        std::future::poll_fn(|cx| self.poll_receive(cx)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+    use crate::message::{FromRenderer, ToRenderer};
+
+    type Gateway = Channel<ToRenderer, FromRenderer>;
+
+    #[tokio::test]
+    async fn messages_arrive_in_order_and_the_close_is_clean() {
+        let (mut gateway, mut isolate) = Gateway::pair().unwrap();
+        let chunk = |id| ToRenderer::Body { id, bytes: vec![7; 60_000].into() };
+        let sending = async {
+            for id in 0..100 {
+                gateway.send(&chunk(id)).await.unwrap();
+            }
+            drop(gateway);
+        };
+        let receiving = async {
+            for id in 0..100 {
+                assert_eq!(isolate.receive().await.unwrap(), Some(chunk(id)));
+            }
+            assert_eq!(isolate.receive().await.unwrap(), None);
+        };
+        tokio::join!(sending, receiving);
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_dies_inside_a_frame_is_an_error() {
+        let (gateway, mut other) = UnixStream::pair().unwrap();
+        let mut gateway = Gateway::new(gateway);
+        other.write_all(&PREFACE).await.unwrap();
+        other.write_all(&[200, 0, 0, 0, 2]).await.unwrap();
+        drop(other);
+        assert!(matches!(gateway.receive().await, Err(LinkError::Frame(FrameError::Truncated { .. }))));
+    }
+}

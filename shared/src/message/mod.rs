@@ -1,0 +1,89 @@
+//! What each direction of each link may say. The direction is a type; a frame of the wrong direction does not
+//! decode.
+
+pub mod control;
+pub mod renderer;
+pub mod worker;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::frame::Frame;
+use crate::wire::{PayloadError, Reader, put_bytes};
+
+pub use control::{FromChild, ToChild};
+pub use renderer::{CancelReason, Failure, FailureKind, FromRenderer, ToRenderer};
+pub use worker::{Caller, FromWorker, NativeCall, ToWorker};
+
+/// One direction of a link.
+pub trait Message: Sized {
+    /// Appends this message as one frame.
+    fn encode(&self, out: &mut BytesMut);
+
+    /// Reads a frame.
+    ///
+    /// # Errors
+    /// [`PayloadError`] when the frame is none of this direction; the link is unusable then.
+    fn decode(frame: Frame) -> Result<Self, PayloadError>;
+}
+
+/// The longest JSON input or output of a native call, in bytes: one frame less its fields.
+pub const MAX_CALL_BYTES: usize = crate::frame::MAX_FRAME_BYTES - 16 * 1024;
+
+/// The longest text that describes a failure, in bytes; longer ones are cut.
+const MAX_DETAIL_BYTES: usize = 8 * 1024;
+
+/// How a native call ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The function's value, as JSON.
+    Value(Bytes),
+    /// The call failed; `message` may be shown to the caller.
+    Failed {
+        /// The HTTP status that fits.
+        status: u16,
+        /// A public message.
+        message: String,
+    },
+}
+
+impl Outcome {
+    /// A failure with this status and public message.
+    pub fn failed(status: u16, message: impl Into<String>) -> Self {
+        Self::Failed { status, message: message.into() }
+    }
+
+    fn encode(&self, out: &mut BytesMut) {
+        match self {
+            Self::Value(json) => {
+                out.put_u8(0);
+                out.put_slice(json);
+            }
+            Self::Failed { status, message } => {
+                out.put_u8(1);
+                out.put_u16_le(*status);
+                put_bytes(out, cut_text(message).as_bytes());
+            }
+        }
+    }
+
+    fn decode(mut reader: Reader) -> Result<Self, PayloadError> {
+        match reader.u8("outcome")? {
+            0 => Ok(Self::Value(reader.rest())),
+            1 => {
+                let outcome = Self::Failed { status: reader.u16("status")?, message: reader.text("message")? };
+                reader.end()?;
+                Ok(outcome)
+            }
+            value => Err(PayloadError::Unknown { field: "outcome", value: value.into() }),
+        }
+    }
+}
+
+/// The text up to a length that fits a frame, cut between characters.
+fn cut_text(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_DETAIL_BYTES)]
+}
+
+fn unknown_kind<T>(kind: u8) -> Result<T, PayloadError> {
+    Err(PayloadError::Unknown { field: "frame kind", value: kind.into() })
+}

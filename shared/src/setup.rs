@@ -1,0 +1,38 @@
+//! What a child is told before it starts to work.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// The first control message to a child.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Setup {
+    /// Be a renderer.
+    Renderer(RendererSetup),
+    /// Be an fn worker.
+    Worker(WorkerSetup),
+}
+
+/// What a renderer needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RendererSetup {
+    /// The app's directory, absolute; holds `client/` and `server/server.js`.
+    pub app_dir: PathBuf,
+    /// What the bundle sees as `process.env`.
+    pub env: BTreeMap<String, String>,
+    /// The most jobs an isolate runs at a time; more are refused.
+    pub max_jobs_per_isolate: usize,
+    /// The most bytes of V8's heap for an isolate.
+    pub max_heap_bytes: u64,
+}
+
+/// What an fn worker needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerSetup {
+    /// Threads that run function actors.
+    pub arbiters: usize,
+    /// The most calls that wait for one function actor; more are refused.
+    pub mailbox: usize,
+}
