@@ -1,0 +1,97 @@
+//! The command line.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use xtask::workspace::Workspace;
+
+use crate::contestants::Rival;
+
+/// Measures Isopod beside other servers of the same apps.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
+pub struct Cli {
+    /// The checkout.
+    #[arg(long, hide = true, default_value = ".")]
+    root: PathBuf,
+    /// Cargo's output directory, with a release build.
+    #[arg(long, hide = true, default_value = "target")]
+    target: PathBuf,
+    /// What to measure.
+    #[command(subcommand)]
+    pub bench: Bench,
+}
+
+impl Cli {
+    /// Where things are.
+    pub fn workspace(&self) -> Workspace {
+        Workspace { root: self.root.clone(), target: self.target.clone() }
+    }
+}
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// `GET /` of both apps at 32 connections, every server on the same core.
+    ///
+    /// Slices of load alternate between the servers. Shown: throughput, latency, and CPU-microseconds per request
+    /// over the server's whole process tree; median, least and spread over the repeats. The load comes from wrk on
+    /// another core.
+    Pages(PagesOptions),
+}
+
+/// Options of `pages`.
+#[derive(Debug, Args)]
+pub struct PagesOptions {
+    /// Length of a slice, seconds.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// Slices for each server.
+    #[arg(long, default_value = "5")]
+    pub repeat: NonZeroUsize,
+    /// Who is measured beside Isopod.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "node26")]
+    pub against: Vec<Rival>,
+    /// The apps.
+    #[arg(long, value_delimiter = ',', default_value = "threads-react,threads-solid", value_name = "NAME")]
+    pub apps: Vec<String>,
+}
+
+impl PagesOptions {
+    /// Length of a slice.
+    pub fn slice(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::{Bench, Cli};
+    use crate::contestants::Rival;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn both_apps_are_measured_against_node_unless_told_otherwise() {
+        let cli = Cli::try_parse_from(["bench", "--root", "/checkout", "pages", "--repeat", "3"]).unwrap();
+        let Bench::Pages(options) = cli.bench;
+        assert_eq!(options.repeat.get(), 3);
+        assert_eq!(options.slice().as_secs(), 5);
+        assert_eq!(options.against, [Rival::Node26]);
+        assert_eq!(options.apps, ["threads-react", "threads-solid"]);
+    }
+
+    #[test]
+    fn no_time_and_no_repeats_are_refused() {
+        for wrong in [["--seconds", "0"], ["--repeat", "0"], ["--against", "abacus"]] {
+            assert!(Cli::try_parse_from(["bench", "pages"].iter().chain(&wrong)).is_err(), "{wrong:?}");
+        }
+    }
+}

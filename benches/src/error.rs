@@ -1,0 +1,93 @@
+//! Why a bench has no result.
+
+use std::error::Error;
+
+use thiserror::Error;
+use xtask::error::Failure;
+
+/// Why a bench, or one contestant's part in it, has no result.
+#[derive(Debug, Error)]
+pub enum BenchFailure {
+    /// Setting up failed.
+    #[error(transparent)]
+    Setup(#[from] Failure),
+    /// An answer is not what it should be.
+    #[error("{contestant} answers {problem}")]
+    Page {
+        /// Whose answer.
+        contestant: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A page could not be fetched.
+    #[error("{contestant} gives no answer")]
+    Fetch {
+        /// Who was asked.
+        contestant: String,
+        /// What happened instead.
+        source: Box<ureq::Error>,
+    },
+    /// Some answers under load were wrong: the slice measures nothing.
+    #[error("{contestant} under load: {problem}")]
+    Load {
+        /// Whose answers.
+        contestant: String,
+        /// What was wrong with them.
+        problem: String,
+    },
+    /// The load generator said nothing that is understood.
+    #[error("wrk reported no result; it said: {said}")]
+    NoReport {
+        /// Its output.
+        said: String,
+    },
+    /// The system's process table is not understood.
+    #[error("cannot read the CPU time of process {pid}: {problem}")]
+    CpuTime {
+        /// The root of the process tree.
+        pid: u32,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Servers and load must not share a core.
+    #[error("{cores} core is allowed to this process; servers and load need one each")]
+    TooFewCores {
+        /// How many there are.
+        cores: usize,
+    },
+    /// There is no app of this name.
+    #[error("there is no app {name}")]
+    NoApp {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+}
+
+impl BenchFailure {
+    /// What to do, where more can be said.
+    fn remedy(&self) -> Option<String> {
+        match self {
+            Self::Setup(failure) => failure.remedy(),
+            Self::TooFewCores { .. } => Some("run on a machine, or in a cpuset, with two cores".to_owned()),
+            Self::NoApp { known, .. } => Some(format!("name one of {}", known.join(", "))),
+            Self::Page { .. } | Self::Load { .. } => Some(
+                "see its log in xtask/logs of cargo's target directory; nothing is measured while answers differ".to_owned(),
+            ),
+            _ => None,
+        }
+    }
+
+    /// The whole story for a terminal.
+    pub fn report(&self) -> String {
+        let mut lines = vec![format!("error: {self}")];
+        let mut source = self.source();
+        while let Some(cause) = source {
+            lines.push(format!("  because: {cause}"));
+            source = cause.source();
+        }
+        lines.extend(self.remedy().map(|remedy| format!("  to do: {remedy}")));
+        lines.join("\n")
+    }
+}

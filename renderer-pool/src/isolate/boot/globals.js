@@ -1,0 +1,150 @@
+// Defines the Web's global scope. Runs while the start-up snapshot is made.
+//
+// What a render uses is defined at once, so that the snapshot holds it evaluated; what few pages touch, or what
+// cannot be part of a snapshot (objects with a native side), is loaded when it is first read.
+import { core } from "ext:core/mod.js";
+
+const { loadExtScript, propNonEnumerable, propWritable } = core;
+
+const web = (file) => loadExtScript(`ext:deno_web/${file}.js`);
+const fetching = (file) => loadExtScript(`ext:deno_fetch/${file}.js`);
+
+const events = web("02_event");
+const streams = web("06_streams");
+const encoding = web("08_text_encoding");
+const url = web("00_url");
+const exceptions = web("01_dom_exception");
+const aborting = web("03_abort_signal");
+const files = web("09_file");
+const base64 = web("05_base64");
+const timers = web("02_timers");
+const ports = web("13_message_port");
+const headers = fetching("20_headers");
+const forms = fetching("21_formdata");
+const requests = fetching("23_request");
+const responses = fetching("23_response");
+
+const interfaces = {
+  AbortController: aborting.AbortController,
+  AbortSignal: aborting.AbortSignal,
+  Blob: files.Blob,
+  ByteLengthQueuingStrategy: streams.ByteLengthQueuingStrategy,
+  CloseEvent: events.CloseEvent,
+  CountQueuingStrategy: streams.CountQueuingStrategy,
+  CustomEvent: events.CustomEvent,
+  DOMException: exceptions.DOMException,
+  ErrorEvent: events.ErrorEvent,
+  Event: events.Event,
+  EventTarget: events.EventTarget,
+  File: files.File,
+  FormData: forms.FormData,
+  Headers: headers.Headers,
+  MessageChannel: ports.MessageChannel,
+  MessageEvent: events.MessageEvent,
+  MessagePort: ports.MessagePort,
+  ProgressEvent: events.ProgressEvent,
+  PromiseRejectionEvent: events.PromiseRejectionEvent,
+  QuotaExceededError: exceptions.QuotaExceededError,
+  ReadableByteStreamController: streams.ReadableByteStreamController,
+  ReadableStream: streams.ReadableStream,
+  ReadableStreamBYOBReader: streams.ReadableStreamBYOBReader,
+  ReadableStreamBYOBRequest: streams.ReadableStreamBYOBRequest,
+  ReadableStreamDefaultController: streams.ReadableStreamDefaultController,
+  ReadableStreamDefaultReader: streams.ReadableStreamDefaultReader,
+  Request: requests.Request,
+  Response: responses.Response,
+  TextDecoder: encoding.TextDecoder,
+  TextDecoderStream: encoding.TextDecoderStream,
+  TextEncoder: encoding.TextEncoder,
+  TextEncoderStream: encoding.TextEncoderStream,
+  TransformStream: streams.TransformStream,
+  TransformStreamDefaultController: streams.TransformStreamDefaultController,
+  URL: url.URL,
+  URLSearchParams: url.URLSearchParams,
+  WritableStream: streams.WritableStream,
+  WritableStreamDefaultController: streams.WritableStreamDefaultController,
+  WritableStreamDefaultWriter: streams.WritableStreamDefaultWriter,
+};
+
+const functions = {
+  atob: base64.atob,
+  btoa: base64.btoa,
+  clearInterval: timers.clearInterval,
+  clearTimeout: timers.clearTimeout,
+  reportError: events.reportError,
+  setInterval: timers.setInterval,
+  setTimeout: timers.setTimeout,
+  structuredClone: ports.structuredClone,
+};
+
+// name -> [script, key of its exports]
+const lazyInterfaces = {
+  BroadcastChannel: ["ext:deno_web/01_broadcast_channel.js", "BroadcastChannel"],
+  CompressionStream: ["ext:deno_web/14_compression.js", "CompressionStream"],
+  Crypto: ["ext:deno_crypto/00_crypto.js", "Crypto"],
+  CryptoKey: ["ext:deno_crypto/00_crypto.js", "CryptoKey"],
+  DecompressionStream: ["ext:deno_web/14_compression.js", "DecompressionStream"],
+  EventSource: ["ext:deno_fetch/27_eventsource.js", "EventSource"],
+  Performance: ["ext:deno_web/15_performance.js", "Performance"],
+  PerformanceEntry: ["ext:deno_web/15_performance.js", "PerformanceEntry"],
+  PerformanceMark: ["ext:deno_web/15_performance.js", "PerformanceMark"],
+  PerformanceMeasure: ["ext:deno_web/15_performance.js", "PerformanceMeasure"],
+  PerformanceObserver: ["ext:deno_web/15_performance.js", "PerformanceObserver"],
+  PerformanceObserverEntryList: ["ext:deno_web/15_performance.js", "PerformanceObserverEntryList"],
+  SubtleCrypto: ["ext:deno_crypto/00_crypto.js", "SubtleCrypto"],
+  URLPattern: ["ext:deno_web/01_urlpattern.js", "URLPattern"],
+};
+
+const lazyValues = {
+  crypto: ["ext:deno_crypto/00_crypto.js", "crypto"],
+  fetch: ["ext:deno_fetch/26_fetch.js", "fetch"],
+  performance: ["ext:deno_web/15_performance.js", "performance"],
+};
+
+for (const [name, value] of Object.entries(interfaces)) {
+  Object.defineProperty(globalThis, name, propNonEnumerable(value));
+}
+for (const [name, value] of Object.entries(functions)) {
+  Object.defineProperty(globalThis, name, propWritable(value));
+}
+
+// A property that becomes a plain one when it is first read or written (Web IDL, section 3.7.3: writable).
+function defineLazy(name, enumerable, [script, key]) {
+  const settle = (value) =>
+    Object.defineProperty(globalThis, name, { value, writable: true, enumerable, configurable: true });
+  Object.defineProperty(globalThis, name, {
+    get() {
+      const value = loadExtScript(script)[key];
+      settle(value);
+      return value;
+    },
+    set: settle,
+    enumerable,
+    configurable: true,
+  });
+}
+for (const [name, source] of Object.entries(lazyInterfaces)) defineLazy(name, false, source);
+for (const [name, source] of Object.entries(lazyValues)) defineLazy(name, true, source);
+
+Object.defineProperty(globalThis, "self", propWritable(globalThis));
+
+class Navigator {
+  get userAgent() {
+    return "Isopod";
+  }
+  get language() {
+    return "en-US";
+  }
+  get languages() {
+    return ["en-US"];
+  }
+  get hardwareConcurrency() {
+    return 1;
+  }
+}
+Object.defineProperty(Navigator.prototype, Symbol.toStringTag, { value: "Navigator", configurable: true });
+Object.defineProperty(globalThis, "Navigator", propNonEnumerable(Navigator));
+Object.defineProperty(globalThis, "navigator", propWritable(new Navigator()));
+
+events.setEventTargetData(globalThis);
+events.saveGlobalThisReference(globalThis);

@@ -1,0 +1,385 @@
+// Answers jobs with the app's handler. Evaluated when an isolate starts, not in the snapshot, so that its ops are
+// the fast ones.
+//
+// Rust calls `start`, `body`, `bodyEnd`, `bodyFailed`, `cancel`, `writable` and `reply`; each returns at once, what
+// takes longer goes on in promises. `key` names a job in both languages.
+(function () {
+  const { core } = __bootstrap;
+  const {
+    op_job_call,
+    op_job_call_cancel,
+    op_job_consumed,
+    op_job_end,
+    op_job_fail,
+    op_job_head,
+    op_job_write,
+    op_job_write_text,
+    op_log,
+  } = core.ops;
+  const { AsyncVariable, setAsyncContext } = core;
+  const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
+  const { signalAbort } = core.loadExtScript("ext:deno_web/03_abort_signal.js");
+  const { ReadableStream } = core.loadExtScript("ext:deno_web/06_streams.js");
+  const { InnerBody } = core.loadExtScript("ext:deno_fetch/22_body.js");
+  const { fromInnerRequest, newInnerRequest } = core.loadExtScript("ext:deno_fetch/23_request.js");
+  const { toInnerResponse, wireHeaderList } = core.loadExtScript("ext:deno_fetch/23_response.js");
+
+  const LEVEL_ERROR = 3;
+  const NO_JOB = 0;
+  const CANCEL_TIMEOUT = 2;
+  // So much of a page is read for warmth, in bytes.
+  const WARMING_BYTES = 4 << 20;
+
+  const jobs = new Map();
+  const currentJob = new AsyncVariable();
+  let handler;
+
+  class Job {
+    constructor(key, request, upload, isHead) {
+      this.key = key;
+      this.request = request;
+      this.upload = upload;
+      this.isHead = isHead;
+      this.reader = null;
+      this.resume = null;
+      this.calls = null;
+      this.lastCall = 0;
+    }
+  }
+
+  // The request's body: filled from the gateway under the window that `op_job_consumed` gives back.
+  class Upload {
+    constructor(key) {
+      this.key = key;
+      this.chunks = [];
+      this.ended = false;
+      this.error = null;
+      this.waiting = null;
+      this.controller = null;
+    }
+
+    stream() {
+      return new ReadableStream({
+        type: "bytes",
+        start: (controller) => {
+          this.controller = controller;
+        },
+        pull: () => this.pull(),
+        cancel: () => this.discard(),
+      }, { highWaterMark: 0 });
+    }
+
+    pull() {
+      if (this.chunks.length > 0) {
+        this.deliver(this.chunks.shift());
+      } else if (this.error !== null) {
+        this.controller.error(this.error);
+      } else if (this.ended) {
+        this.close();
+      } else {
+        return new Promise((resolve) => this.waiting = resolve);
+      }
+    }
+
+    deliver(chunk) {
+      const length = chunk.byteLength;
+      this.controller.enqueue(chunk);
+      op_job_consumed(this.key, length);
+    }
+
+    close() {
+      this.controller.close();
+      this.controller.byobRequest?.respond(0);
+    }
+
+    discard() {
+      for (const chunk of this.chunks) op_job_consumed(this.key, chunk.byteLength);
+      this.chunks = [];
+      this.discarded = true;
+    }
+
+    arrive(chunk) {
+      if (this.discarded) {
+        op_job_consumed(this.key, chunk.byteLength);
+      } else {
+        this.chunks.push(chunk);
+        this.wake();
+      }
+    }
+
+    wake() {
+      const waiting = this.waiting;
+      if (waiting === null) return;
+      this.waiting = null;
+      this.pull();
+      waiting();
+    }
+
+    finish() {
+      this.ended = true;
+      this.wake();
+    }
+
+    fail(error) {
+      if (this.ended || this.discarded) return;
+      this.error = error;
+      this.chunks = [];
+      this.wake();
+    }
+  }
+
+  // Headers travel as one string, name and value by turns between line feeds: neither may contain one (RFC 9110,
+  // section 5.5).
+  function headerPairs(raw) {
+    if (raw === "") return [];
+    const fields = raw.split("\n");
+    const pairs = new Array(fields.length / 2);
+    for (let i = 0; i < pairs.length; i++) pairs[i] = [fields[2 * i], fields[2 * i + 1]];
+    return pairs;
+  }
+
+  function rawHeaders(pairs) {
+    let raw = "";
+    for (let i = 0; i < pairs.length; i++) {
+      if (i > 0) raw += "\n";
+      raw += pairs[i][0] + "\n" + pairs[i][1];
+    }
+    return raw;
+  }
+
+  function newRequest(method, url, rawFields, body) {
+    return fromInnerRequest(newInnerRequest(method, url, () => headerPairs(rawFields), body, false), "immutable");
+  }
+
+  function start(key, method, url, rawFields, hasBody) {
+    const upload = hasBody ? new Upload(key) : null;
+    const body = hasBody ? new InnerBody(upload.stream()) : null;
+    const job = new Job(key, newRequest(method, url, rawFields, body), upload, method === "HEAD");
+    jobs.set(key, job);
+    currentJob.enter(job);
+    answer(job);
+    setAsyncContext(undefined);
+  }
+
+  async function answer(job) {
+    try {
+      await respond(job, await handler(job.request, {}));
+    } catch (error) {
+      fail(job, error);
+    }
+  }
+
+  async function respond(job, response) {
+    const inner = responseParts(response);
+    if (!jobs.has(job.key)) {
+      inner.body?.cancel(abortReason(job));
+      return;
+    }
+    op_job_head(job.key, inner.status, rawHeaders(wireHeaderList(inner)));
+    const body = inner.body;
+    if (body === null) return end(job);
+    if (job.isHead) {
+      body.cancel();
+      return end(job);
+    }
+    const source = body.streamOrStatic;
+    if (typeof source.getReader === "function") return sendStream(job, body.stream);
+    const content = body.consume();
+    const free = typeof content === "string" ? op_job_write_text(job.key, content) : op_job_write(job.key, content);
+    if (!free) await roomToWrite(job);
+    end(job);
+  }
+
+  function responseParts(response) {
+    const inner = response !== null && typeof response === "object" ? toInnerResponse(response) : undefined;
+    if (inner === undefined) {
+      throw new TypeError(`fetch(request) must return a Response, it returned ${describe(response)}`);
+    }
+    if (inner.type === "error" || inner.status < 200) {
+      throw new TypeError(`a response with the status ${inner.status} cannot be sent`);
+    }
+    if (inner.body?.unusable()) {
+      throw new TypeError("the response's body has been read already");
+    }
+    return inner;
+  }
+
+  function describe(value) {
+    return value === null ? "null" : typeof value === "object" ? `a ${value.constructor?.name ?? "object"}` : typeof value;
+  }
+
+  async function sendStream(job, stream) {
+    const reader = stream.getReader();
+    job.reader = reader;
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (!jobs.has(job.key)) return;
+      if (done) return end(job);
+      const free = op_job_write(job.key, bytesOf(value));
+      if (!free) await roomToWrite(job);
+    }
+  }
+
+  function bytesOf(chunk) {
+    if (ArrayBuffer.isView(chunk)) {
+      return chunk instanceof Uint8Array ? chunk : new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    }
+    if (chunk instanceof ArrayBuffer) return new Uint8Array(chunk);
+    throw new TypeError(`a response's stream must yield Uint8Array, it yielded ${describe(chunk)}`);
+  }
+
+  function roomToWrite(job) {
+    return new Promise((resolve) => job.resume = resolve);
+  }
+
+  function end(job) {
+    if (jobs.delete(job.key)) op_job_end(job.key);
+  }
+
+  function fail(job, error) {
+    if (!jobs.delete(job.key)) return;
+    job.reader?.cancel(error).catch(() => {});
+    op_job_fail(job.key, errorText(error));
+  }
+
+  // The stack, and the stacks of what caused it.
+  function errorText(error) {
+    let text = "";
+    for (let depth = 0; depth < 8; depth++) {
+      text += typeof error?.stack === "string" && error.stack !== "" ? error.stack : safeString(error);
+      if (error?.cause === undefined || error.cause === null) break;
+      error = error.cause;
+      text += "\nCaused by: ";
+    }
+    return text;
+  }
+
+  function safeString(value) {
+    try {
+      return String(value);
+    } catch {
+      return Object.prototype.toString.call(value);
+    }
+  }
+
+  function body(key, chunk) {
+    jobs.get(key)?.upload?.arrive(chunk);
+  }
+
+  function bodyEnd(key) {
+    jobs.get(key)?.upload?.finish();
+  }
+
+  function bodyFailed(key) {
+    jobs.get(key)?.upload?.fail(new TypeError("The request's body broke off."));
+  }
+
+  function abortReason(job) {
+    return job.reason ?? new DOMException("The request has been cancelled.", "AbortError");
+  }
+
+  function cancel(key, reason) {
+    const job = jobs.get(key);
+    if (job === undefined) return;
+    jobs.delete(key);
+    job.reason = reason === CANCEL_TIMEOUT
+      ? new DOMException("The request took too long.", "TimeoutError")
+      : new DOMException("The client has closed the connection.", "AbortError");
+    job.request.signal[signalAbort](job.reason);
+    job.upload?.fail(job.reason);
+    job.reader?.cancel(job.reason).catch(() => {});
+    job.resume?.();
+    job.calls?.forEach((call) => call.reject(job.reason));
+  }
+
+  function writable(key) {
+    const job = jobs.get(key);
+    if (job === undefined) return;
+    const resume = job.resume;
+    job.resume = null;
+    resume?.();
+  }
+
+  class NativeError extends Error {
+    constructor(message, status) {
+      super(message);
+      this.name = "NativeError";
+      this.status = status;
+    }
+  }
+
+  function callNative(name, data, { signal } = {}) {
+    const job = currentJob.get();
+    if (job === undefined || !jobs.has(job.key)) {
+      return Promise.reject(new NativeError(`${name}: native functions can be called only while a request runs`, 500));
+    }
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    return new Promise((resolve, reject) => {
+      const number = ++job.lastCall;
+      const onAbort = () => {
+        job.calls.delete(number);
+        op_job_call_cancel(job.key, number);
+        reject(signal.reason);
+      };
+      signal?.addEventListener("abort", onAbort, { once: true });
+      job.calls ??= new Map();
+      job.calls.set(number, { resolve, reject, settled: () => signal?.removeEventListener("abort", onAbort) });
+      const problem = op_job_call(job.key, number, name, JSON.stringify(data) ?? "null");
+      if (problem !== "") {
+        job.calls.delete(number);
+        reject(new NativeError(`${name}: ${problem}`, 413));
+      }
+    });
+  }
+
+  // A status of 0 means that `text` is the function's value.
+  function reply(key, number, status, text) {
+    const call = jobs.get(key)?.calls?.get(number);
+    if (call === undefined) return;
+    jobs.get(key).calls.delete(number);
+    call.settled();
+    if (status === 0) call.resolve(JSON.parse(text));
+    else call.reject(new NativeError(text, status));
+  }
+
+  function currentJobKey() {
+    return currentJob.get()?.key ?? NO_JOB;
+  }
+
+  // Takes the bundle's default export; says what is wrong with it, or nothing.
+  function setApp(app) {
+    if (app === null || (typeof app !== "object" && typeof app !== "function")) {
+      return `its default export is ${describe(app)}`;
+    }
+    if (typeof app.fetch !== "function") return "its default export has no function `fetch`";
+    handler = (request, opts) => app.fetch(request, opts);
+    return "";
+  }
+
+  // Answers one request for nobody, so that what the app loads on its first request is loaded.
+  async function warm(url) {
+    const response = await handler(newRequest("GET", url, "accept\ntext/html", null), {});
+    if (response.body === null) return;
+    const reader = response.body.getReader();
+    for (let read = 0; read < WARMING_BYTES;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      read += value.byteLength;
+    }
+    await reader.cancel();
+  }
+
+  core.setUnhandledPromiseRejectionHandler((_promise, reason) => {
+    op_log(currentJobKey(), LEVEL_ERROR, `Unhandled promise rejection: ${errorText(reason)}`);
+    return true;
+  });
+  core.setReportExceptionCallback((error) => {
+    op_log(currentJobKey(), LEVEL_ERROR, `Uncaught exception: ${errorText(error)}`);
+  });
+
+  return {
+    handlers: { start, body, bodyEnd, bodyFailed, cancel, writable, reply, setApp, warm },
+    callNative,
+    currentJobKey,
+  };
+})();

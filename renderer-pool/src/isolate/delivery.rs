@@ -1,0 +1,181 @@
+//! The border to JavaScript: calls the boot script's functions with what came over the links.
+
+use bytes::Bytes;
+use deno_core::{JsRuntime, v8};
+use shared::head::RequestHead;
+use shared::message::Outcome;
+
+use super::job::Event;
+
+/// The functions that the boot script handed over; see `boot/jobs.js`.
+pub struct Handlers {
+    start: v8::Global<v8::Function>,
+    body: v8::Global<v8::Function>,
+    body_end: v8::Global<v8::Function>,
+    body_failed: v8::Global<v8::Function>,
+    cancel: v8::Global<v8::Function>,
+    writable: v8::Global<v8::Function>,
+    reply: v8::Global<v8::Function>,
+    set_app: v8::Global<v8::Function>,
+    warm: v8::Global<v8::Function>,
+}
+
+impl Handlers {
+    /// Takes the functions out of the boot script's result.
+    ///
+    /// # Errors
+    /// Which function is missing: the boot script and this file do not fit.
+    pub fn from_object(js: &mut JsRuntime, object: &v8::Global<v8::Value>) -> Result<Self, String> {
+        deno_core::scope!(scope, js);
+        let object = v8::Local::new(scope, object)
+            .to_object(scope)
+            .ok_or_else(|| "the boot script returned no object".to_owned())?;
+        let function = |name: &str| {
+            v8::String::new(scope, name)
+                .and_then(|key| object.get(scope, key.into()))
+                .and_then(|value| v8::Local::<v8::Function>::try_from(value).ok())
+                .map(|function| v8::Global::new(scope, function))
+                .ok_or_else(|| format!("the boot script has no function `{name}`"))
+        };
+        Ok(Self {
+            start: function("start")?,
+            body: function("body")?,
+            body_end: function("bodyEnd")?,
+            body_failed: function("bodyFailed")?,
+            cancel: function("cancel")?,
+            writable: function("writable")?,
+            reply: function("reply")?,
+            set_app: function("setApp")?,
+            warm: function("warm")?,
+        })
+    }
+}
+
+/// Gives the bundle's default export to the boot script; returns what is wrong with it.
+pub fn set_app(
+    js: &mut JsRuntime,
+    handlers: &Handlers,
+    namespace: &v8::Global<v8::Object>,
+) -> Option<String> {
+    deno_core::scope!(scope, js);
+    let namespace = v8::Local::new(scope, namespace);
+    let Some(app) = text(scope, b"default").and_then(|key| namespace.get(scope, key)) else {
+        return Some("its default export cannot be read".into());
+    };
+    let set_app = v8::Local::new(scope, &handlers.set_app);
+    let receiver = v8::undefined(scope).into();
+    let problem = match set_app.call(scope, receiver, &[app]) {
+        Some(problem) => problem.to_rust_string_lossy(scope),
+        None => "its default export cannot be read".into(),
+    };
+    (!problem.is_empty()).then_some(problem)
+}
+
+/// Starts the warming request; returns its promise.
+pub fn warm(js: &mut JsRuntime, handlers: &Handlers, url: &str) -> Option<v8::Global<v8::Value>> {
+    deno_core::scope!(scope, js);
+    let warm = v8::Local::new(scope, &handlers.warm);
+    let receiver = v8::undefined(scope).into();
+    let url = text(scope, url.as_bytes())?;
+    warm.call(scope, receiver, &[url]).map(|promise| v8::Global::new(scope, promise))
+}
+
+/// Calls the function of each event.
+pub fn deliver(js: &mut JsRuntime, handlers: &Handlers, events: impl Iterator<Item = Event>) {
+    deno_core::scope!(scope, js);
+    v8::tc_scope!(let scope, scope);
+    for event in events {
+        if call(scope, handlers, event).is_none() {
+            // The boot script catches what the bundle throws; what comes here is its own.
+            let thrown = scope.exception().map(|thrown| thrown.to_rust_string_lossy(scope));
+            tracing::error!("an event could not be delivered: {}", thrown.unwrap_or_default());
+            scope.reset();
+        }
+    }
+}
+
+fn call(scope: &mut v8::PinScope<'_, '_>, handlers: &Handlers, event: Event) -> Option<()> {
+    match event {
+        Event::Start { key, head } => {
+            let key = number(scope, key);
+            let method = text(scope, &head.method)?;
+            let url = text(scope, &head.url)?;
+            let fields = text(scope, &joined_fields(&head))?;
+            let has_body = v8::Boolean::new(scope, head.has_body).into();
+            invoke(scope, &handlers.start, &[key, method, url, fields, has_body])
+        }
+        Event::Body { key, bytes } => {
+            let key = number(scope, key);
+            let chunk = byte_array(scope, bytes)?;
+            invoke(scope, &handlers.body, &[key, chunk])
+        }
+        Event::BodyEnd { key } => {
+            let key = number(scope, key);
+            invoke(scope, &handlers.body_end, &[key])
+        }
+        Event::BodyFailed { key } => {
+            let key = number(scope, key);
+            invoke(scope, &handlers.body_failed, &[key])
+        }
+        Event::Cancel { key, reason } => {
+            let key = number(scope, key);
+            let reason = number(scope, reason as u32);
+            invoke(scope, &handlers.cancel, &[key, reason])
+        }
+        Event::Writable { key } => {
+            let key = number(scope, key);
+            invoke(scope, &handlers.writable, &[key])
+        }
+        Event::Reply { key, call, outcome } => {
+            let key = number(scope, key);
+            let call = number(scope, call);
+            let (status, content) = match &outcome {
+                Outcome::Value(json) => (0, &json[..]),
+                Outcome::Failed { status, message } => (u32::from(*status), message.as_bytes()),
+            };
+            let status = number(scope, status);
+            let content = v8::String::new_from_utf8(scope, content, v8::NewStringType::Normal)?.into();
+            invoke(scope, &handlers.reply, &[key, call, status, content])
+        }
+    }
+}
+
+fn invoke(
+    scope: &mut v8::PinScope<'_, '_>,
+    function: &v8::Global<v8::Function>,
+    arguments: &[v8::Local<'_, v8::Value>],
+) -> Option<()> {
+    let receiver = v8::undefined(scope).into();
+    v8::Local::new(scope, function).call(scope, receiver, arguments).map(drop)
+}
+
+fn number<'s>(scope: &mut v8::PinScope<'s, '_>, value: u32) -> v8::Local<'s, v8::Value> {
+    v8::Integer::new_from_unsigned(scope, value).into()
+}
+
+/// Bytes as a string, a character each (a ByteString of Web IDL, section 3.2.10).
+fn text<'s>(scope: &mut v8::PinScope<'s, '_>, bytes: &[u8]) -> Option<v8::Local<'s, v8::Value>> {
+    v8::String::new_from_one_byte(scope, bytes, v8::NewStringType::Normal).map(Into::into)
+}
+
+fn byte_array<'s>(scope: &mut v8::PinScope<'s, '_>, bytes: Bytes) -> Option<v8::Local<'s, v8::Value>> {
+    let length = bytes.len();
+    let store = v8::ArrayBuffer::new_backing_store_from_vec(bytes.into()).make_shared();
+    let buffer = v8::ArrayBuffer::with_backing_store(scope, &store);
+    v8::Uint8Array::new(scope, buffer, 0, length).map(Into::into)
+}
+
+/// Names and values by turns, between line feeds: neither may contain one.
+fn joined_fields(head: &RequestHead) -> Vec<u8> {
+    let length = head.headers.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
+    let mut joined = Vec::with_capacity(length);
+    for (name, value) in &head.headers {
+        if !joined.is_empty() {
+            joined.push(b'\n');
+        }
+        joined.extend_from_slice(name);
+        joined.push(b'\n');
+        joined.extend_from_slice(value);
+    }
+    joined
+}

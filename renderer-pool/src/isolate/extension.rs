@@ -1,0 +1,150 @@
+//! Isopod's own extension: the ops between JavaScript and the job table, and the boot scripts.
+//!
+//! The build script includes this file too: the snapshot refers to the same ops in the same order.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use deno_core::{OpState, op2, v8};
+
+use super::job::JobTable;
+
+/// The job table as ops reach it.
+pub type SharedJobTable = Rc<RefCell<JobTable>>;
+
+/// What the bundle sees as `process.env`.
+#[derive(Debug, Clone, Default)]
+pub struct BundleEnv(pub BTreeMap<String, String>);
+
+deno_core::extension!(
+    deno_telemetry,
+    lazy_loaded_js = [
+        dir "src/isolate/boot",
+        "ext:deno_telemetry/telemetry.ts" = "telemetry.js",
+        "ext:deno_telemetry/util.ts" = "telemetry_util.js",
+    ],
+);
+
+deno_core::extension!(
+    isopod,
+    deps = [deno_webidl, deno_web, deno_fetch, deno_crypto],
+    ops = [
+        op_env,
+        op_job_call,
+        op_job_call_cancel,
+        op_job_consumed,
+        op_job_end,
+        op_job_fail,
+        op_job_head,
+        op_job_write,
+        op_job_write_text,
+        op_log,
+    ],
+    esm_entry_point = "ext:isopod/globals.js",
+    esm = [dir "src/isolate/boot", "globals.js"],
+    lazy_loaded_js = [
+        dir "src/isolate/boot",
+        "async_hooks.js",
+        "console.js",
+        "jobs.js",
+        "start.js",
+    ],
+    synthetic_esm = [
+        "node:async_hooks" = "ext:isopod/async_hooks.js",
+    ],
+    options = {
+        jobs: Option<SharedJobTable>,
+        env: BundleEnv,
+    },
+    state = |state, options| {
+        if let Some(jobs) = options.jobs {
+            state.put(jobs);
+        }
+        state.put(options.env);
+    },
+);
+
+/// `process.env`, an object of its own for the bundle to write to.
+#[op2]
+fn op_env<'s>(scope: &mut v8::PinScope<'s, '_>, state: &mut OpState) -> v8::Local<'s, v8::Object> {
+    let object = v8::Object::new(scope);
+    for (name, value) in &state.borrow::<BundleEnv>().0 {
+        if let (Some(name), Some(value)) = (v8::String::new(scope, name), v8::String::new(scope, value)) {
+            object.set(scope, name.into(), value.into());
+        }
+    }
+    object
+}
+
+#[op2(fast)]
+fn op_job_head(state: &mut OpState, key: u32, status: u16, #[string(onebyte)] fields: Cow<'_, [u8]>) {
+    state.borrow::<SharedJobTable>().borrow_mut().head(key, status, &fields);
+}
+
+#[op2(fast)]
+fn op_job_write(state: &mut OpState, key: u32, #[buffer] bytes: &[u8]) -> bool {
+    state.borrow::<SharedJobTable>().borrow_mut().write(key, bytes)
+}
+
+#[op2(fast)]
+fn op_job_write_text(state: &mut OpState, key: u32, #[string] text: Cow<'_, str>) -> bool {
+    state.borrow::<SharedJobTable>().borrow_mut().write(key, text.as_bytes())
+}
+
+#[op2(fast)]
+fn op_job_end(state: &mut OpState, key: u32) {
+    state.borrow::<SharedJobTable>().borrow_mut().end(key);
+}
+
+/// Ends a job without a response; its error goes to the log here and to the gateway as a detail.
+#[op2(fast)]
+fn op_job_fail(state: &mut OpState, key: u32, #[string] detail: &str) {
+    let jobs = state.borrow::<SharedJobTable>();
+    let label = jobs.borrow().label(key);
+    tracing::error!(request_id = label.request_id, url = label.url, "the bundle failed: {detail}");
+    jobs.borrow_mut().fail(key, detail);
+}
+
+#[op2(fast)]
+fn op_job_consumed(state: &mut OpState, key: u32, bytes: u32) {
+    state.borrow::<SharedJobTable>().borrow_mut().consumed(key, bytes as usize);
+}
+
+/// Returns why the call is not made, or nothing.
+#[op2]
+#[string]
+fn op_job_call(
+    state: &mut OpState,
+    key: u32,
+    call: u32,
+    #[string] name: &str,
+    #[string] input: &str,
+) -> String {
+    let jobs = state.borrow::<SharedJobTable>();
+    jobs.borrow_mut().call(key, call, name, input).err().unwrap_or_default()
+}
+
+#[op2(fast)]
+fn op_job_call_cancel(state: &mut OpState, key: u32, call: u32) {
+    state.borrow::<SharedJobTable>().borrow_mut().cancel_call(key, call);
+}
+
+/// The longest line of the bundle that reaches the log, in bytes.
+const MAX_LOG_BYTES: usize = 16 * 1024;
+
+/// A line of the bundle's `console`, or of its uncaught errors. Levels: 0 debug, 1 info, 2 warn, 3 error.
+#[op2(fast)]
+fn op_log(state: &mut OpState, key: u32, level: u32, #[string] message: &str) {
+    let label = state.borrow::<SharedJobTable>().borrow().label(key);
+    let (request_id, url) = (label.request_id, label.url);
+    let message = message.trim_end_matches('\n');
+    let message = &message[..message.floor_char_boundary(MAX_LOG_BYTES)];
+    match level {
+        0 => tracing::debug!(target: "bundle", request_id, url, "{message}"),
+        1 => tracing::info!(target: "bundle", request_id, url, "{message}"),
+        2 => tracing::warn!(target: "bundle", request_id, url, "{message}"),
+        _ => tracing::error!(target: "bundle", request_id, url, "{message}"),
+    }
+}

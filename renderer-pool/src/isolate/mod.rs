@@ -1,0 +1,144 @@
+//! One isolate on its own thread: from its start to its end.
+//!
+//! - [`runtime`]: the V8 isolate with the app in it; [`delivery`]: the border to JavaScript.
+//! - [`extension`], [`extensions`], [`snapshot`]: what the isolate is made of, shared with the build script.
+//! - [`modules`]: where the app's code comes from.
+//! - `boot/`: the scripts that run before the app.
+
+pub mod delivery;
+pub mod extension;
+pub mod extensions;
+pub mod modules;
+pub mod runtime;
+pub mod snapshot;
+
+use std::cell::RefCell;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use shared::inherited::take_socket;
+use shared::message::FromChild;
+use shared::setup::RendererSetup;
+use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
+
+use crate::job::{self, JobTable, Link, TableError};
+use runtime::Isolate;
+
+/// How often an isolate reports what it holds.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
+
+/// What an isolate thread is given.
+#[derive(Debug)]
+pub struct IsolateThread {
+    /// Which isolate of the process, from 0.
+    pub isolate: usize,
+    /// Its inherited sockets, one for each gateway thread.
+    pub links: Vec<RawFd>,
+    /// What the gateway wants of it.
+    pub setup: RendererSetup,
+    /// To the supervisor, through the control thread.
+    pub reports: mpsc::Sender<FromChild>,
+    /// Turns true when the isolate is to finish.
+    pub draining: watch::Receiver<bool>,
+}
+
+impl IsolateThread {
+    /// Runs the isolate until it has drained, the app turns out not to run, or a link ends. The reason goes to
+    /// the supervisor.
+    pub fn run(self) {
+        let (isolate, reports) = (self.isolate, self.reports.clone());
+        let tokio = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(tokio) => tokio,
+            Err(error) => {
+                let reason = format!("its event loop cannot start: {error}");
+                // The process is as good as gone: whether the report gets through changes nothing.
+                let _ = reports.blocking_send(FromChild::IsolateFailed { isolate, reason });
+                return;
+            }
+        };
+        tokio.block_on(async {
+            if let Err(report) = self.serve().await {
+                let _ = reports.send(report).await;
+            }
+        });
+    }
+
+    async fn serve(mut self) -> Result<(), FromChild> {
+        let started = Instant::now();
+        let isolate = self.isolate;
+        let failed = move |reason| FromChild::IsolateFailed { isolate, reason };
+        let links = self.links.iter().map(|fd| take_socket(*fd).map(Link::new));
+        let links = links.collect::<Result<_, _>>().map_err(|error| failed(error.to_string()))?;
+        let jobs = Rc::new(RefCell::new(JobTable::new(links, self.setup.max_jobs_per_isolate)));
+        let mut runtime =
+            Isolate::load(&self.setup, jobs.clone()).await.map_err(FromChild::LoadFailed)?;
+        runtime.warm("http://localhost/").await;
+        let startup_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let ready = FromChild::IsolateReady { isolate, startup_ms };
+        if self.reports.send(ready).await.is_err() {
+            return Ok(());
+        }
+        self.answer_jobs(&mut runtime, &jobs).await.map_err(|error| failed(describe(&error)))
+    }
+
+    /// The isolate's event loop: what came over the links goes to JavaScript, JavaScript runs, what it answered
+    /// leaves, all in one turn.
+    async fn answer_jobs(
+        &mut self,
+        runtime: &mut Isolate,
+        jobs: &RefCell<JobTable>,
+    ) -> Result<(), TableError> {
+        let mut events = Vec::new();
+        let mut report_due = tokio::time::interval(REPORT_EVERY);
+        report_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut drain = std::pin::pin!(wait_for_drain(self.draining.clone()));
+        let mut draining = false;
+        std::future::poll_fn(|cx| {
+            if !draining && drain.as_mut().poll(cx).is_ready() {
+                draining = true;
+                jobs.borrow_mut().drain();
+            }
+            if let Poll::Ready(result) = jobs.borrow_mut().poll_events(cx, &mut events) {
+                result?;
+            }
+            runtime.deliver(events.drain(..));
+            runtime.poll(cx);
+            let mut table = jobs.borrow_mut();
+            let flushed = table.poll_flush(cx)?;
+            if draining && table.is_empty() && flushed.is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            if report_due.poll_tick(cx).is_ready() {
+                self.report_heap(runtime);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn report_heap(&self, runtime: &mut Isolate) {
+        let heap = runtime.heap_use();
+        // A report that finds no room is followed by a newer one.
+        let _ = self.reports.try_send(FromChild::IsolateStats {
+            isolate: self.isolate,
+            heap_used_bytes: heap.used,
+            heap_total_bytes: heap.total,
+            external_bytes: heap.external,
+        });
+    }
+}
+
+async fn wait_for_drain(mut draining: watch::Receiver<bool>) {
+    // The sender lives as long as the process; without one there is nobody to serve.
+    let _ = draining.wait_for(|draining| *draining).await;
+}
+
+fn describe(error: &TableError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}

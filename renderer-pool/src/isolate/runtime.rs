@@ -1,0 +1,165 @@
+//! One V8 isolate with the app in it.
+
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use deno_core::error::CoreError;
+use deno_core::{JsRuntime, ModuleSpecifier, PollEventLoopOptions, RuntimeOptions, v8};
+use deno_permissions::{PermissionsContainer, RuntimePermissionDescriptorParser};
+use shared::message::control::LoadFailure;
+use shared::setup::RendererSetup;
+
+use super::delivery::{self, Handlers};
+use super::extension::{BundleEnv, SharedJobTable};
+use super::extensions;
+use super::job::Event;
+use super::modules::AppModules;
+use super::snapshot;
+
+/// The bundle's entry below the app's directory.
+const ENTRY: &str = "server/server.js";
+
+/// How long the warming request may take before the isolate is ready without it.
+const WARMING_LIMIT: Duration = Duration::from_secs(10);
+
+/// What an isolate holds, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct HeapUse {
+    /// Live and dead objects.
+    pub used: u64,
+    /// Reserved for the heap.
+    pub total: u64,
+    /// Held outside the heap.
+    pub external: u64,
+}
+
+/// An isolate whose app is loaded.
+pub struct Isolate {
+    js: JsRuntime,
+    handlers: Handlers,
+}
+
+impl Isolate {
+    /// Starts an isolate and loads the app into it. Must run inside a current-thread tokio runtime.
+    ///
+    /// # Errors
+    /// [`LoadFailure`] when the app cannot run; another try would fail as well.
+    pub async fn load(setup: &RendererSetup, jobs: SharedJobTable) -> Result<Self, LoadFailure> {
+        let root = setup.app_dir.canonicalize().map_err(|error| LoadFailure {
+            file: setup.app_dir.display().to_string(),
+            problem: format!("the app's directory cannot be read: {error}"),
+            remedy: "point --app to the output of `vite build`".into(),
+        })?;
+        let entry = entry_url(&root)?;
+        let modules = Rc::new(AppModules::new(root));
+        let mut js = new_runtime(setup, modules.clone(), jobs);
+        let handlers = start(&mut js).map_err(|problem| own_fault(&problem))?;
+        let mut isolate = Self { js, handlers };
+        isolate.load_app(&entry).await.map_err(|problem| {
+            modules.take_failure().unwrap_or_else(|| LoadFailure {
+                file: ENTRY.into(),
+                problem,
+                remedy: "run `vite build` again, and try the build under Node to see the same error".into(),
+            })
+        })?;
+        // From here on failed imports are the requests' own affair.
+        modules.take_failure();
+        Ok(isolate)
+    }
+
+    async fn load_app(&mut self, entry: &ModuleSpecifier) -> Result<(), String> {
+        let id = self.js.load_main_es_module(entry).await.map_err(|error| describe(&error))?;
+        let evaluated = self.js.mod_evaluate(id);
+        self.js
+            .with_event_loop_promise(Box::pin(evaluated), PollEventLoopOptions::default())
+            .await
+            .map_err(|error| describe(&error))?;
+        let namespace = self.js.get_module_namespace(id).map_err(|error| describe(&error))?;
+        match delivery::set_app(&mut self.js, &self.handlers, &namespace) {
+            None => Ok(()),
+            Some(problem) => Err(format!("{problem}; an app must `export default {{ fetch(request) {{ .. }} }}`")),
+        }
+    }
+
+    /// Answers one request to `url` for nobody. A failure is the app's to show to its visitors, not a reason
+    /// not to serve it: it is logged.
+    pub async fn warm(&mut self, url: &str) {
+        let Some(answered) = delivery::warm(&mut self.js, &self.handlers, url) else { return };
+        let resolved = Box::pin(self.js.resolve(answered));
+        let answered = self.js.with_event_loop_promise(resolved, PollEventLoopOptions::default());
+        match tokio::time::timeout(WARMING_LIMIT, answered).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(url, "the warming request failed: {}", describe(&error)),
+            Err(_) => tracing::warn!(url, limit = ?WARMING_LIMIT, "the warming request took too long"),
+        }
+    }
+
+    /// Hands events to JavaScript.
+    pub fn deliver(&mut self, events: impl Iterator<Item = Event>) {
+        delivery::deliver(&mut self.js, &self.handlers, events);
+    }
+
+    /// Runs what is due: timers, completed ops, promises. What JavaScript throws there is logged; the isolate
+    /// goes on.
+    pub fn poll(&mut self, cx: &mut Context<'_>) {
+        if let Poll::Ready(Err(error)) = self.js.poll_event_loop(cx, PollEventLoopOptions::default()) {
+            tracing::error!("uncaught in the event loop: {}", describe(&error));
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    /// What the isolate holds now.
+    pub fn heap_use(&mut self) -> HeapUse {
+        let statistics = self.js.v8_isolate().get_heap_statistics();
+        HeapUse {
+            used: statistics.used_heap_size() as u64,
+            total: statistics.total_heap_size() as u64,
+            external: statistics.external_memory() as u64,
+        }
+    }
+}
+
+fn new_runtime(setup: &RendererSetup, modules: Rc<AppModules>, jobs: SharedJobTable) -> JsRuntime {
+    let max_heap = usize::try_from(setup.max_heap_bytes).unwrap_or(usize::MAX);
+    let js = JsRuntime::new(RuntimeOptions {
+        module_loader: Some(modules),
+        extensions: extensions::all(Some(jobs), BundleEnv(setup.env.clone())),
+        startup_snapshot: Some(snapshot::SNAPSHOT),
+        residual_lazy_js_sources: snapshot::SCRIPTS,
+        residual_lazy_esm_sources: snapshot::MODULES,
+        create_params: Some(v8::CreateParams::default().heap_limits(0, max_heap)),
+        ..Default::default()
+    });
+    let parser = RuntimePermissionDescriptorParser::new(sys_traits::impls::RealSys);
+    js.op_state().borrow_mut().put(PermissionsContainer::allow_all(Arc::new(parser)));
+    js
+}
+
+fn start(js: &mut JsRuntime) -> Result<Handlers, String> {
+    let script = "Deno.core.loadExtScript('ext:isopod/start.js')";
+    let handlers = js.execute_script("isopod:start", script).map_err(|error| error.to_string())?;
+    Handlers::from_object(js, &handlers)
+}
+
+fn own_fault(problem: &str) -> LoadFailure {
+    LoadFailure {
+        file: "renderer-pool".into(),
+        problem: format!("its own start script failed: {problem}"),
+        remedy: "this is a fault of Isopod's build; build it again".into(),
+    }
+}
+
+fn entry_url(root: &Path) -> Result<ModuleSpecifier, LoadFailure> {
+    ModuleSpecifier::from_file_path(root.join(ENTRY)).map_err(|()| LoadFailure {
+        file: root.join(ENTRY).display().to_string(),
+        problem: "the path is no file URL".into(),
+        remedy: "give --app an absolute path".into(),
+    })
+}
+
+fn describe(error: &CoreError) -> String {
+    error.to_string()
+}

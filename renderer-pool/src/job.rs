@@ -1,0 +1,519 @@
+//! The jobs of one isolate: what the gateway's links say, turned into events for JavaScript, and what JavaScript
+//! answers, turned into frames under each job's windows.
+//!
+//! A job is named by a `key`, a number that JavaScript can hold; on the wire it is named by the link it came
+//! over and the gateway's id. Keys start at 1: 0 means "no job".
+
+use std::collections::{HashMap, VecDeque};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use shared::head::RequestHead;
+use shared::link::{Channel, LinkError};
+use shared::message::{
+    CancelReason, Failure, FailureKind, FromRenderer, MAX_CALL_BYTES, Outcome, ToRenderer,
+};
+use shared::window::{MAX_CHUNK_BYTES, ReceiveWindow, SendWindow, WindowError};
+
+/// The isolate's side of a link.
+pub type Link = Channel<FromRenderer, ToRenderer>;
+
+/// The most native calls that one job has under way.
+const MAX_CALLS_PER_JOB: usize = 64;
+
+/// The most messages taken off one link before JavaScript runs and answers leave.
+const MESSAGES_PER_TURN: usize = 64;
+
+/// What JavaScript is told.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A new job.
+    Start {
+        /// The job.
+        key: u32,
+        /// Its request.
+        head: RequestHead,
+    },
+    /// A piece of a request's body.
+    Body {
+        /// The job.
+        key: u32,
+        /// The piece.
+        bytes: Bytes,
+    },
+    /// A request's body is complete.
+    BodyEnd {
+        /// The job.
+        key: u32,
+    },
+    /// A request's body will not be complete.
+    BodyFailed {
+        /// The job.
+        key: u32,
+    },
+    /// A job is given up; its key means nothing any more.
+    Cancel {
+        /// The job.
+        key: u32,
+        /// Why.
+        reason: CancelReason,
+    },
+    /// A job that was told to wait may write again.
+    Writable {
+        /// The job.
+        key: u32,
+    },
+    /// A native call has ended.
+    Reply {
+        /// The job.
+        key: u32,
+        /// Which of its calls.
+        call: u32,
+        /// How.
+        outcome: Outcome,
+    },
+}
+
+/// Why a link cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// The gateway closed a link: it is going, and so is this process.
+    #[error("the gateway closed the link")]
+    Closed,
+    /// The link broke.
+    #[error("a link to the gateway broke")]
+    Link(#[from] LinkError),
+    /// The gateway broke a window's rules.
+    #[error("the gateway broke the rules of a window")]
+    Window(#[from] WindowError),
+}
+
+#[derive(Debug)]
+struct Job {
+    link: usize,
+    id: u64,
+    request_id: Bytes,
+    url: Bytes,
+    send: SendWindow,
+    /// What JavaScript wrote beyond the window: at most one of its chunks.
+    beyond: VecDeque<Bytes>,
+    upload: ReceiveWindow,
+    head_sent: bool,
+    ended: bool,
+    calls: usize,
+}
+
+/// What names a job in a log line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JobLabel {
+    /// The request's id.
+    pub request_id: String,
+    /// The request's URL.
+    pub url: String,
+}
+
+/// The jobs of one isolate and the links that they came over.
+#[derive(Debug)]
+pub struct JobTable {
+    links: Vec<Link>,
+    jobs: HashMap<u32, Job>,
+    keys: HashMap<(usize, u64), u32>,
+    next_key: u32,
+    max_jobs: usize,
+    draining: bool,
+}
+
+impl JobTable {
+    /// A table without jobs that takes at most `max_jobs` at a time from `links`.
+    pub fn new(links: Vec<Link>, max_jobs: usize) -> Self {
+        Self {
+            links,
+            jobs: HashMap::new(),
+            keys: HashMap::new(),
+            next_key: 1,
+            max_jobs,
+            draining: false,
+        }
+    }
+
+    /// Whether no job runs.
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// Refuses new jobs from now on.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Takes what has come over the links and appends its events. Ready when something has come.
+    ///
+    /// # Errors
+    /// [`TableError`] when a link ended or is out of step; the isolate ends then.
+    pub fn poll_events(
+        &mut self,
+        cx: &mut Context<'_>,
+        events: &mut Vec<Event>,
+    ) -> Poll<Result<(), TableError>> {
+        let mut received = false;
+        for link in 0..self.links.len() {
+            for taken in 0.. {
+                if taken == MESSAGES_PER_TURN {
+                    cx.waker().wake_by_ref();
+                    break;
+                }
+                match self.links[link].poll_receive(cx)? {
+                    Poll::Pending => break,
+                    Poll::Ready(None) => return Poll::Ready(Err(TableError::Closed)),
+                    Poll::Ready(Some(message)) => {
+                        received = true;
+                        events.extend(self.receive(link, message)?);
+                    }
+                }
+            }
+        }
+        if received { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    /// Writes what has been queued on the links. Pending while a socket takes no more.
+    ///
+    /// # Errors
+    /// [`TableError::Link`] when the gateway is gone.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TableError>> {
+        let mut pending = false;
+        for link in &mut self.links {
+            pending |= link.poll_flush(cx)?.is_pending();
+        }
+        if pending { Poll::Pending } else { Poll::Ready(Ok(())) }
+    }
+
+    fn receive(&mut self, link: usize, message: ToRenderer) -> Result<Option<Event>, TableError> {
+        let (ToRenderer::Job { id, .. }
+        | ToRenderer::Body { id, .. }
+        | ToRenderer::BodyEnd { id }
+        | ToRenderer::Cancel { id, .. }
+        | ToRenderer::Credit { id, .. }
+        | ToRenderer::Reply { id, .. }) = message;
+        if let ToRenderer::Job { head, .. } = message {
+            return Ok(self.start(link, id, head));
+        }
+        // What crosses with a job's end on the way concerns nobody any more.
+        let Some(&key) = self.keys.get(&(link, id)) else { return Ok(None) };
+        let Some(job) = self.jobs.get_mut(&key) else { return Ok(None) };
+        Ok(match message {
+            ToRenderer::Job { .. } => None,
+            ToRenderer::Body { bytes, .. } => {
+                job.upload.received(bytes.len())?;
+                Some(Event::Body { key, bytes })
+            }
+            ToRenderer::BodyEnd { .. } => Some(Event::BodyEnd { key }),
+            ToRenderer::Cancel { reason: CancelReason::BodyFailed, .. } => Some(Event::BodyFailed { key }),
+            ToRenderer::Cancel { reason, .. } => {
+                self.finish(key, |link, id| {
+                    let failure = Failure { kind: FailureKind::Cancelled, detail: String::new() };
+                    link.queue(&FromRenderer::Failed { id, failure });
+                });
+                Some(Event::Cancel { key, reason })
+            }
+            ToRenderer::Credit { bytes, .. } => {
+                job.send.credit(bytes as usize)?;
+                self.credited(key)
+            }
+            ToRenderer::Reply { call, outcome, .. } => {
+                job.calls = job.calls.saturating_sub(1);
+                Some(Event::Reply { key, call, outcome })
+            }
+        })
+    }
+
+    fn start(&mut self, link: usize, id: u64, head: RequestHead) -> Option<Event> {
+        if self.draining || self.jobs.len() >= self.max_jobs {
+            let failure = Failure { kind: FailureKind::NotReady, detail: String::new() };
+            self.links[link].queue(&FromRenderer::Failed { id, failure });
+            return None;
+        }
+        let key = self.next_key;
+        self.next_key = self.next_key.checked_add(1).unwrap_or(1);
+        let job = Job {
+            link,
+            id,
+            request_id: head.request_id.clone(),
+            url: head.url.clone(),
+            send: SendWindow::default(),
+            beyond: VecDeque::new(),
+            upload: ReceiveWindow::default(),
+            head_sent: false,
+            ended: false,
+            calls: 0,
+        };
+        self.jobs.insert(key, job);
+        self.keys.insert((link, id), key);
+        Some(Event::Start { key, head })
+    }
+
+    /// Sends what waited for the window.
+    fn credited(&mut self, key: u32) -> Option<Event> {
+        let job = self.jobs.get_mut(&key)?;
+        let link = &mut self.links[job.link];
+        let waited = !job.beyond.is_empty();
+        while let Some(mut bytes) = job.beyond.pop_front() {
+            let length = job.send.take(bytes.len().min(MAX_CHUNK_BYTES));
+            if length > 0 {
+                FromRenderer::encode_body(link.outbound(), job.id, &bytes.split_to(length));
+            }
+            if !bytes.is_empty() {
+                job.beyond.push_front(bytes);
+            }
+            if length == 0 {
+                return None;
+            }
+        }
+        if job.ended {
+            self.finish(key, |link, id| link.queue(&FromRenderer::End { id }));
+            return None;
+        }
+        waited.then_some(Event::Writable { key })
+    }
+
+    fn finish(&mut self, key: u32, last: impl FnOnce(&mut Link, u64)) {
+        if let Some(job) = self.jobs.remove(&key) {
+            self.keys.remove(&(job.link, job.id));
+            last(&mut self.links[job.link], job.id);
+        }
+    }
+
+    /// The response begins. `fields` are names and values by turns, between line feeds.
+    pub fn head(&mut self, key: u32, status: u16, fields: &[u8]) {
+        let Some(job) = self.jobs.get_mut(&key).filter(|job| !job.head_sent) else { return };
+        job.head_sent = true;
+        let out = self.links[job.link].outbound();
+        FromRenderer::encode_head(out, job.id, status, header_fields(fields));
+    }
+
+    /// A piece of the response. Returns whether the job may write on at once; else it waits for
+    /// [`Event::Writable`].
+    pub fn write(&mut self, key: u32, mut bytes: &[u8]) -> bool {
+        let Some(job) = self.jobs.get_mut(&key).filter(|job| job.head_sent && !job.ended) else { return true };
+        let link = &mut self.links[job.link];
+        while !bytes.is_empty() && job.beyond.is_empty() {
+            let length = job.send.take(bytes.len().min(MAX_CHUNK_BYTES));
+            if length == 0 {
+                break;
+            }
+            let (now, later) = bytes.split_at(length);
+            FromRenderer::encode_body(link.outbound(), job.id, now);
+            bytes = later;
+        }
+        if !bytes.is_empty() {
+            job.beyond.push_back(Bytes::copy_from_slice(bytes));
+        }
+        job.beyond.is_empty()
+    }
+
+    /// The response is complete.
+    pub fn end(&mut self, key: u32) {
+        let Some(job) = self.jobs.get_mut(&key) else { return };
+        job.ended = true;
+        if job.beyond.is_empty() {
+            self.finish(key, |link, id| link.queue(&FromRenderer::End { id }));
+        }
+    }
+
+    /// There is no whole response.
+    pub fn fail(&mut self, key: u32, detail: &str) {
+        self.finish(key, |link, id| {
+            let failure = Failure { kind: FailureKind::Threw, detail: detail.into() };
+            link.queue(&FromRenderer::Failed { id, failure });
+        });
+    }
+
+    /// JavaScript has read so much of a request's body.
+    pub fn consumed(&mut self, key: u32, bytes: usize) {
+        let Some(job) = self.jobs.get_mut(&key) else { return };
+        if let Some(credit) = job.upload.consumed(bytes) {
+            let bytes = u32::try_from(credit).unwrap_or(u32::MAX);
+            self.links[job.link].queue(&FromRenderer::Credit { id: job.id, bytes });
+        }
+    }
+
+    /// A job calls a native function.
+    ///
+    /// # Errors
+    /// Why the call is not made, for the caller.
+    pub fn call(&mut self, key: u32, call: u32, name: &str, input: &str) -> Result<(), String> {
+        let Some(job) = self.jobs.get_mut(&key) else { return Err("the request is over".into()) };
+        if input.len() > MAX_CALL_BYTES {
+            let given = input.len();
+            return Err(format!("the input has {given} bytes, {MAX_CALL_BYTES} are allowed"));
+        }
+        if job.calls == MAX_CALLS_PER_JOB {
+            return Err(format!("{MAX_CALLS_PER_JOB} calls of this request are under way, no more are allowed"));
+        }
+        job.calls += 1;
+        let input = Bytes::copy_from_slice(input.as_bytes());
+        self.links[job.link].queue(&FromRenderer::Call { id: job.id, call, name: name.into(), input });
+        Ok(())
+    }
+
+    /// A job does not wait for a call any more.
+    pub fn cancel_call(&mut self, key: u32, call: u32) {
+        let Some(job) = self.jobs.get_mut(&key) else { return };
+        job.calls = job.calls.saturating_sub(1);
+        self.links[job.link].queue(&FromRenderer::CallCancel { id: job.id, call });
+    }
+
+    /// What names a job in a log line; empty for a job that is over and for none.
+    pub fn label(&self, key: u32) -> JobLabel {
+        let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+        self.jobs.get(&key).map_or_else(JobLabel::default, |job| JobLabel {
+            request_id: text(&job.request_id),
+            url: text(&job.url),
+        })
+    }
+}
+
+fn header_fields(raw: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut parts = raw.split(|byte| *byte == b'\n');
+    std::iter::from_fn(move || Some((parts.next()?, parts.next()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::head::ResponseHead;
+    use shared::window::INITIAL_WINDOW;
+
+    use super::*;
+
+    type Gateway = Channel<ToRenderer, FromRenderer>;
+
+    fn table() -> (JobTable, Gateway) {
+        let (gateway, isolate) = Gateway::pair().unwrap();
+        (JobTable::new(vec![isolate], 2), gateway)
+    }
+
+    fn head() -> RequestHead {
+        RequestHead {
+            method: "GET".into(),
+            url: "http://localhost/".into(),
+            client_ip: "127.0.0.1".into(),
+            request_id: "r1".into(),
+            has_body: false,
+            headers: vec![],
+        }
+    }
+
+    async fn events(table: &mut JobTable) -> Vec<Event> {
+        let mut events = Vec::new();
+        std::future::poll_fn(|cx| table.poll_events(cx, &mut events)).await.unwrap();
+        events
+    }
+
+    async fn flush(table: &mut JobTable) {
+        std::future::poll_fn(|cx| table.poll_flush(cx)).await.unwrap();
+    }
+
+    async fn started() -> (JobTable, Gateway) {
+        let (mut table, mut gateway) = table();
+        gateway.send(&ToRenderer::Job { id: 9, head: head() }).await.unwrap();
+        assert_eq!(events(&mut table).await, [Event::Start { key: 1, head: head() }]);
+        (table, gateway)
+    }
+
+    #[tokio::test]
+    async fn a_response_leaves_in_order() {
+        let (mut table, mut gateway) = started().await;
+        table.head(1, 200, b"set-cookie\na=1\nset-cookie\nb=2");
+        assert!(table.write(1, b"hello"));
+        table.end(1);
+        flush(&mut table).await;
+        let headers = vec![("set-cookie".into(), "a=1".into()), ("set-cookie".into(), "b=2".into())];
+        let head = ResponseHead { status: 200, headers };
+        assert_eq!(gateway.receive().await.unwrap(), Some(FromRenderer::Head { id: 9, head }));
+        assert_eq!(gateway.receive().await.unwrap(), Some(FromRenderer::Body { id: 9, bytes: "hello".into() }));
+        assert_eq!(gateway.receive().await.unwrap(), Some(FromRenderer::End { id: 9 }));
+        assert!(table.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_page_beyond_the_window_waits_for_the_reader() {
+        let (mut table, mut gateway) = started().await;
+        let page = vec![7; INITIAL_WINDOW + 100_000];
+        table.head(1, 200, b"");
+        assert!(!table.write(1, &page), "the window is spent");
+        table.end(1);
+        let mut read = 0;
+        let mut receive = ReceiveWindow::default();
+        loop {
+            let received = tokio::select! {
+                biased;
+                received = gateway.receive() => received,
+                () = flush(&mut table) => gateway.receive().await,
+            };
+            match received.unwrap().unwrap() {
+                FromRenderer::Body { bytes, .. } => {
+                    receive.received(bytes.len()).unwrap();
+                    read += bytes.len();
+                    if let Some(credit) = receive.consumed(bytes.len()) {
+                        let bytes = u32::try_from(credit).unwrap();
+                        gateway.send(&ToRenderer::Credit { id: 9, bytes }).await.unwrap();
+                        events(&mut table).await;
+                    }
+                }
+                FromRenderer::End { .. } => break,
+                _ => {}
+            }
+        }
+        assert_eq!(read, page.len());
+    }
+
+    #[tokio::test]
+    async fn a_waiting_job_hears_when_it_may_write() {
+        let (mut table, mut gateway) = started().await;
+        table.head(1, 200, b"");
+        assert!(!table.write(1, &vec![7; INITIAL_WINDOW + 10]));
+        let bytes = u32::try_from(INITIAL_WINDOW / 4).unwrap();
+        gateway.send(&ToRenderer::Credit { id: 9, bytes }).await.unwrap();
+        assert_eq!(events(&mut table).await, [Event::Writable { key: 1 }]);
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_job_is_over_at_once() {
+        let (mut table, mut gateway) = started().await;
+        gateway.send(&ToRenderer::Cancel { id: 9, reason: CancelReason::ClientGone }).await.unwrap();
+        assert_eq!(events(&mut table).await, [Event::Cancel { key: 1, reason: CancelReason::ClientGone }]);
+        assert!(table.is_empty());
+        table.head(1, 200, b"");
+        table.end(1);
+        flush(&mut table).await;
+        let failure = Failure { kind: FailureKind::Cancelled, detail: String::new() };
+        assert_eq!(gateway.receive().await.unwrap(), Some(FromRenderer::Failed { id: 9, failure }));
+    }
+
+    #[tokio::test]
+    async fn jobs_beyond_the_limit_and_after_a_drain_are_refused() {
+        let (mut table, mut gateway) = started().await;
+        gateway.send(&ToRenderer::Job { id: 10, head: head() }).await.unwrap();
+        events(&mut table).await;
+        gateway.send(&ToRenderer::Job { id: 11, head: head() }).await.unwrap();
+        assert!(events(&mut table).await.is_empty());
+        table.fail(1, "gone");
+        table.drain();
+        gateway.send(&ToRenderer::Job { id: 12, head: head() }).await.unwrap();
+        assert!(events(&mut table).await.is_empty());
+        flush(&mut table).await;
+        let refused = |id| FromRenderer::Failed {
+            id,
+            failure: Failure { kind: FailureKind::NotReady, detail: String::new() },
+        };
+        assert_eq!(gateway.receive().await.unwrap(), Some(refused(11)));
+        gateway.receive().await.unwrap();
+        assert_eq!(gateway.receive().await.unwrap(), Some(refused(12)));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_too_large_is_not_made() {
+        let (mut table, _gateway) = started().await;
+        let problem = table.call(1, 1, "f", &" ".repeat(MAX_CALL_BYTES + 1)).unwrap_err();
+        assert!(problem.contains("are allowed"), "{problem}");
+    }
+}

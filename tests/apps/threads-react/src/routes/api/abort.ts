@@ -1,0 +1,11 @@
+import { createFileRoute } from '@tanstack/react-router'
+
+import { streamUntilAborted } from '@shared/api/abort.server'
+
+export const Route = createFileRoute('/api/abort')({
+  server: {
+    handlers: {
+      GET: ({ request }) => streamUntilAborted(request),
+    },
+  },
+})

@@ -1,0 +1,3 @@
+export function environmentNames(): Response {
+  return Response.json(Object.keys(process.env))
+}

@@ -1,0 +1,13 @@
+import { createRouter } from '@tanstack/solid-router'
+
+import { ErrorPage, NotFoundPage } from './pages'
+import { routeTree } from './routeTree.gen'
+
+export function getRouter() {
+  return createRouter({
+    routeTree,
+    scrollRestoration: true,
+    defaultErrorComponent: ErrorPage,
+    defaultNotFoundComponent: NotFoundPage,
+  })
+}

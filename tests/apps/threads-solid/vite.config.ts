@@ -1,0 +1,16 @@
+import { fileURLToPath } from 'node:url'
+
+import { tanstackStart } from '@tanstack/solid-start/plugin/vite'
+import { defineConfig } from 'vite'
+import solid from 'vite-plugin-solid'
+
+import { selfContained } from '../self-contained.js'
+
+const shared = fileURLToPath(new URL('../threads-shared', import.meta.url))
+
+export default defineConfig({
+  plugins: [tanstackStart(), solid({ ssr: true }), selfContained()],
+  publicDir: `${shared}/public`,
+  resolve: { alias: { '@shared': shared } },
+  server: { fs: { allow: ['.', shared] } },
+})

@@ -1,0 +1,86 @@
+//! Everything that a fresh machine with Rust and Node lacks, then the gateway with an app.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::apps;
+use crate::cargo::{self, RELEASE_BUILD};
+use crate::error::Failure;
+use crate::run;
+use crate::tools;
+use crate::v8;
+use crate::workspace::Workspace;
+
+/// Sets up, builds, and becomes the gateway: its signals, output and exit code are xtask's from then on.
+///
+/// # Errors
+///
+/// When a step fails; after the last one it does not return.
+pub fn run(workspace: &Workspace, app: &OsStr, gateway_args: &[OsString]) -> Result<(), Failure> {
+    tools::require_c_linker()?;
+    v8::set_up(workspace)?;
+    let dist = built_app(workspace, app)?;
+    run::shown(&mut cargo::command(workspace, &RELEASE_BUILD))?;
+    match run::replace(gateway(workspace, &dist, gateway_args))? {}
+}
+
+/// The command that serves an app's build with the gateway of the release build.
+pub fn gateway(workspace: &Workspace, dist: &Path, gateway_args: &[OsString]) -> Command {
+    let mut gateway = Command::new(workspace.release_binary("gateway"));
+    gateway.arg("--app").arg(dist).args(gateway_args);
+    gateway
+}
+
+/// A test app by name, which is built if need be; else a directory that holds a build or a `dist` with one.
+fn built_app(workspace: &Workspace, app: &OsStr) -> Result<PathBuf, Failure> {
+    let known = apps::all(workspace)?;
+    if let Some(named) = known.iter().find(|known| app == OsStr::new(&known.name)) {
+        tools::require_node()?;
+        named.build(workspace)?;
+        return Ok(named.dist());
+    }
+    let path = PathBuf::from(app);
+    let places = [path.clone(), path.join("dist")];
+    places
+        .into_iter()
+        .find(|place| place.join("server/server.js").is_file())
+        .ok_or_else(|| Failure::NoApp { path, known: known.into_iter().map(|app| app.name).collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::{OsStr, OsString};
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use super::{built_app, gateway};
+    use crate::error::Failure;
+    use crate::run;
+    use crate::workspace::Workspace;
+
+    #[test]
+    fn the_gateway_of_the_release_build_gets_the_app_and_the_users_options() {
+        let workspace = Workspace { root: PathBuf::from("/c"), target: PathBuf::from("/t") };
+        let options = ["--isolates", "2"].map(OsString::from);
+        assert_eq!(
+            run::describe(&gateway(&workspace, Path::new("/c/dist"), &options)),
+            "/t/release/gateway --app /c/dist --isolates 2"
+        );
+    }
+
+    #[test]
+    fn an_app_by_path_is_a_build_or_has_one_in_dist() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().to_owned();
+        fs::create_dir_all(root.join("tests/apps")).unwrap();
+        fs::create_dir_all(root.join("mine/dist/server")).unwrap();
+        fs::write(root.join("mine/dist/server/server.js"), "").unwrap();
+        let workspace = Workspace { target: root.join("target"), root: root.clone() };
+        let found = |path: &Path| built_app(&workspace, path.as_os_str());
+
+        assert_eq!(found(&root.join("mine")).unwrap(), root.join("mine/dist"));
+        assert_eq!(found(&root.join("mine/dist")).unwrap(), root.join("mine/dist"));
+        assert!(matches!(built_app(&workspace, OsStr::new("other")), Err(Failure::NoApp { .. })));
+    }
+}

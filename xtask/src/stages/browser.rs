@@ -1,0 +1,56 @@
+//! Both apps, served by the gateway, in a browser.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Command;
+
+use crate::apps;
+use crate::demo;
+use crate::error::Failure;
+use crate::npm;
+use crate::run;
+use crate::server::Server;
+use crate::tools;
+use crate::workspace::Workspace;
+
+/// The apps that the suite visits, and the variables by which it is told where they are.
+const VISITED: [(&str, &str); 2] =
+    [("threads-react", "ISOPOD_URL_REACT"), ("threads-solid", "ISOPOD_URL_SOLID")];
+
+const FREE_PORTS: [&str; 4] = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+
+/// Starts a gateway for each app, runs the suite, and ends the gateways, which must end well.
+///
+/// # Errors
+///
+/// When a tool is missing, a gateway misbehaves, or a test fails.
+pub fn run(workspace: &Workspace) -> Result<(), Failure> {
+    tools::require_node()?;
+    let chromium = tools::require_chromium()?;
+    let suite = workspace.browser_suite();
+    npm::install("browser", &suite)?;
+
+    let known = apps::all(workspace)?;
+    let mut gateways = Vec::new();
+    for (name, variable) in VISITED {
+        let app = known.iter().find(|app| app.name == name).ok_or_else(|| Failure::NoApp {
+            path: workspace.apps().join(name),
+            known: known.iter().map(|app| app.name.clone()).collect(),
+        })?;
+        let command = demo::gateway(workspace, &app.dist(), &FREE_PORTS.map(OsString::from));
+        let log = workspace.log(&format!("gateway-{name}"));
+        gateways.push((variable, Server::start(&format!("the gateway for {name}"), command, &log)?));
+    }
+
+    let addresses = gateways.iter().map(|(variable, gateway)| (*variable, gateway.address()));
+    let tested = run::shown(&mut tests(&suite, &chromium, addresses));
+    // The gateways are stopped after failing tests too; the first failure is the one to report.
+    let stopped = gateways.into_iter().map(|(_, gateway)| gateway.stop());
+    std::iter::once(tested).chain(stopped).collect::<Vec<_>>().into_iter().collect()
+}
+
+fn tests<'a>(suite: &Path, chromium: &Path, addresses: impl Iterator<Item = (&'a str, &'a str)>) -> Command {
+    let mut tests = npm::command(suite, &["test"]);
+    tests.env("CHROMIUM", chromium).envs(addresses);
+    tests
+}
