@@ -1,1 +1,71 @@
+//! Server functions in Rust: the SDK that registers them, and the process that runs them for a gateway.
 //!
+//! ```no_run
+//! use std::process::ExitCode;
+//! use std::sync::Arc;
+//!
+//! use fn_workers::{Context, Function, FunctionError, Invalid, State, Worker};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Deserialize)]
+//! struct Greet { name: String }
+//!
+//! #[derive(Serialize)]
+//! struct Greeting { text: String }
+//!
+//! struct Phrases { hello: &'static str }
+//!
+//! async fn greet(input: Greet, phrases: State<Phrases>, _: Context) -> Result<Greeting, FunctionError> {
+//!     Ok(Greeting { text: format!("{} {}", phrases.hello, input.name) })
+//! }
+//!
+//! fn named(input: &Greet) -> Result<(), Invalid> {
+//!     if input.name.is_empty() { Err(Invalid::field("name", "must not be empty")) } else { Ok(()) }
+//! }
+//!
+//! fn main() -> ExitCode {
+//!     Worker::new()
+//!         .state(Arc::new(Phrases { hello: "Good day," }))
+//!         .function(Function::read("people.greet", greet).validate(named))
+//!         .run()
+//! }
+//! ```
+//!
+//! The way of a call through the process:
+//!
+//! ```text
+//! gateway thread ==link==> transport::unix   main thread: reads, deadlines, replies in batches
+//!                             |  try_send, the least busy; full -> 503
+//!                          FunctionActor     one for each arbiter: a bounded mailbox, so many calls at a time
+//!                             |
+//!                          Registry          404, limits, JSON -> Input, validate, handler, Output -> JSON
+//!                             |
+//!                          BlockingPool      what a handler asked to run beside the event loops
+//! ```
+//!
+//! - [`worker`]: the builder, and what it tells of wrong registrations.
+//! - [`function`]: one function: its name, handler, validators and limits.
+//! - [`handler`]: which async functions are handlers, and what they may be given.
+//! - [`context`]: what a handler learns of its call.
+//! - [`error`]: how a call fails: a status and a public message, with private details for the log.
+//! - [`registry`]: all functions of a process, by name.
+
+mod actor;
+mod blocking;
+pub mod context;
+pub mod error;
+pub mod function;
+pub mod handler;
+mod process;
+pub mod registry;
+mod team;
+mod transport;
+pub mod worker;
+
+pub use context::Context;
+pub use error::{FunctionError, Invalid};
+pub use function::{Function, Method};
+pub use handler::{Handler, State};
+pub use registry::Registry;
+pub use shared::message::Caller;
+pub use worker::Worker;

@@ -1,1 +1,45 @@
+//! Starts whole clusters of real processes and talks to them.
 //!
+//! ```no_run
+//! # async fn example() {
+//! use tests::{App, Cluster};
+//!
+//! let cluster = Cluster::of(App::ThreadsReact).renderers(2).start().await;
+//! cluster.kill_renderer(0).await;
+//! cluster.wait_until_ready().await;
+//! assert_eq!(cluster.get("/").await.status, 200);
+//! cluster.stop().await;
+//! # }
+//! ```
+//!
+//! - [`app`]: what a cluster serves: a built app of `tests/apps`, or a small bundle written for one test.
+//! - [`builder`]: a cluster to be started.
+//! - [`cluster`]: a running one.
+//! - [`gateway`]: the gateway process itself.
+//! - [`children`]: the child processes, as `/status` tells of them.
+//! - [`exit`]: a gateway that was meant to end, and what it said.
+//! - [`http`]: whole answers, and a raw connection for what no client library would send.
+//! - [`load`]: many requests at a time.
+//! - [`logs`]: what the processes wrote, as it comes.
+//! - [`metrics`]: the admin port's numbers.
+//! - [`process`]: what the kernel knows of a process.
+//! - [`wait`]: bounded waiting for something to become true.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a harness fails its test in the shortest way")]
+
+pub mod app;
+pub mod builder;
+pub mod children;
+pub mod cluster;
+pub mod exit;
+pub mod gateway;
+pub mod http;
+pub mod load;
+pub mod logs;
+pub mod metrics;
+pub mod process;
+pub mod wait;
+
+pub use app::{App, Bundle};
+pub use cluster::Cluster;
+pub use gateway::Gateway;

@@ -1,0 +1,153 @@
+//! The life of the process.
+//!
+//! ```text
+//! arguments -> log -> sockets -> Setup -> registry -> arbiters -> links -> WorkerReady -> serve
+//!                                                                                          |
+//!                              control or a link ends: exit at once   <--------------------+
+//!                              Drain: refuse new calls, finish, exit 0  <------------------+
+//! ```
+
+use std::panic::PanicHookInfo;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use actix::System;
+use shared::inherited::{ChildArgs, take_socket};
+use shared::link::{Channel, LinkError};
+use shared::logging;
+use shared::message::control::LoadFailure;
+use shared::message::{FromChild, ToChild};
+use shared::setup::Setup;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+
+use crate::team::Team;
+use crate::transport::unix::{Drain, LinkEnd, UnixError, UnixLink};
+use crate::worker::{RegistrationError, Worker};
+
+/// As in `sysexits.h`.
+const BAD_USAGE: u8 = 64;
+const BAD_BUILD: u8 = 65;
+const OWN_FAULT: u8 = 70;
+
+type Control = Channel<FromChild, ToChild>;
+type Links = JoinSet<Result<LinkEnd, UnixError>>;
+
+/// Why the process ends without having been told to.
+#[derive(Debug, thiserror::Error)]
+enum ProcessError {
+    #[error("a socket or a signal of the process cannot be set up")]
+    Io(#[from] std::io::Error),
+    #[error("the control link failed")]
+    Control(#[from] LinkError),
+    #[error("the gateway's message `{0}` does not fit a function worker")]
+    Unexpected(&'static str),
+    #[error("the functions do not fit together")]
+    Registration(#[from] RegistrationError),
+    #[error("the thread of a function actor has ended")]
+    Arbiter,
+    #[error(transparent)]
+    Link(#[from] UnixError),
+    #[error("the task of a link failed")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+pub(crate) fn run(worker: Worker, args: impl IntoIterator<Item = String>) -> ExitCode {
+    let args = match ChildArgs::parse(args) {
+        Ok(args) => args,
+        Err(error) => return refuse(&error),
+    };
+    if let Err(error) = logging::init(&args.log_filter, args.log_format) {
+        return refuse(&error);
+    }
+    std::panic::set_hook(Box::new(log_panic));
+    match System::new().block_on(live(worker, &args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::error!(source, "{error}");
+            let code = if matches!(error, ProcessError::Registration(_)) { BAD_BUILD } else { OWN_FAULT };
+            ExitCode::from(code)
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "there is no log yet to say it in")]
+fn refuse(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("fn-workers: {error}");
+    ExitCode::from(BAD_USAGE)
+}
+
+/// One line for each panic, in the span of its call: the function's name and the request stand there.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let message = panic.payload_as_str().unwrap_or("a value that is no text");
+    let location = panic.location().map(ToString::to_string);
+    tracing::error!(location, "panicked: {message}");
+}
+
+async fn live(worker: Worker, args: &ChildArgs) -> Result<(), ProcessError> {
+    // A terminal's Ctrl-C reaches the whole process group; the gateway drains this process in its own time.
+    let _ignored = signal(SignalKind::interrupt())?;
+    let mut control = Control::new(take_socket(args.control)?);
+    let sockets = args.links.iter().flatten().map(|fd| take_socket(*fd));
+    let sockets = sockets.collect::<Result<Vec<_>, _>>()?;
+    let setup = match control.receive().await? {
+        Some(ToChild::Setup(Setup::Worker(setup))) => setup,
+        Some(ToChild::Setup(Setup::Renderer(_))) => return Err(ProcessError::Unexpected("be a renderer")),
+        Some(ToChild::Drain) | None => return Ok(()),
+    };
+    let concurrency = worker.calls_at_a_time();
+    let registry = match worker.build() {
+        Ok(registry) => Arc::new(registry),
+        Err(error) => {
+            control.send(&FromChild::LoadFailed(load_failure(&error))).await?;
+            return Err(error.into());
+        }
+    };
+    let team = Team::start(registry, setup.arbiters, setup.mailbox, concurrency).await;
+    let team = Arc::new(team.ok_or(ProcessError::Arbiter)?);
+    let drain = Drain::default();
+    let mut links = Links::new();
+    for socket in sockets {
+        let link = UnixLink::new(Channel::new(socket), Arc::clone(&team), drain.clone());
+        links.spawn_local(link.serve());
+    }
+    let functions = team.registry().names().into_iter().map(Into::into).collect();
+    control.send(&FromChild::WorkerReady { functions }).await?;
+    serve(&mut control, links, &drain).await
+}
+
+fn load_failure(error: &RegistrationError) -> LoadFailure {
+    let file =
+        std::env::current_exe().map_or_else(|_| "fn-workers".into(), |path| path.display().to_string());
+    LoadFailure {
+        file,
+        problem: error.to_string(),
+        remedy: "change the registrations and build the worker again".into(),
+    }
+}
+
+async fn serve(control: &mut Control, mut links: Links, drain: &Drain) -> Result<(), ProcessError> {
+    loop {
+        tokio::select! {
+            message = control.receive() => match message? {
+                Some(ToChild::Drain) => {
+                    tracing::debug!("drains");
+                    drain.begun.cancel();
+                    drain.open.close();
+                }
+                Some(ToChild::Setup(_)) => return Err(ProcessError::Unexpected("set up again")),
+                None => return Ok(()),
+            },
+            () = drain.open.wait(), if !drain.finished.is_cancelled() => drain.finished.cancel(),
+            ended = links.join_next() => match ended {
+                Some(ended) => {
+                    if ended?? == LinkEnd::Closed {
+                        return Ok(());
+                    }
+                }
+                None => return Ok(()),
+            },
+        }
+    }
+}

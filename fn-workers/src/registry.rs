@@ -1,0 +1,235 @@
+//! All functions of a process, by name.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared::message::{NativeCall, Outcome};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::context::{CallInfo, Context, Services};
+use crate::error::FunctionError;
+use crate::function::{Method, Registered};
+
+/// The functions that a process answers for.
+pub struct Registry {
+    functions: HashMap<&'static str, Box<dyn Registered>>,
+    services: Arc<Services>,
+}
+
+impl Registry {
+    pub(crate) fn new(
+        functions: HashMap<&'static str, Box<dyn Registered>>,
+        services: Arc<Services>,
+    ) -> Self {
+        Self { functions, services }
+    }
+
+    /// The functions' names, in alphabetical order.
+    pub fn names(&self) -> Vec<&'static str> {
+        let mut names: Vec<_> = self.functions.keys().copied().collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Whether the function reads or writes; `None` when there is none of this name.
+    pub fn method(&self, name: &str) -> Option<Method> {
+        self.functions.get(name).map(|function| function.signature().method)
+    }
+
+    /// How long a call may take: what the caller grants, or less where the function says so.
+    pub(crate) fn time_for(&self, call: &NativeCall) -> Duration {
+        let granted = Duration::from_millis(call.deadline_ms.into());
+        let own = self.functions.get(call.name.as_str()).and_then(|function| function.signature().deadline);
+        own.map_or(granted, |own| own.min(granted))
+    }
+
+    /// Runs a call to its end. Failures are logged here; dropping the future cancels the call.
+    pub async fn call(
+        &self,
+        call: NativeCall,
+        deadline: Instant,
+        cancellation: CancellationToken,
+    ) -> Outcome {
+        match self.run(call, deadline, cancellation).await {
+            Ok(json) => Outcome::Value(json),
+            Err(error) => {
+                error.log();
+                error.into()
+            }
+        }
+    }
+
+    async fn run(
+        &self,
+        call: NativeCall,
+        deadline: Instant,
+        cancellation: CancellationToken,
+    ) -> Result<bytes::Bytes, FunctionError> {
+        let NativeCall { name, caller, request_id, input, .. } = call;
+        let Some(function) = self.functions.get(name.as_str()) else {
+            return Err(FunctionError::not_found(format!("there is no native function `{name}`")));
+        };
+        let name = function.signature().name;
+        let info = CallInfo { function: name, caller, request_id, deadline, cancellation };
+        let running = function.call(&input, &Context::new(info, Arc::clone(&self.services)));
+        drop(input);
+        running.await
+    }
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.names()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+    use shared::message::Caller;
+
+    use super::*;
+    use crate::error::Invalid;
+    use crate::function::Function;
+    use crate::handler::State;
+    use crate::worker::Worker;
+
+    #[derive(Debug, Default, Deserialize, Serialize)]
+    struct Point {
+        #[serde(default)]
+        x: i32,
+        #[serde(default)]
+        y: i32,
+    }
+
+    async fn same(point: Point) -> Result<Point, FunctionError> {
+        Ok(point)
+    }
+
+    async fn scaled(point: Point, factor: State<i32>, context: Context) -> Result<String, FunctionError> {
+        Ok(format!("{} by {}", point.x * *factor, context.function()))
+    }
+
+    async fn huge(_: ()) -> Result<Vec<u64>, FunctionError> {
+        Ok(vec![u64::MAX; 100_000])
+    }
+
+    async fn lost(_: ()) -> Result<(), FunctionError> {
+        Err(FunctionError::new(409, "somebody was quicker").because("row 7 of table `secret`"))
+    }
+
+    fn registry() -> Registry {
+        let no_negative_x = |point: &Point| match point.x {
+            0.. => Ok(()),
+            _ => Err(Invalid::field("x", "must not be negative")),
+        };
+        let no_negative_y = |point: &Point| match point.y {
+            0.. => Ok(()),
+            _ => Err(Invalid::field("y", "must not be negative")),
+        };
+        let same = Function::read("same", same).validate(no_negative_x).validate(no_negative_y);
+        Worker::new()
+            .state(Arc::new(3))
+            .blocking_threads(1)
+            .function(same.body_limit(100).deadline(Duration::from_secs(1)))
+            .function(Function::write("scaled", scaled))
+            .function(Function::read("huge", huge))
+            .function(Function::write("lost", lost))
+            .build()
+            .unwrap()
+    }
+
+    fn call(name: &str, input: &str) -> NativeCall {
+        NativeCall {
+            name: name.into(),
+            caller: Caller::Isolate,
+            deadline_ms: 5000,
+            request_id: "r".into(),
+            input: input.to_owned().into(),
+        }
+    }
+
+    async fn answer(name: &str, input: &str) -> Outcome {
+        registry().call(call(name, input), Instant::now(), CancellationToken::new()).await
+    }
+
+    async fn failure(name: &str, input: &str) -> (u16, String) {
+        match answer(name, input).await {
+            Outcome::Failed { status, message } => (status, message),
+            Outcome::Value(value) => panic!("{value:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_handler_gets_its_input_its_state_and_its_context() {
+        assert_eq!(answer("scaled", r#"{"x":2}"#).await, Outcome::Value(r#""6 by scaled""#.into()));
+    }
+
+    #[tokio::test]
+    async fn an_absent_input_is_null_or_an_empty_object() {
+        for input in ["", " ", "null", "{}"] {
+            assert_eq!(answer("same", input).await, Outcome::Value(r#"{"x":0,"y":0}"#.into()));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_json_is_400_with_the_position() {
+        for (input, position) in [
+            (r#"{"x": }"#, "line 1 column 7"),
+            (r#"{"x": 1"#, "line 1 column 7"),
+            (r#"{"x": 1} {}"#, "line 1 column 10"),
+            ("{\"x\":\n\"\u{1}\"}", "line 2 column"),
+        ] {
+            let (status, message) = failure("same", input).await;
+            assert_eq!(status, 400, "{message}");
+            assert!(message.contains(position), "{message}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_field_of_another_type_is_422_with_its_path() {
+        let (status, message) = failure("same", r#"{"x": "two"}"#).await;
+        assert_eq!(status, 422);
+        assert!(message.starts_with("x: invalid type: string \"two\", expected i32"), "{message}");
+        assert!(failure("same", "[[]]").await.1.starts_with("[0]: "));
+    }
+
+    #[tokio::test]
+    async fn validators_report_together() {
+        let refused = failure("same", r#"{"x":-1,"y":-1}"#).await;
+        assert_eq!(refused, (422, "x: must not be negative; y: must not be negative".into()));
+    }
+
+    #[tokio::test]
+    async fn limits_hold_in_both_directions() {
+        let (status, message) = failure("same", &" ".repeat(101)).await;
+        assert_eq!((status, message.as_str()), (413, "the input has 101 bytes, the limit is 100"));
+        assert_eq!(failure("huge", "").await, (500, "the function failed".into()));
+    }
+
+    #[tokio::test]
+    async fn a_handlers_error_shows_its_public_half() {
+        assert_eq!(failure("lost", "").await, (409, "somebody was quicker".into()));
+        assert_eq!(failure("none", "").await, (404, "there is no native function `none`".into()));
+    }
+
+    #[test]
+    fn the_nearer_deadline_counts() {
+        let registry = registry();
+        assert_eq!(registry.time_for(&call("same", "")), Duration::from_secs(1));
+        assert_eq!(registry.time_for(&call("lost", "")), Duration::from_secs(5));
+        let hasty = NativeCall { deadline_ms: 10, ..call("same", "") };
+        assert_eq!(registry.time_for(&hasty), Duration::from_millis(10));
+    }
+
+    #[test]
+    fn names_and_methods_are_known() {
+        let registry = registry();
+        assert_eq!(registry.names(), ["huge", "lost", "same", "scaled"]);
+        assert_eq!(registry.method("same"), Some(Method::Read));
+        assert_eq!(registry.method("lost"), Some(Method::Write));
+        assert_eq!(registry.method("none"), None);
+    }
+}

@@ -1,0 +1,248 @@
+//! The builder of a worker, and what it tells of wrong registrations.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::panic::Location;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use serde::de::DeserializeOwned;
+
+use crate::blocking::BlockingPool;
+use crate::context::Services;
+use crate::function::{Function, Registered};
+use crate::handler::{StateType, States};
+use crate::process;
+use crate::registry::Registry;
+
+/// Calls that one function actor runs at a time, unless [`Worker::concurrency`] says otherwise.
+const DEFAULT_CONCURRENCY: usize = 64;
+
+/// The longest name of a function.
+const MAX_NAME_BYTES: usize = 128;
+
+/// A process of functions, being put together.
+pub struct Worker {
+    states: States,
+    functions: Vec<Box<dyn Registered>>,
+    problems: Vec<RegistrationProblem>,
+    concurrency: usize,
+    blocking_threads: usize,
+}
+
+impl Default for Worker {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Worker {
+    /// A worker without functions.
+    pub fn new() -> Self {
+        Self {
+            states: States::default(),
+            functions: Vec::new(),
+            problems: Vec::new(),
+            concurrency: DEFAULT_CONCURRENCY,
+            blocking_threads: available_parallelism().map_or(1, usize::from),
+        }
+    }
+
+    /// Adds something that handlers take as [`crate::State`], by its type; each type once.
+    #[must_use]
+    pub fn state<T: Send + Sync + 'static>(mut self, state: Arc<T>) -> Self {
+        if !self.states.insert(state) {
+            self.problems.push(RegistrationProblem::DuplicateState { state: StateType::of::<T>() });
+        }
+        self
+    }
+
+    /// Adds a function; each name once.
+    #[must_use]
+    pub fn function<Input: DeserializeOwned + 'static>(mut self, function: Function<Input>) -> Self {
+        self.functions.push(Box::new(function));
+        self
+    }
+
+    /// How many calls each function actor runs at a time; more wait in its mailbox. Default 64.
+    #[must_use]
+    pub fn concurrency(mut self, calls: usize) -> Self {
+        self.concurrency = calls.max(1);
+        self
+    }
+
+    /// Threads for [`crate::Context::blocking`]. Default: one for each core.
+    #[must_use]
+    pub fn blocking_threads(mut self, threads: usize) -> Self {
+        self.blocking_threads = threads.max(1);
+        self
+    }
+
+    pub(crate) fn calls_at_a_time(&self) -> usize {
+        self.concurrency
+    }
+
+    /// Checks what was registered.
+    ///
+    /// # Errors
+    /// All wrong registrations together, or that the pool's threads cannot be started.
+    pub fn build(self) -> Result<Registry, RegistrationError> {
+        let Self { states, functions, mut problems, blocking_threads, .. } = self;
+        let mut by_name: HashMap<&'static str, Box<dyn Registered>> = HashMap::new();
+        for function in functions {
+            let signature = function.signature();
+            let (name, at) = (signature.name, signature.registered_at);
+            if !is_name(name) {
+                problems.push(RegistrationProblem::Name { name, at });
+            }
+            let missing = signature.needs.iter().filter(|state| !states.holds(**state));
+            problems.extend(missing.map(|&state| RegistrationProblem::MissingState { name, at, state }));
+            if let Some(first) = by_name.get(name) {
+                let first = first.signature().registered_at;
+                problems.push(RegistrationProblem::DuplicateName { name, first, second: at });
+                continue;
+            }
+            by_name.insert(name, function);
+        }
+        if !problems.is_empty() {
+            return Err(RegistrationError::Problems(problems));
+        }
+        let blocking = BlockingPool::start(blocking_threads)?;
+        Ok(Registry::new(by_name, Arc::new(Services { states, blocking })))
+    }
+
+    /// Runs the worker: takes over the sockets that the gateway passed in the arguments, answers calls until the
+    /// gateway says to drain or goes away. The value is for `main` to return: 0 after a drain or when the
+    /// gateway is gone, 64 when the process was not started by a gateway, 65 when a registration is wrong, 70
+    /// when the process itself failed.
+    pub fn run(self) -> ExitCode {
+        self.run_with(std::env::args().skip(1))
+    }
+
+    /// As [`Worker::run`], for a binary that reads arguments of its own first.
+    pub fn run_with(self, args: impl IntoIterator<Item = String>) -> ExitCode {
+        process::run(self, args)
+    }
+}
+
+/// Letters, digits, `.`, `_` and `-`: what needs no escaping in a URL, a file name or TypeScript's quotes.
+fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    !name.is_empty() && name.len() <= MAX_NAME_BYTES && name.bytes().all(allowed)
+}
+
+/// Why a worker cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistrationError {
+    /// What was registered does not fit together.
+    #[error("{}", list(.0))]
+    Problems(Vec<RegistrationProblem>),
+    /// The threads for blocking work cannot be started.
+    #[error("the threads for blocking work do not start")]
+    Threads(#[from] io::Error),
+}
+
+fn list(problems: &[RegistrationProblem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// One wrong registration.
+#[derive(Debug)]
+pub enum RegistrationProblem {
+    /// Two functions have one name.
+    DuplicateName {
+        /// The name.
+        name: &'static str,
+        /// Where it was registered first.
+        first: &'static Location<'static>,
+        /// Where it was registered again.
+        second: &'static Location<'static>,
+    },
+    /// A name that does not fit a URL.
+    Name {
+        /// The name.
+        name: &'static str,
+        /// Where it was registered.
+        at: &'static Location<'static>,
+    },
+    /// A function takes a state that was not registered.
+    MissingState {
+        /// The function.
+        name: &'static str,
+        /// Where it was registered.
+        at: &'static Location<'static>,
+        /// What it takes.
+        state: StateType,
+    },
+    /// Two states have one type.
+    DuplicateState {
+        /// The type.
+        state: StateType,
+    },
+}
+
+impl fmt::Display for RegistrationProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DuplicateName { name, first, second } => {
+                write!(f, "two functions are named `{name}`: at {first} and at {second}")
+            }
+            Self::Name { name, at } => write!(
+                f,
+                "the function at {at} is named `{name}`: use 1 to {MAX_NAME_BYTES} letters, digits, `.`, `_` or `-`"
+            ),
+            Self::MissingState { name, at, state } => write!(
+                f,
+                "the function `{name}` at {at} takes a State of {state}, which is not registered: \
+                 add `.state(Arc::new(..))`"
+            ),
+            Self::DuplicateState { state } => {
+                write!(f, "two states have the type {state}: wrap one in a type of its own")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::FunctionError;
+    use crate::handler::State;
+
+    async fn nothing(_: ()) -> Result<(), FunctionError> {
+        Ok(())
+    }
+
+    async fn with_state(_: (), _: State<String>) -> Result<(), FunctionError> {
+        Ok(())
+    }
+
+    #[test]
+    fn all_wrong_registrations_are_told_at_once() {
+        let first_line = line!() + 2;
+        let error = Worker::new()
+            .function(Function::read("twice", nothing))
+            .function(Function::write("twice", nothing))
+            .function(Function::read("no spaces", nothing))
+            .function(Function::read("needy", with_state))
+            .state(Arc::new(1))
+            .state(Arc::new(2))
+            .build()
+            .unwrap_err()
+            .to_string();
+        let second_line = first_line + 1;
+        for told in [
+            "two functions are named `twice`",
+            &format!("{}:{first_line}:", file!()),
+            &format!("{}:{second_line}:", file!()),
+            "`no spaces`: use 1 to 128 letters",
+            "`needy`",
+            "State of `alloc::string::String`, which is not registered",
+            "two states have the type `i32`",
+        ] {
+            assert!(error.contains(told), "{told} is not in: {error}");
+        }
+    }
+}

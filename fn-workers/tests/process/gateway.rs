@@ -1,0 +1,203 @@
+//! The gateway's side: spawns a worker and speaks the wire to it.
+
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use shared::inherited::ChildArgs;
+use shared::link::Channel;
+use shared::logging::LogFormat;
+use shared::message::{Caller, FromChild, FromWorker, NativeCall, Outcome, ToChild, ToWorker};
+use shared::setup::{Setup, WorkerSetup};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::net::UnixStream;
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::time::timeout;
+
+use crate::fixture;
+
+/// Nothing here takes that long; a test that waits longer has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a caller grants when a test is not about deadlines.
+pub const LONG_MS: u32 = 60_000;
+
+pub type Link = Channel<ToWorker, FromWorker>;
+
+/// A worker process, its sockets, and its log.
+pub struct Gateway {
+    pub process: Child,
+    pub control: Option<Channel<ToChild, FromChild>>,
+    pub link: Option<Link>,
+    log: Lines<BufReader<ChildStderr>>,
+    next_id: u64,
+}
+
+/// The default worker, set up.
+pub async fn default_worker() -> Gateway {
+    let mut gateway = Gateway::spawn(Command::new(env!("CARGO_BIN_EXE_fn-workers")), |args| args);
+    gateway.set_up(2, 64).await;
+    gateway
+}
+
+/// The worker with the functions of [`fixture`], set up.
+pub async fn fixture_worker(arbiters: usize, mailbox: usize) -> Gateway {
+    let mut gateway = spawn_fixture(fixture::RUN);
+    gateway.set_up(arbiters, mailbox).await;
+    gateway
+}
+
+/// A process of this test binary that is a worker.
+pub fn spawn_fixture(name: &str) -> Gateway {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([name, "--exact", "--ignored", "--nocapture"]);
+    Gateway::spawn_with_env(command)
+}
+
+impl Gateway {
+    fn spawn_with_env(mut command: Command) -> Self {
+        let (sockets, args) = Sockets::make();
+        command.env(fixture::ARGS, args.join(" "));
+        sockets.spawn(command)
+    }
+
+    pub fn spawn(mut command: Command, change: impl FnOnce(Vec<String>) -> Vec<String>) -> Self {
+        let (sockets, args) = Sockets::make();
+        command.args(change(args));
+        sockets.spawn(command)
+    }
+
+    pub async fn set_up(&mut self, arbiters: usize, mailbox: usize) -> Vec<String> {
+        self.tell(ToChild::Setup(Setup::Worker(WorkerSetup { arbiters, mailbox }))).await;
+        match self.hear().await {
+            FromChild::WorkerReady { functions } => functions,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub async fn tell(&mut self, message: ToChild) {
+        self.control.as_mut().unwrap().send(&message).await.unwrap();
+    }
+
+    pub async fn hear(&mut self) -> FromChild {
+        let heard = timeout(PATIENCE, self.control.as_mut().unwrap().receive()).await;
+        heard.expect("a control message").unwrap().expect("the control link is open")
+    }
+
+    /// Sends a call and does not wait for its end.
+    pub async fn start(&mut self, name: &str, input: &str, deadline_ms: u32) -> u64 {
+        self.next_id += 1;
+        let id = self.next_id;
+        let call = NativeCall {
+            name: name.into(),
+            caller: Caller::Client,
+            deadline_ms,
+            request_id: format!("r{id}"),
+            input: input.to_owned().into(),
+        };
+        self.link.as_mut().unwrap().send(&ToWorker::Call { id, call }).await.unwrap();
+        id
+    }
+
+    pub async fn cancel(&mut self, id: u64) {
+        self.link.as_mut().unwrap().send(&ToWorker::Cancel { id }).await.unwrap();
+    }
+
+    /// The next reply, whichever call it ends.
+    pub async fn reply(&mut self) -> (u64, Outcome) {
+        let received = timeout(PATIENCE, self.link.as_mut().unwrap().receive()).await;
+        let FromWorker::Reply { id, outcome } =
+            received.expect("a reply").unwrap().expect("the link is open");
+        (id, outcome)
+    }
+
+    /// Calls and waits for the end; nothing else may end meanwhile.
+    pub async fn call(&mut self, name: &str, input: &str) -> Outcome {
+        let id = self.start(name, input, LONG_MS).await;
+        let (ended, outcome) = self.reply().await;
+        assert_eq!(ended, id);
+        outcome
+    }
+
+    pub async fn value(&mut self, name: &str, input: &str) -> serde_json::Value {
+        match self.call(name, input).await {
+            Outcome::Value(json) => serde_json::from_slice(&json).unwrap(),
+            failed => panic!("{failed:?}"),
+        }
+    }
+
+    pub async fn failure(&mut self, name: &str, input: &str) -> (u16, String) {
+        match self.call(name, input).await {
+            Outcome::Failed { status, message } => (status, message),
+            value => panic!("{value:?}"),
+        }
+    }
+
+    /// Waits until the process has written a line with this text.
+    pub async fn logged(&mut self, text: &str) -> String {
+        let mut seen = Vec::new();
+        loop {
+            let line = timeout(PATIENCE, self.log.next_line()).await;
+            match line.unwrap_or_else(|_| panic!("`{text}` is not logged, but: {seen:#?}")).unwrap() {
+                Some(line) if line.contains(text) => return line,
+                Some(line) => seen.push(line),
+                None => panic!("the log ended without `{text}`: {seen:#?}"),
+            }
+        }
+    }
+
+    pub async fn exit(&mut self) -> ExitStatus {
+        timeout(PATIENCE, self.process.wait()).await.expect("the process exits").unwrap()
+    }
+}
+
+/// Both ends of a worker's sockets before it is spawned.
+struct Sockets {
+    control: StdUnixStream,
+    link: StdUnixStream,
+    inherited: [StdUnixStream; 2],
+}
+
+impl Sockets {
+    fn make() -> (Self, Vec<String>) {
+        let (control, childs_control) = StdUnixStream::pair().unwrap();
+        let (link, childs_link) = StdUnixStream::pair().unwrap();
+        let args = ChildArgs {
+            control: childs_control.as_raw_fd(),
+            links: vec![vec![childs_link.as_raw_fd()]],
+            log_filter: "debug".into(),
+            log_format: LogFormat::Text,
+        };
+        (Self { control, link, inherited: [childs_control, childs_link] }, args.to_args())
+    }
+
+    fn spawn(self, mut command: Command) -> Gateway {
+        let inherited = self.inherited.each_ref().map(AsRawFd::as_raw_fd);
+        // SAFETY: only `fcntl` is called between fork and exec, on descriptors that are open until then.
+        unsafe { command.pre_exec(move || inherited.iter().try_for_each(|fd| keep_over_exec(*fd))) };
+        let mut process =
+            command.stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let log = BufReader::new(process.stderr.take().unwrap()).lines();
+        Gateway {
+            process,
+            control: Some(Channel::new(asynchronous(self.control))),
+            link: Some(Channel::new(asynchronous(self.link))),
+            log,
+            next_id: 0,
+        }
+    }
+}
+
+fn keep_over_exec(fd: RawFd) -> std::io::Result<()> {
+    // SAFETY: the parent holds the descriptor open until the child has it.
+    let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
+    fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    Ok(())
+}
+
+fn asynchronous(socket: StdUnixStream) -> UnixStream {
+    socket.set_nonblocking(true).unwrap();
+    UnixStream::from_std(socket).unwrap()
+}

@@ -1,0 +1,9 @@
+//! The process as its gateway sees it: real processes, real sockets, the wire.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "test support outside of test functions may fail too")]
+
+mod answers;
+mod faults;
+mod fixture;
+mod gateway;
+mod life;

@@ -1,0 +1,146 @@
+//! What no client should send: answered with 4xx before any isolate hears of it.
+
+use tests::http::RawAnswer;
+use tests::{Bundle, Cluster};
+
+/// An app that counts its requests, and tells of itself at `/count`, `/read` and `/seen`.
+fn app() -> Bundle {
+    Bundle::fetch(
+        "globalThis.jobs = (globalThis.jobs ?? 0) + 1
+         if (url.pathname === '/count') return new Response(`count:${--globalThis.jobs}`)
+         if (url.pathname === '/read') return new Response(`read:${(await request.arrayBuffer()).byteLength}`)
+         return Response.json({ url: request.url, headers: [...request.headers] })",
+    )
+}
+
+async fn ask(cluster: &Cluster, request: impl AsRef<[u8]>) -> RawAnswer {
+    let mut connection = cluster.connect().await;
+    connection.send(request).await;
+    connection.read_to_end().await
+}
+
+/// Asserts that none of the requests so far became a job.
+async fn nothing_reached_an_isolate(cluster: &Cluster) {
+    assert_eq!(cluster.get("/count").await.text(), "count:0");
+}
+
+#[tokio::test]
+async fn ambiguous_paths_are_refused() {
+    let cluster = Cluster::of(app()).start().await;
+    for path in [
+        "/a%00b",
+        "//",
+        "//a",
+        "/a//b",
+        "/../a",
+        "/a/../b",
+        "/%2e%2e/a",
+        "/a%2fb/%2e%2e/c",
+        "/%",
+        "/%zz",
+        "/a\\b",
+    ] {
+        let answer =
+            ask(&cluster, format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"))
+                .await;
+        assert!(answer.is_client_error(), "{path}: {}", answer.status);
+    }
+    nothing_reached_an_isolate(&cluster).await;
+}
+
+#[tokio::test]
+async fn heads_that_are_none_are_refused() {
+    let cluster = Cluster::of(app()).start().await;
+    for head in [
+        "GARBAGE",
+        "GET",
+        "GET / HTTP/9.9\r\nhost: localhost",
+        "GET / HTTP/1.1",
+        "GET / HTTP/1.1\r\nhost: a\r\nhost: b",
+        "GET / HTTP/1.1\r\nhost: a b",
+        "GET / HTTP/1.1\r\nhost: user@localhost",
+        "GET / HTTP/1.1\r\nhost: localhost/path",
+        "GET / HTTP/1.1\r\nhost: localhost:port",
+        "GET / HTTP/1.1\r\nhost: localhost\r\nbad header: x",
+        "GET / HTTP/1.1\r\nhost: localhost\r\nx: a\0b",
+        "G\u{e9}T / HTTP/1.1\r\nhost: localhost",
+        "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: -1",
+        "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\ncontent-length: 2",
+        "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 3\r\ntransfer-encoding: chunked",
+        "TRACE / HTTP/1.1\r\nhost: localhost",
+        "CONNECT localhost:22 HTTP/1.1\r\nhost: localhost:22",
+    ] {
+        let answer = ask(&cluster, format!("{head}\r\nconnection: close\r\n\r\n")).await;
+        let refused = answer.is_client_error() || matches!(answer.status, 501 | 505);
+        assert!(refused, "{head:?}: {}", answer.status);
+    }
+    nothing_reached_an_isolate(&cluster).await;
+}
+
+#[tokio::test]
+async fn a_head_beyond_its_limit_is_431() {
+    let cluster = Cluster::of(app()).start().await;
+    let long = "x".repeat(65 * 1024);
+    let header = ask(&cluster, format!("GET / HTTP/1.1\r\nhost: localhost\r\nx-long: {long}\r\n\r\n")).await;
+    assert_eq!(header.status, 431);
+    let many: String = (0..5000).map(|number| format!("x-{number}: 0123456789\r\n")).collect();
+    let fields = ask(&cluster, format!("GET / HTTP/1.1\r\nhost: localhost\r\n{many}\r\n")).await;
+    assert_eq!(fields.status, 431);
+    let path = ask(&cluster, format!("GET /{long} HTTP/1.1\r\nhost: localhost\r\n\r\n")).await;
+    assert!(matches!(path.status, 414 | 431), "{}", path.status);
+    nothing_reached_an_isolate(&cluster).await;
+}
+
+#[tokio::test]
+async fn a_body_beyond_its_limit_is_413() {
+    let cluster = Cluster::of(app()).config("body_limit = \"1KiB\"").start().await;
+    let announced = ask(
+        &cluster,
+        "POST /read HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1025\r\nconnection: close\r\n\r\n",
+    )
+    .await;
+    assert_eq!(announced.status, 413);
+    nothing_reached_an_isolate(&cluster).await;
+
+    let chunk = format!("400\r\n{}\r\n", "x".repeat(1024));
+    let head =
+        "POST /read HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n";
+    let fits = ask(&cluster, format!("{head}{chunk}0\r\n\r\n")).await;
+    assert!(fits.body.contains("read:1024"), "{fits:?}");
+    let streamed = ask(&cluster, format!("{head}{chunk}1\r\nx\r\n0\r\n\r\n")).await;
+    assert_eq!(streamed.status, 413);
+    cluster.metrics_until("the job is gone", |metrics| metrics.jobs_in_flight() == 0.0).await;
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_ends_its_job() {
+    let cluster = Cluster::of(app()).start().await;
+    let mut connection = cluster.connect().await;
+    connection.send("POST /read HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\nhalf").await;
+    cluster.metrics_until("the job runs", |metrics| metrics.jobs_in_flight() == 1.0).await;
+    drop(connection);
+    cluster.metrics_until("the job is gone", |metrics| metrics.jobs_in_flight() == 0.0).await;
+    assert!(cluster.get("/read").await.text().starts_with("read:0"));
+}
+
+#[tokio::test]
+async fn a_strangers_word_on_where_it_comes_from_is_not_taken() {
+    let cluster = Cluster::of(app()).start().await;
+    let forged = || {
+        let request = cluster.client().get(cluster.url("/seen"));
+        let request = request.header("host", "shop.example").header("x-forwarded-proto", "https");
+        let request = request.header("x-forwarded-host", "evil.example").header("x-forwarded-for", "6.6.6.6");
+        request.header("forwarded", "for=6.6.6.6;host=evil.example;proto=https")
+    };
+    let seen = cluster.answer(forged()).await.json();
+    assert_eq!(seen["url"], "http://shop.example/seen");
+    assert!(!seen.to_string().contains("evil.example") && !seen.to_string().contains("6.6.6.6"), "{seen}");
+}
+
+#[tokio::test]
+async fn a_trusted_proxys_word_is_taken() {
+    let cluster = Cluster::of(app()).config("trusted_proxy = [\"127.0.0.1\"]").start().await;
+    let request = cluster.client().get(cluster.url("/seen?q=1")).header("x-forwarded-proto", "https");
+    let request = request.header("x-forwarded-host", "shop.example").header("x-forwarded-for", "203.0.113.9");
+    assert_eq!(cluster.answer(request).await.json()["url"], "https://shop.example/seen?q=1");
+}

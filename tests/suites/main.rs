@@ -1,0 +1,18 @@
+//! The suites that run real processes, real apps and real sockets.
+
+#![expect(clippy::unwrap_used, reason = "test support outside of test functions may fail too")]
+
+mod admin;
+mod backpressure;
+mod bad_input;
+mod cancel;
+mod config;
+mod faults;
+mod isolation;
+mod load_failures;
+mod memory;
+mod native;
+mod overload;
+mod serving;
+mod shutdown;
+mod static_files;
