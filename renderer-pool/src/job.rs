@@ -74,16 +74,19 @@ pub enum Event {
     },
 }
 
-/// Why a link cannot go on.
+/// The gateway has closed every link: nobody is left to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the gateway has closed every link")]
+pub struct AllLinksEnded;
+
+/// Why one link cannot go on.
 #[derive(Debug, thiserror::Error)]
-pub enum TableError {
-    /// The gateway closed a link: it is going, and so is this process.
-    #[error("the gateway closed the link")]
+enum LinkEnd {
+    /// The gateway's thread closed it.
+    #[error("closed")]
     Closed,
-    /// The link broke.
-    #[error("a link to the gateway broke")]
-    Link(#[from] LinkError),
-    /// The gateway broke a window's rules.
+    #[error("broken")]
+    Broken(#[from] LinkError),
     #[error("the gateway broke the rules of a window")]
     Window(#[from] WindowError),
 }
@@ -115,7 +118,8 @@ pub struct JobLabel {
 /// The jobs of one isolate and the links that they came over.
 #[derive(Debug)]
 pub struct JobTable {
-    links: Vec<Link>,
+    /// One for each gateway thread; a thread may go while the others stay.
+    links: Vec<Option<Link>>,
     jobs: HashMap<u32, Job>,
     keys: HashMap<(usize, u64), u32>,
     next_key: u32,
@@ -127,7 +131,7 @@ impl JobTable {
     /// A table without jobs that takes at most `max_jobs` at a time from `links`.
     pub fn new(links: Vec<Link>, max_jobs: usize) -> Self {
         Self {
-            links,
+            links: links.into_iter().map(Some).collect(),
             jobs: HashMap::new(),
             keys: HashMap::new(),
             next_key: 1,
@@ -146,48 +150,83 @@ impl JobTable {
         self.draining = true;
     }
 
-    /// Takes what has come over the links and appends its events. Ready when something has come.
+    /// Takes what has come over the links and appends its events. Ready when something has come. A link that
+    /// ends takes its own jobs along and no others.
     ///
     /// # Errors
-    /// [`TableError`] when a link ended or is out of step; the isolate ends then.
+    /// [`AllLinksEnded`]; the isolate ends then.
     pub fn poll_events(
         &mut self,
         cx: &mut Context<'_>,
         events: &mut Vec<Event>,
-    ) -> Poll<Result<(), TableError>> {
+    ) -> Poll<Result<(), AllLinksEnded>> {
         let mut received = false;
         for link in 0..self.links.len() {
-            for taken in 0.. {
-                if taken == MESSAGES_PER_TURN {
-                    cx.waker().wake_by_ref();
-                    break;
-                }
-                match self.links[link].poll_receive(cx)? {
-                    Poll::Pending => break,
-                    Poll::Ready(None) => return Poll::Ready(Err(TableError::Closed)),
-                    Poll::Ready(Some(message)) => {
-                        received = true;
-                        events.extend(self.receive(link, message)?);
-                    }
+            match self.receive_from(link, cx, events) {
+                Ok(some) => received |= some,
+                Err(end) => {
+                    received = true;
+                    self.lose(link, &end, events);
                 }
             }
+        }
+        if self.links.iter().all(Option::is_none) {
+            return Poll::Ready(Err(AllLinksEnded));
         }
         if received { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
-    /// Writes what has been queued on the links. Pending while a socket takes no more.
-    ///
-    /// # Errors
-    /// [`TableError::Link`] when the gateway is gone.
-    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TableError>> {
-        let mut pending = false;
-        for link in &mut self.links {
-            pending |= link.poll_flush(cx)?.is_pending();
+    fn receive_from(
+        &mut self,
+        link: usize,
+        cx: &mut Context<'_>,
+        events: &mut Vec<Event>,
+    ) -> Result<bool, LinkEnd> {
+        for taken in 0..MESSAGES_PER_TURN {
+            let Some(open) = &mut self.links[link] else { return Ok(false) };
+            match open.poll_receive(cx)? {
+                Poll::Pending => return Ok(taken > 0),
+                Poll::Ready(None) => return Err(LinkEnd::Closed),
+                Poll::Ready(Some(message)) => events.extend(self.receive(link, message)?),
+            }
         }
-        if pending { Poll::Pending } else { Poll::Ready(Ok(())) }
+        cx.waker().wake_by_ref();
+        Ok(true)
     }
 
-    fn receive(&mut self, link: usize, message: ToRenderer) -> Result<Option<Event>, TableError> {
+    /// Writes what has been queued on the links. Pending while a socket takes no more.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>, events: &mut Vec<Event>) -> Poll<()> {
+        let mut pending = false;
+        for link in 0..self.links.len() {
+            let Some(open) = &mut self.links[link] else { continue };
+            match open.poll_flush(cx) {
+                Poll::Pending => pending = true,
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => {
+                    // The jobs that this ends are JavaScript's to hear of in a turn of their own.
+                    self.lose(link, &error.into(), events);
+                    cx.waker().wake_by_ref();
+                }
+            }
+        }
+        if pending { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    fn lose(&mut self, link: usize, end: &LinkEnd, events: &mut Vec<Event>) {
+        if !matches!(end, LinkEnd::Closed) {
+            let cause = std::error::Error::source(end).map(ToString::to_string).unwrap_or_default();
+            tracing::error!(link, cause, "a link to the gateway ends: {end}");
+        }
+        self.links[link] = None;
+        let lost: Vec<u32> =
+            self.jobs.iter().filter(|(_, job)| job.link == link).map(|(key, _)| *key).collect();
+        for key in lost {
+            self.finish(key, |_, _| {});
+            events.push(Event::Cancel { key, reason: CancelReason::ClientGone });
+        }
+    }
+
+    fn receive(&mut self, link: usize, message: ToRenderer) -> Result<Option<Event>, LinkEnd> {
         let (ToRenderer::Job { id, .. }
         | ToRenderer::Body { id, .. }
         | ToRenderer::BodyEnd { id }
@@ -229,7 +268,9 @@ impl JobTable {
     fn start(&mut self, link: usize, id: u64, head: RequestHead) -> Option<Event> {
         if self.draining || self.jobs.len() >= self.max_jobs {
             let failure = Failure { kind: FailureKind::NotReady, detail: String::new() };
-            self.links[link].queue(&FromRenderer::Failed { id, failure });
+            if let Some(link) = &mut self.links[link] {
+                link.queue(&FromRenderer::Failed { id, failure });
+            }
             return None;
         }
         let key = self.next_key;
@@ -254,7 +295,7 @@ impl JobTable {
     /// Sends what waited for the window.
     fn credited(&mut self, key: u32) -> Option<Event> {
         let job = self.jobs.get_mut(&key)?;
-        let link = &mut self.links[job.link];
+        let link = self.links[job.link].as_mut()?;
         let waited = !job.beyond.is_empty();
         while let Some(mut bytes) = job.beyond.pop_front() {
             let length = job.send.take(bytes.len().min(MAX_CHUNK_BYTES));
@@ -278,23 +319,31 @@ impl JobTable {
     fn finish(&mut self, key: u32, last: impl FnOnce(&mut Link, u64)) {
         if let Some(job) = self.jobs.remove(&key) {
             self.keys.remove(&(job.link, job.id));
-            last(&mut self.links[job.link], job.id);
+            if let Some(link) = &mut self.links[job.link] {
+                last(link, job.id);
+            }
+        }
+    }
+
+    fn say(links: &mut [Option<Link>], job: &Job, message: &FromRenderer) {
+        if let Some(link) = &mut links[job.link] {
+            link.queue(message);
         }
     }
 
     /// The response begins. `fields` are names and values by turns, between line feeds.
     pub fn head(&mut self, key: u32, status: u16, fields: &[u8]) {
         let Some(job) = self.jobs.get_mut(&key).filter(|job| !job.head_sent) else { return };
+        let Some(link) = &mut self.links[job.link] else { return };
         job.head_sent = true;
-        let out = self.links[job.link].outbound();
-        FromRenderer::encode_head(out, job.id, status, header_fields(fields));
+        FromRenderer::encode_head(link.outbound(), job.id, status, header_fields(fields));
     }
 
     /// A piece of the response. Returns whether the job may write on at once; else it waits for
     /// [`Event::Writable`].
     pub fn write(&mut self, key: u32, mut bytes: &[u8]) -> bool {
         let Some(job) = self.jobs.get_mut(&key).filter(|job| job.head_sent && !job.ended) else { return true };
-        let link = &mut self.links[job.link];
+        let Some(link) = &mut self.links[job.link] else { return true };
         while !bytes.is_empty() && job.beyond.is_empty() {
             let length = job.send.take(bytes.len().min(MAX_CHUNK_BYTES));
             if length == 0 {
@@ -330,10 +379,9 @@ impl JobTable {
     /// JavaScript has read so much of a request's body.
     pub fn consumed(&mut self, key: u32, bytes: usize) {
         let Some(job) = self.jobs.get_mut(&key) else { return };
-        if let Some(credit) = job.upload.consumed(bytes) {
-            let bytes = u32::try_from(credit).unwrap_or(u32::MAX);
-            self.links[job.link].queue(&FromRenderer::Credit { id: job.id, bytes });
-        }
+        let Some(credit) = job.upload.consumed(bytes) else { return };
+        let bytes = u32::try_from(credit).unwrap_or(u32::MAX);
+        Self::say(&mut self.links, job, &FromRenderer::Credit { id: job.id, bytes });
     }
 
     /// A job calls a native function.
@@ -351,7 +399,8 @@ impl JobTable {
         }
         job.calls += 1;
         let input = Bytes::copy_from_slice(input.as_bytes());
-        self.links[job.link].queue(&FromRenderer::Call { id: job.id, call, name: name.into(), input });
+        let message = FromRenderer::Call { id: job.id, call, name: name.into(), input };
+        Self::say(&mut self.links, job, &message);
         Ok(())
     }
 
@@ -359,7 +408,7 @@ impl JobTable {
     pub fn cancel_call(&mut self, key: u32, call: u32) {
         let Some(job) = self.jobs.get_mut(&key) else { return };
         job.calls = job.calls.saturating_sub(1);
-        self.links[job.link].queue(&FromRenderer::CallCancel { id: job.id, call });
+        Self::say(&mut self.links, job, &FromRenderer::CallCancel { id: job.id, call });
     }
 
     /// What names a job in a log line; empty for a job that is over and for none.
@@ -409,7 +458,7 @@ mod tests {
     }
 
     async fn flush(table: &mut JobTable) {
-        std::future::poll_fn(|cx| table.poll_flush(cx)).await.unwrap();
+        std::future::poll_fn(|cx| table.poll_flush(cx, &mut Vec::new())).await;
     }
 
     async fn started() -> (JobTable, Gateway) {
@@ -508,6 +557,26 @@ mod tests {
         assert_eq!(gateway.receive().await.unwrap(), Some(refused(11)));
         gateway.receive().await.unwrap();
         assert_eq!(gateway.receive().await.unwrap(), Some(refused(12)));
+    }
+
+    #[tokio::test]
+    async fn a_link_that_ends_takes_its_own_jobs_along_and_no_others() {
+        let (mut first, isolate_first) = Gateway::pair().unwrap();
+        let (mut second, isolate_second) = Gateway::pair().unwrap();
+        let mut table = JobTable::new(vec![isolate_first, isolate_second], 2);
+        first.send(&ToRenderer::Job { id: 1, head: head() }).await.unwrap();
+        assert_eq!(events(&mut table).await, [Event::Start { key: 1, head: head() }]);
+        second.send(&ToRenderer::Job { id: 1, head: head() }).await.unwrap();
+        assert_eq!(events(&mut table).await, [Event::Start { key: 2, head: head() }]);
+        drop(first);
+        assert_eq!(events(&mut table).await, [Event::Cancel { key: 1, reason: CancelReason::ClientGone }]);
+        table.head(2, 200, b"");
+        table.end(2);
+        flush(&mut table).await;
+        assert!(matches!(second.receive().await.unwrap(), Some(FromRenderer::Head { id: 1, .. })));
+        drop(second);
+        let ended = std::future::poll_fn(|cx| table.poll_events(cx, &mut Vec::new())).await;
+        assert_eq!(ended, Err(AllLinksEnded));
     }
 
     #[tokio::test]

@@ -24,7 +24,7 @@ use shared::setup::RendererSetup;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
-use crate::job::{self, JobTable, Link, TableError};
+use crate::job::{self, AllLinksEnded, JobTable, Link};
 use runtime::Isolate;
 
 /// How often an isolate reports what it holds.
@@ -81,7 +81,7 @@ impl IsolateThread {
         if self.reports.send(ready).await.is_err() {
             return Ok(());
         }
-        self.answer_jobs(&mut runtime, &jobs).await.map_err(|error| failed(describe(&error)))
+        self.answer_jobs(&mut runtime, &jobs).await.map_err(|error| failed(error.to_string()))
     }
 
     /// The isolate's event loop: what came over the links goes to JavaScript, JavaScript runs, what it answered
@@ -90,7 +90,7 @@ impl IsolateThread {
         &mut self,
         runtime: &mut Isolate,
         jobs: &RefCell<JobTable>,
-    ) -> Result<(), TableError> {
+    ) -> Result<(), AllLinksEnded> {
         let mut events = Vec::new();
         let mut report_due = tokio::time::interval(REPORT_EVERY);
         report_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -107,11 +107,11 @@ impl IsolateThread {
             runtime.deliver(events.drain(..));
             runtime.poll(cx);
             let mut table = jobs.borrow_mut();
-            let flushed = table.poll_flush(cx)?;
+            let flushed = table.poll_flush(cx, &mut events);
             if draining && table.is_empty() && flushed.is_ready() {
                 return Poll::Ready(Ok(()));
             }
-            if report_due.poll_tick(cx).is_ready() {
+            while report_due.poll_tick(cx).is_ready() {
                 self.report_heap(runtime);
             }
             Poll::Pending
@@ -134,11 +134,4 @@ impl IsolateThread {
 async fn wait_for_drain(mut draining: watch::Receiver<bool>) {
     // The sender lives as long as the process; without one there is nobody to serve.
     let _ = draining.wait_for(|draining| *draining).await;
-}
-
-fn describe(error: &TableError) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
 }
