@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn both_apps_are_measured_against_node_unless_told_otherwise() {
         let cli = Cli::try_parse_from(["bench", "--root", "/checkout", "pages", "--repeat", "3"]).unwrap();
-        let Bench::Pages(options) = cli.bench;
+        let Bench::Pages(options) = cli.bench else { panic!("another bench") };
         assert_eq!(options.repeat.get(), 3);
         assert_eq!(options.slice().as_secs(), 5);
         assert_eq!(options.against, [Rival::Node26]);

@@ -82,7 +82,9 @@ impl fmt::Display for Kind {
                 write!(f, "a size from {min} to {max}, with a unit: B, KiB, MiB or GiB")
             }
             Self::Path => f.write_str("a path"),
-            Self::BasePath => f.write_str("a path such as / or /shop/en, its segments of letters, digits, - . _ or ~"),
+            Self::BasePath => {
+                f.write_str("a path such as / or /shop/en, its segments of letters, digits, - . _ or ~")
+            }
             Self::EnvPatterns => f.write_str("names of environment variables; a * may end a name"),
             Self::Networks => f.write_str("networks such as 10.0.0.0/8 or fd00::/8, or single addresses"),
             Self::Choice(words) => write!(f, "one of: {}", words.join(", ")),

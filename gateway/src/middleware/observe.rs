@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use actix_web::body::{BodySize, MessageBody};
-use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::http::{Method, Uri, Version};
 use actix_web::{Error, HttpResponse};
 use bytes::Bytes;
@@ -119,7 +119,7 @@ impl Observation {
     fn begin(counters: &Rc<Counters>, request: &ServiceRequest) -> Self {
         let connection = request.conn_data::<Rc<ConnectionState>>().cloned();
         if let Some(connection) = &connection {
-            connection.begin();
+            connection.begin(!matches!(request.parts().1, Payload::None));
         }
         counters.in_flight.inc();
         Self {
@@ -266,7 +266,9 @@ where
                 Poll::Ready(Ok(response.map_body(|_, body| Observed { body, observation })))
             }
             Err(error) => {
-                observation.answered(&error.as_response_error().error_response());
+                // What an error holds of a response can be taken out only once, and not here.
+                observation.status = error.as_response_error().status_code().as_u16();
+                observation.reason = Cause::Panic.row().reason;
                 observation.outcome = Outcome::Complete;
                 Poll::Ready(Err(error))
             }

@@ -20,7 +20,9 @@ use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse, fn_service
 use actix_web::http::header::HeaderValue;
 use actix_web::{App, Error};
 
+use super::connection::{self, Patience};
 use crate::config::Settings;
+use crate::error::Cause;
 use crate::metrics::Metrics;
 use crate::middleware::identity::Identity;
 use crate::middleware::limits::Limits;
@@ -56,6 +58,22 @@ impl Plan {
     /// The settings.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// What each connection must keep to.
+    pub fn connection_rules(&self) -> connection::Rules {
+        let clients = &self.settings.clients;
+        let refusals = |reason| self.metrics.refusals.with_label_values(&[reason]);
+        connection::Rules {
+            patience: Patience {
+                head: clients.head_timeout,
+                idle: clients.keep_alive,
+                write: clients.write_timeout,
+            },
+            head_limit: clients.head_limit,
+            head_too_large: refusals(Cause::HeadTooLarge.row().reason),
+            head_slow: refusals("head_slow"),
+        }
     }
 
     /// This thread's service. The layer that is wrapped last is the outermost.

@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, getsockname, listen, setsockopt,
-    socket, sockopt,
+    AddressFamily, Backlog, Shutdown, SockFlag, SockType, SockaddrStorage, bind, getsockname, listen,
+    setsockopt, shutdown, socket, sockopt,
 };
 
 /// Connections that the kernel holds until they are accepted.
@@ -52,6 +52,27 @@ impl Bound {
     }
 }
 
+/// Closes an address that somebody else serves.
+#[derive(Debug)]
+pub struct Closer(TcpListener);
+
+impl Closer {
+    /// Of this listener.
+    ///
+    /// # Errors
+    /// When no file descriptor is left.
+    pub fn of(listener: &TcpListener) -> io::Result<Self> {
+        listener.try_clone().map(Self)
+    }
+
+    /// From now on clients are refused, whoever still holds the listener.
+    pub fn close(self) {
+        if let Err(error) = shutdown(self.0.as_raw_fd(), Shutdown::Both) {
+            tracing::warn!(%error, "the public address cannot be closed ahead of its server");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::TcpStream;
@@ -68,6 +89,13 @@ mod tests {
             let _listener = bound.open().unwrap();
             assert!(TcpStream::connect(address).is_ok());
         }
+    }
+
+    #[test]
+    fn a_closed_address_refuses_clients() {
+        let listener = Bound::to("127.0.0.1:0".parse().unwrap()).unwrap().open().unwrap();
+        Closer::of(&listener).unwrap().close();
+        assert!(TcpStream::connect(listener.local_addr().unwrap()).is_err());
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //! ```text
 //!  start   static files indexed -> addresses taken -> children spawned -> admin port open
 //!          -> all isolates and fn workers ready -> public port open -> "listening on ..."
-//!  drain   not ready any more -> public port closed, idle connections closed, running requests finished
-//!          -> jobs ended -> children ended -> admin port closed
+//!  drain   not ready any more -> public port and idle connections closed -> running requests finished
+//!          -> pool closed -> gateway threads ended -> children ended -> admin port closed
 //! ```
 
 pub mod assembly;
@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
 use actix_web::http::header::{HeaderValue, InvalidHeaderValue};
+use prometheus::IntGauge;
 use shared::setup::{RendererSetup, WorkerSetup};
 
 use crate::admin::{self, Desk, Phase, SharedPhase};
@@ -34,7 +35,11 @@ use crate::pool::{self, PoolHandle, PoolSettings, StartError};
 use crate::router::static_files::index::{Index, IndexSettings};
 use assembly::Plan;
 use listen::Bound;
+use public::Public;
 use signals::{Signals, Stop};
+
+/// How often a draining gateway looks whether all requests are answered.
+const DRAIN_TICK: Duration = Duration::from_millis(10);
 
 /// How long a child may take to end once all jobs have.
 const CHILD_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -163,8 +168,9 @@ pub async fn run(
     let phase = SharedPhase::default();
     let desk = Desk { pool: pool.clone(), metrics: metrics.clone(), phase: phase.clone(), started };
     let admin = opened("admin", admin).and_then(|listener| Ok(admin::server(listener, desk)?));
-    let mut running =
-        Running { pool, phase, admin: None, public: None, drain_timeout: settings.drain_timeout };
+    let in_flight = metrics.requests_in_flight.clone();
+    let drain_timeout = settings.drain_timeout;
+    let mut running = Running { pool, phase, admin: None, public: None, in_flight, drain_timeout };
     let outcome = async {
         let admin = admin?;
         running.admin = Some(admin.handle());
@@ -175,8 +181,8 @@ pub async fn run(
         }
         let own_host = HeaderValue::from_str(&addresses.listen.to_string())?;
         let plan = Plan::new(Arc::new(settings), files, metrics, own_host);
-        let server = public::server(opened("listen", public)?, plan, running.pool.clone())?;
-        running.public = Some(server.handle());
+        let (public, server) = Public::new(opened("listen", public)?, plan, running.pool.clone())?;
+        running.public = Some(public);
         let mut server = actix_web::rt::spawn(server);
         running.phase.enter(Phase::Serving);
         listening(addresses);
@@ -194,7 +200,8 @@ struct Running {
     pool: PoolHandle,
     phase: SharedPhase,
     admin: Option<ServerHandle>,
-    public: Option<ServerHandle>,
+    public: Option<Public>,
+    in_flight: IntGauge,
     drain_timeout: Duration,
 }
 
@@ -215,19 +222,37 @@ impl Running {
         }
     }
 
-    /// Running requests may still need the pool, so that it is closed after the public server.
-    async fn drain(&self) {
+    /// What runs may still need the pool, and what waits may still be run: the pool is closed after the last
+    /// request, but before the threads whose links it watches.
+    async fn drain(self) {
         let deadline = tokio::time::Instant::now() + self.drain_timeout;
         self.phase.enter(Phase::Draining);
-        if let Some(public) = &self.public
-            && tokio::time::timeout_at(deadline, public.stop(true)).await.is_err()
-        {
-            tracing::warn!("requests are cut off: the time to drain is over");
+        let public = match self.public {
+            Some(public) => Some(public.drain().await),
+            None => None,
+        };
+        if tokio::time::timeout_at(deadline, last_request(&self.in_flight)).await.is_err() {
+            tracing::warn!(
+                requests = self.in_flight.get(),
+                "requests are cut off: the time to drain is over"
+            );
+        }
+        self.pool.begin_drain();
+        if let Some(public) = public {
+            // Flushes what clients have not taken yet.
+            let _ = tokio::time::timeout_at(deadline, public.stop(true)).await;
         }
         self.pool.stop(deadline.saturating_duration_since(tokio::time::Instant::now())).await;
-        if let Some(admin) = &self.admin {
+        if let Some(admin) = self.admin {
             admin.stop(false).await;
         }
+    }
+}
+
+/// Returns when no request is being answered.
+async fn last_request(in_flight: &IntGauge) {
+    while in_flight.get() > 0 {
+        tokio::time::sleep(DRAIN_TICK).await;
     }
 }
 

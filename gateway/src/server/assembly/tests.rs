@@ -291,8 +291,8 @@ async fn a_body_is_counted_as_it_comes() {
     assert_eq!(ask(&pool, &flags, fits).await.status, 200);
     assert_eq!(pool.asked.borrow()[0].body, Some(Ok("12345678".into())));
     // No length is announced, as by a chunked upload.
-    let too_long = request(Method::POST, "/").set_payload("123456789").to_request();
-    assert!(!too_long.head().headers().contains_key("content-length"));
+    let mut too_long = request(Method::POST, "/").set_payload("123456789").to_request();
+    too_long.head_mut().headers_mut().remove("content-length");
     let service = service(&pool, &flags).await;
     let response = try_call_service(&service, too_long).await.unwrap();
     assert_eq!(response.status(), 413);
@@ -318,6 +318,20 @@ async fn a_native_function_is_called_without_an_isolate() {
     assert_eq!(calls.len(), 2);
     assert_eq!((calls[0].name.as_str(), &calls[0].input[..]), ("threads.list", &b"{\"limit\":3}"[..]));
     assert!(pool.asked.borrow().is_empty());
+}
+
+#[actix_web::test]
+async fn a_panic_is_answered_counted_and_hurts_no_other_request() {
+    let (plan, _client) = plan(&[]);
+    let service = init_service(plan.assemble(play(|| panic!("a played panic")))).await;
+    for seen in 1..=2 {
+        let error = try_call_service(&service, get("/").to_request()).await.err().unwrap();
+        let response = error.error_response();
+        assert_eq!(response.status(), 500);
+        assert!(!to_bytes(response.into_body()).await.unwrap().is_empty());
+        assert_eq!(plan.metrics.requests.with_label_values(&["bundle", "GET", "500"]).get(), seen);
+    }
+    assert_eq!(plan.metrics.requests_in_flight.get(), 0);
 }
 
 #[actix_web::test]

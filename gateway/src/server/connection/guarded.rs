@@ -1,4 +1,4 @@
-//! Deadlines around a client's stream.
+//! Deadlines and the limit of a head around a client's stream.
 
 use std::io;
 use std::pin::Pin;
@@ -8,8 +8,9 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::head::HeadScan;
 use super::socket::Socket;
-use super::{ConnectionState, Patience};
+use super::{ConnectionState, Rules};
 
 /// A stream to a client with deadlines. One timer serves all of them: it is moved only when a nearer deadline
 /// appears, and looks again when it fires.
@@ -17,8 +18,10 @@ use super::{ConnectionState, Patience};
 pub struct Guarded<S: Socket> {
     socket: S,
     timer: Pin<Box<Sleep>>,
-    patience: Patience,
+    rules: Rc<Rules>,
     state: Rc<ConnectionState>,
+    /// The head that is coming; starts anew after each request.
+    head: Option<HeadScan>,
     write_since: Option<Instant>,
     /// Whether the socket wakes the reader when something comes. Not so while actix-http holds as much as it
     /// wants to hold: then only [`Socket::poll_gone`] tells of a client that went away.
@@ -26,15 +29,18 @@ pub struct Guarded<S: Socket> {
 }
 
 /// What answers a head that does not end; nothing else is under way then.
-const TIMEOUT_ANSWER: &[u8] =
-    b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+/// What answers a head that is too long; nothing else is under way then.
+const TOO_LARGE: &[u8] =
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 impl<S: Socket> Guarded<S> {
     /// Guards `socket`.
-    pub fn new(socket: S, patience: Patience) -> Self {
-        let timer = Box::pin(tokio::time::sleep(patience.head.max(patience.write)));
+    pub fn new(socket: S, rules: Rc<Rules>) -> Self {
+        let timer = Box::pin(tokio::time::sleep(rules.patience.head.max(rules.patience.write)));
         let state = Rc::new(ConnectionState::default());
-        Self { socket, timer, patience, state, write_since: None, is_reading: true }
+        Self { socket, timer, rules, state, head: None, write_since: None, is_reading: true }
     }
 
     /// What the layers of this connection share.
@@ -45,26 +51,50 @@ impl<S: Socket> Guarded<S> {
     /// Pending while there is patience left; then the error that ends the connection.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         loop {
-            let reading = self.state.deadline(self.patience);
-            let writing = self.write_since.map(|since| since + self.patience.write);
+            let patience = self.rules.patience;
+            let reading = self.state.deadline(patience);
+            let writing = self.write_since.map(|since| since + patience.write);
             let nearest = [reading, writing].into_iter().flatten().min();
             let now = Instant::now();
             if nearest.is_some_and(|deadline| deadline <= now) {
                 if self.write_since.is_none() && self.state.is_within_head() {
-                    // Whether the client still reads is its own affair.
-                    let _ = Pin::new(&mut self.socket).poll_write(cx, TIMEOUT_ANSWER);
+                    self.rules.head_slow.inc();
+                    self.answer(cx, TOO_SLOW);
                 }
                 return Poll::Ready(io::ErrorKind::TimedOut.into());
             }
             let fires = self.timer.deadline();
             if fires <= now {
-                let again = now + self.patience.head.max(self.patience.write);
+                let again = now + patience.head.max(patience.write);
                 self.timer.as_mut().reset(nearest.unwrap_or(again).min(again));
             } else if let Some(nearer) = nearest.filter(|deadline| *deadline < fires) {
                 self.timer.as_mut().reset(nearer);
             }
             ready!(self.timer.as_mut().poll(cx));
         }
+    }
+
+    /// Whether the client still reads is its own affair.
+    fn answer(&mut self, cx: &mut Context<'_>, answer: &[u8]) {
+        let _ = Pin::new(&mut self.socket).poll_write(cx, answer);
+    }
+
+    /// Notes what came. An error when it is a head beyond its limit.
+    fn received(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.state.received();
+        if !self.state.awaits_head() {
+            self.head = None;
+            return Ok(());
+        }
+        if self.head.get_or_insert_default().take(bytes) > self.rules.head_limit {
+            self.rules.head_too_large.inc();
+            self.answer(cx, TOO_LARGE);
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(())
     }
 
     fn noted<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -90,10 +120,8 @@ impl<S: Socket> AsyncRead for Guarded<S> {
         if read.is_pending() {
             return this.poll_patience(cx).map(Err);
         }
-        if buffer.filled().len() > before {
-            this.state.received();
-        }
-        read
+        ready!(read)?;
+        Poll::Ready(this.received(cx, &buffer.filled()[before..]))
     }
 }
 
@@ -142,10 +170,12 @@ impl<S: Socket> Drop for Guarded<S> {
 mod tests {
     use std::time::Duration;
 
+    use prometheus::IntCounter;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
     use tokio::time::timeout;
 
     use super::*;
+    use crate::server::connection::Patience;
 
     impl Socket for DuplexStream {
         fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<()> {
@@ -155,15 +185,21 @@ mod tests {
         fn reset(&mut self) {}
     }
 
-    const PATIENCE: Patience = Patience {
-        head: Duration::from_secs(10),
-        idle: Duration::from_secs(60),
-        write: Duration::from_secs(30),
-    };
+    fn rules() -> Rc<Rules> {
+        let seconds = Duration::from_secs;
+        let patience = Patience { head: seconds(10), idle: seconds(60), write: seconds(30) };
+        let counter = |name| IntCounter::new(name, name).unwrap();
+        Rc::new(Rules {
+            patience,
+            head_limit: 100,
+            head_too_large: counter("large"),
+            head_slow: counter("slow"),
+        })
+    }
 
     fn connection() -> (Guarded<DuplexStream>, Rc<ConnectionState>, DuplexStream) {
         let (server, client) = duplex(128);
-        let guarded = Guarded::new(server, PATIENCE);
+        let guarded = Guarded::new(server, rules());
         let state = Rc::clone(guarded.state());
         (guarded, state, client)
     }
@@ -171,7 +207,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_later_head_that_does_not_end_is_answered_408() {
         let (mut server, state, mut client) = connection();
-        state.begin();
+        state.begin(false);
         state.end();
         client.write_all(b"GET /").await.unwrap();
         let started = Instant::now();
@@ -182,12 +218,35 @@ mod tests {
         assert_eq!(started.elapsed().as_secs(), 10);
         assert!(client.read(&mut buffer).await.unwrap() > 0);
         assert!(buffer.starts_with(b"HTTP/1.1 408 "));
+        assert_eq!(server.rules.head_slow.get(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_head_beyond_its_limit_is_answered_431_and_a_body_is_not() {
+        let (mut server, state, mut client) = connection();
+        let (mut buffer, long) = ([0; 128], [b'x'; 101]);
+        client.write_all(b"POST / HTTP/1.1\r\n\r\n").await.unwrap();
+        client.write_all(&long).await.unwrap();
+        assert_eq!(server.read(&mut buffer).await.unwrap(), 120);
+        state.begin(true);
+        state.end();
+        client.write_all(&long).await.unwrap();
+        assert_eq!(server.read(&mut buffer).await.unwrap(), 101, "the rest of the body");
+        state.begin(false);
+        state.end();
+        client.write_all(&long[..60]).await.unwrap();
+        assert_eq!(server.read(&mut buffer).await.unwrap(), 60);
+        client.write_all(&long[..60]).await.unwrap();
+        assert_eq!(server.read(&mut buffer).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert!(client.read(&mut buffer).await.unwrap() > 0);
+        assert!(buffer.starts_with(b"HTTP/1.1 431 "));
+        assert_eq!(server.rules.head_too_large.get(), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_response_may_take_as_long_as_it_takes() {
         let (mut server, state, _client) = connection();
-        state.begin();
+        state.begin(false);
         let mut buffer = [0; 128];
         assert!(timeout(Duration::from_secs(3600), server.read(&mut buffer)).await.is_err());
         state.end();
@@ -198,7 +257,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_nothing_is_cut() {
         let (mut server, state, _client) = connection();
-        state.begin();
+        state.begin(false);
         let error = server.write_all(&[0; 200]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
@@ -206,7 +265,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_reads_slowly_is_not() {
         let (mut server, state, mut client) = connection();
-        state.begin();
+        state.begin(false);
         let reading = async {
             let mut byte = [0; 1];
             for _ in 0..200 {

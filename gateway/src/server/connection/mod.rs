@@ -1,15 +1,18 @@
 //! A client's connection, guarded against clients that are slow on purpose.
 //!
-//! - [`guarded`]: deadlines around the stream that actix-http reads and writes.
+//! - [`guarded`]: deadlines and the limit of a head around the stream that actix-http reads and writes.
+//! - [`head`]: how long a head is, while it comes. Pure.
 //! - [`socket`]: the TCP stream below, which notices a client that went away behind bytes that nobody reads, and
 //!   which ends so that the client gets the last answer.
 
 pub mod guarded;
+pub mod head;
 pub mod socket;
 
 use std::cell::Cell;
 use std::time::Duration;
 
+use prometheus::IntCounter;
 use tokio::time::Instant;
 
 /// How long a client may take for what.
@@ -23,11 +26,26 @@ pub struct Patience {
     pub write: Duration,
 }
 
+/// What a connection must keep to, and where it is counted when it does not.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// How long the client may take.
+    pub patience: Patience,
+    /// The longest head, in bytes.
+    pub head_limit: usize,
+    /// Counts heads beyond it.
+    pub head_too_large: IntCounter,
+    /// Counts heads that took too long.
+    pub head_slow: IntCounter,
+}
+
 /// What the layers of one connection share.
 #[derive(Debug)]
 pub struct ConnectionState {
     answering: Cell<usize>,
     answered: Cell<bool>,
+    /// What comes next may be the rest of a body that nobody wanted.
+    follows_body: Cell<bool>,
     cut: Cell<bool>,
     idle_since: Cell<Instant>,
     head_since: Cell<Option<Instant>>,
@@ -38,6 +56,7 @@ impl Default for ConnectionState {
         Self {
             answering: Cell::new(0),
             answered: Cell::new(false),
+            follows_body: Cell::new(false),
             cut: Cell::new(false),
             idle_since: Cell::new(Instant::now()),
             head_since: Cell::new(None),
@@ -46,9 +65,10 @@ impl Default for ConnectionState {
 }
 
 impl ConnectionState {
-    /// A request's head is complete.
-    pub fn begin(&self) {
+    /// A request's head is complete; a body may follow.
+    pub fn begin(&self, has_body: bool) {
         self.answering.set(self.answering.get() + 1);
+        self.follows_body.set(has_body);
         self.head_since.set(None);
     }
 
@@ -77,6 +97,11 @@ impl ConnectionState {
         if !self.is_answering() && self.answered.get() && self.head_since.get().is_none() {
             self.head_since.set(Some(Instant::now()));
         }
+    }
+
+    /// Whether what comes now is certainly a head.
+    fn awaits_head(&self) -> bool {
+        !self.is_answering() && !self.follows_body.get()
     }
 
     fn is_within_head(&self) -> bool {

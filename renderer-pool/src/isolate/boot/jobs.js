@@ -27,6 +27,8 @@
   const LEVEL_ERROR = 3;
   const NO_JOB = 0;
   const CANCEL_TIMEOUT = 2;
+  // An app can tell the warming request from a visitor's.
+  const WARMING_FIELDS = "accept\ntext/html\nx-isopod-warmup\n1";
   // So much of a page is read for warmth, in bytes.
   const WARMING_BYTES = 4 << 20;
 
@@ -358,7 +360,7 @@
 
   // Answers one request for nobody, so that what the app loads on its first request is loaded.
   async function warm(url) {
-    const response = await handler(newRequest("GET", url, "accept\ntext/html", null), {});
+    const response = await handler(newRequest("GET", url, WARMING_FIELDS, null), {});
     if (response.body === null) return;
     const reader = response.body.getReader();
     for (let read = 0; read < WARMING_BYTES;) {
