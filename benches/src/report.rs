@@ -91,8 +91,7 @@ impl Standing {
 ///
 /// When it cannot be written.
 pub fn write(directory: &Path, bench: &str, report: &impl Serialize) -> Result<PathBuf, Failure> {
-    let seconds =
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since_epoch| since_epoch.as_secs());
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since_epoch| since_epoch.as_secs());
     let path = directory.join(format!("{bench}-{seconds}.json"));
     let text = serde_json::to_string_pretty(report).map_err(Failure::unreadable("the report"))?;
     files::write(&path, &format!("{text}\n"))?;

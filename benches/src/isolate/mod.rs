@@ -47,7 +47,8 @@ const PAGES: [Page; 3] = [
 const MAX_CONCURRENCY: usize = 64;
 
 /// What asks for the pages: a browser, since servers hold pages back for what they take for crawlers.
-const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36";
+const USER_AGENT: &str =
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36";
 
 /// Something that renders a page so and so many times.
 trait Renders {
@@ -91,7 +92,8 @@ pub fn run(workspace: &Workspace, options: &IsolateOptions) -> Result<(), BenchF
     };
     let mut pages = Vec::new();
     for app in apps::all(workspace)?.into_iter().filter(|app| options.apps.contains(&app.name)) {
-        let mut isopod = Renderer::start(&workspace.release_binary("renderer-pool"), &app.dist(), cores.server)?;
+        let mut isopod =
+            Renderer::start(&workspace.release_binary("renderer-pool"), &app.dist(), cores.server)?;
         let mut rival = NodeRenders::start(&node, &workspace.root, &app.dist(), cores.server)?;
         for page in &PAGES {
             pages.push(measure(&app, page, options, &mut isopod, &mut rival)?);

@@ -60,16 +60,18 @@ impl Renderer {
             env: BTreeMap::from([("NODE_ENV".to_owned(), "production".to_owned())]),
             max_jobs_per_isolate: MAX_CONCURRENCY,
             max_heap_bytes: 512 << 20,
+            warmup_path: "/".into(),
         };
-        let (control, link) = tokio.block_on(async {
-            let mut control: Channel<ToChild, FromChild> = channel(control)?;
-            control.send(&ToChild::Setup(Setup::Renderer(setup))).await.map_err(io::Error::other)?;
-            match control.receive().await.map_err(io::Error::other)? {
-                Some(FromChild::IsolateReady { .. }) => Ok((control, channel(link)?)),
-                other => Err(io::Error::other(format!("{other:?}"))),
-            }
-        })
-        .map_err(broken)?;
+        let (control, link) = tokio
+            .block_on(async {
+                let mut control: Channel<ToChild, FromChild> = channel(control)?;
+                control.send(&ToChild::Setup(Setup::Renderer(setup))).await.map_err(io::Error::other)?;
+                match control.receive().await.map_err(io::Error::other)? {
+                    Some(FromChild::IsolateReady { .. }) => Ok((control, channel(link)?)),
+                    other => Err(io::Error::other(format!("{other:?}"))),
+                }
+            })
+            .map_err(broken)?;
         Ok(Self { tokio, child, _control: control, link, next_id: 0 })
     }
 }

@@ -36,6 +36,8 @@ pub enum Kind {
     Path,
     /// The path below which static files live.
     BasePath,
+    /// The path and query of a request.
+    RequestPath,
     /// Names of environment variables; several.
     EnvPatterns,
     /// Networks; several.
@@ -59,7 +61,7 @@ impl Kind {
             Self::Count { .. } => "N",
             Self::Time { .. } => "TIME",
             Self::Size { .. } => "SIZE",
-            Self::Path | Self::BasePath => "PATH",
+            Self::Path | Self::BasePath | Self::RequestPath => "PATH",
             Self::EnvPatterns => "NAME",
             Self::Networks => "CIDR",
             Self::Choice(_) => "WORD",
@@ -84,6 +86,9 @@ impl fmt::Display for Kind {
             Self::Path => f.write_str("a path"),
             Self::BasePath => {
                 f.write_str("a path such as / or /shop/en, its segments of letters, digits, - . _ or ~")
+            }
+            Self::RequestPath => {
+                f.write_str("the path of a page, from its first slash on, such as / or /shop?warm=1")
             }
             Self::EnvPatterns => f.write_str("names of environment variables; a * may end a name"),
             Self::Networks => f.write_str("networks such as 10.0.0.0/8 or fd00::/8, or single addresses"),

@@ -185,6 +185,7 @@ mod tests {
                 Kind::Time { .. } => reader.time(key.name).is_some(),
                 Kind::Size { .. } => reader.size(key.name).is_some(),
                 Kind::BasePath => reader.base_path(key.name).is_some(),
+                Kind::RequestPath => reader.parsed(key.name, value::request_path).is_some(),
                 Kind::Choice(words) => {
                     reader.parsed(key.name, |text| words.contains(&text).then_some(())).is_some()
                 }

@@ -102,6 +102,8 @@ pub struct Processes {
     pub max_heap_bytes: u64,
     /// How long an isolate may take to load the app.
     pub load_timeout: Duration,
+    /// The page that warms an isolate.
+    pub warmup_path: String,
     /// The pause before a lost process is started again.
     pub restart_backoff: Duration,
     /// The longest such pause.
@@ -216,6 +218,7 @@ fn processes(reader: &mut Reader<'_>) -> Option<Processes> {
     let (fn_worker_threads, fn_worker_mailbox) =
         (reader.count("fn_worker_threads"), reader.count("fn_worker_mailbox"));
     let (max_heap, load_timeout) = (reader.size("max_heap"), reader.time("load_timeout"));
+    let warmup_path = reader.parsed("warmup_path", value::request_path);
     let (backoff, backoff_max) = (reader.time("restart_backoff"), reader.time("restart_backoff_max"));
     if let (Some(first), Some(most)) = (backoff, backoff_max)
         && first > most
@@ -237,6 +240,7 @@ fn processes(reader: &mut Reader<'_>) -> Option<Processes> {
         fn_worker_mailbox: fn_worker_mailbox?,
         max_heap_bytes: max_heap?,
         load_timeout: load_timeout?,
+        warmup_path: warmup_path?,
         restart_backoff: backoff?,
         restart_backoff_max: backoff_max?,
         restarts_per_minute: per_minute?,

@@ -132,6 +132,13 @@ pub const SECTIONS: &[Section] = &[
                 Text("60s"),
                 "How long an isolate may take to load the app.",
             ),
+            key(
+                "warmup_path",
+                Kind::RequestPath,
+                Text("/"),
+                "The page that an isolate renders for nobody before it is ready, so that the first visitor finds \
+                 everything loaded. The request has the header x-isopod-warmup; its failure is logged.",
+            ),
         ],
     },
     Section {

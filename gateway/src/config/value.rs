@@ -75,6 +75,13 @@ pub fn env_pattern(text: &str) -> Option<String> {
     (!text.is_empty() && starts_well && name.bytes().all(plain)).then(|| text.to_owned())
 }
 
+/// The path and query of a request.
+pub fn request_path(text: &str) -> Option<String> {
+    let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
+    let fits = text.starts_with('/') && !text.starts_with("//") && text.bytes().all(plain);
+    fits.then(|| text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -113,6 +120,16 @@ mod tests {
         assert_eq!(base_path("/shop/"), Some("/shop".into()));
         for bad in ["", "shop", "//", "/a//b", "/a/../b", "/a b", "/%61"] {
             assert_eq!(base_path(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_requests_path_is_as_it_goes_on_the_wire() {
+        for good in ["/", "/shop?warm=1", "/a%20b"] {
+            assert_eq!(request_path(good).as_deref(), Some(good));
+        }
+        for bad in ["", "shop", "http://a/", "//a", "/a b", "/#top"] {
+            assert_eq!(request_path(bad), None, "{bad}");
         }
     }
 

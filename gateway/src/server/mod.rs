@@ -279,6 +279,7 @@ fn pool_settings(settings: &Settings, app: &App, environment: &BTreeMap<String, 
             env: environment::visible(&settings.env, environment),
             max_jobs_per_isolate: jobs.max_jobs_per_isolate,
             max_heap_bytes: processes.max_heap_bytes,
+            warmup_path: processes.warmup_path.clone(),
         },
         worker_setup: WorkerSetup {
             arbiters: processes.fn_worker_threads,

@@ -25,9 +25,9 @@ const ENTRY: &str = "server/server.js";
 /// How long the warming request may take before the isolate is ready without it.
 const WARMING_LIMIT: Duration = Duration::from_secs(10);
 
-/// Where the young generation starts, in bytes: three semi-spaces of 8 MiB. What a render leaves behind is dead by
-/// the time that so much is full, and a dead object costs the collector nothing.
-const INITIAL_YOUNG_BYTES: usize = 3 * (8 << 20);
+/// Where the young generation starts, in bytes: three semi-spaces of 16 MiB. What a render leaves behind is dead
+/// by the time that so much is full, and a dead object costs the collector nothing.
+const INITIAL_YOUNG_BYTES: usize = 3 * (16 << 20);
 
 /// How far the young generation grows when more survives, in bytes: three semi-spaces of 32 MiB.
 const MAX_YOUNG_BYTES: usize = 3 * (32 << 20);
@@ -87,7 +87,9 @@ impl Isolate {
         let namespace = self.js.get_module_namespace(id).map_err(|error| describe(&error))?;
         match delivery::set_app(&mut self.js, &self.handlers, &namespace) {
             None => Ok(()),
-            Some(problem) => Err(format!("{problem}; an app must `export default {{ fetch(request) {{ .. }} }}`")),
+            Some(problem) => {
+                Err(format!("{problem}; an app must `export default {{ fetch(request) {{ .. }} }}`"))
+            }
         }
     }
 
@@ -133,8 +135,8 @@ fn new_runtime(setup: &RendererSetup, modules: Rc<AppModules>, jobs: SharedJobTa
     let max_heap = usize::try_from(setup.max_heap_bytes).unwrap_or(usize::MAX);
     let limits = v8::CreateParams::default()
         .set_max_old_generation_size_in_bytes(max_heap)
-        .set_initial_young_generation_size_in_bytes(std::env::var("YI").map_or(INITIAL_YOUNG_BYTES, |v| v.parse::<usize>().unwrap() << 20))
-        .set_max_young_generation_size_in_bytes(std::env::var("YM").map_or(MAX_YOUNG_BYTES, |v| v.parse::<usize>().unwrap() << 20));
+        .set_initial_young_generation_size_in_bytes(INITIAL_YOUNG_BYTES)
+        .set_max_young_generation_size_in_bytes(MAX_YOUNG_BYTES);
     let js = JsRuntime::new(RuntimeOptions {
         module_loader: Some(modules),
         extensions: extensions::all(Some(jobs), BundleEnv(setup.env.clone())),

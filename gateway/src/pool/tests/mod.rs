@@ -41,6 +41,7 @@ fn settings() -> PoolSettings {
             env: [("COLOUR".to_owned(), "blue".to_owned())].into(),
             max_jobs_per_isolate: 2,
             max_heap_bytes: 1 << 28,
+            warmup_path: "/".into(),
         },
         worker_setup: WorkerSetup { arbiters: 1, mailbox: 1 },
         admission: AdmissionSettings {
