@@ -106,11 +106,8 @@ impl IsolateLink {
                 Ok(())
             }
             FromRenderer::Failed { id, failure } => {
-                let job = self.job(id)?;
-                if failure.kind == FailureKind::Threw {
-                    tracing::error!(request_id = &*job.request_id, isolate = %self.isolate, detail = failure.detail, "a job failed");
-                }
-                job.on_failed(&failure);
+                // The renderer has logged what was thrown, with the request's id.
+                self.job(id)?.on_failed(&failure);
                 self.forget(id);
                 Ok(())
             }
