@@ -5,7 +5,7 @@
 mod extension;
 #[path = "src/isolate/extensions.rs"]
 mod extensions;
-#[path = "src/job.rs"]
+#[path = "src/job/mod.rs"]
 #[allow(dead_code, reason = "the build script needs the ops' addresses, not their work")]
 mod job;
 
@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=src/isolate/boot");
     println!("cargo:rerun-if-changed=src/isolate/extension.rs");
     println!("cargo:rerun-if-changed=src/isolate/extensions.rs");
-    println!("cargo:rerun-if-changed=src/job.rs");
+    println!("cargo:rerun-if-changed=src/job/mod.rs");
     Ok(())
 }
 

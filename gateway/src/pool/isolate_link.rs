@@ -9,7 +9,7 @@ use bytes::Bytes;
 use prometheus::IntCounterVec;
 use shared::head::RequestHeadRef;
 use shared::link::Channel;
-use shared::message::{CancelReason, FailureKind, FromRenderer, Outcome, ToRenderer};
+use shared::message::{CancelReason, FromRenderer, Outcome, ToRenderer};
 
 use super::job::{End, Hold, Job};
 use super::link::{Link, LinkFault, RuleError};
