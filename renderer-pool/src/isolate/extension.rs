@@ -29,9 +29,9 @@ deno_core::extension!(
 
 deno_core::extension!(
     isopod,
-    deps = [deno_webidl, deno_web, deno_fetch, deno_crypto],
+    deps = [deno_webidl, deno_web, deno_fetch, deno_crypto, deno_node],
     ops = [
-        op_env,
+        op_isopod_env,
         op_job_call,
         op_job_call_cancel,
         op_job_consumed,
@@ -43,16 +43,14 @@ deno_core::extension!(
         op_log,
     ],
     esm_entry_point = "ext:isopod/globals.js",
-    esm = [dir "src/isolate/boot", "globals.js"],
+    esm = [dir "src/isolate/boot", "deno.js", "globals.js"],
     lazy_loaded_js = [
         dir "src/isolate/boot",
-        "async_hooks.js",
         "console.js",
+        "environment.js",
+        "errors.js",
         "jobs.js",
         "start.js",
-    ],
-    synthetic_esm = [
-        "node:async_hooks" = "ext:isopod/async_hooks.js",
     ],
     options = {
         jobs: Option<SharedJobTable>,
@@ -66,9 +64,9 @@ deno_core::extension!(
     },
 );
 
-/// `process.env`, an object of its own for the bundle to write to.
+/// What the operator lets the bundle see as `process.env`.
 #[op2]
-fn op_env<'s>(scope: &mut v8::PinScope<'s, '_>, state: &mut OpState) -> v8::Local<'s, v8::Object> {
+fn op_isopod_env<'s>(scope: &mut v8::PinScope<'s, '_>, state: &mut OpState) -> v8::Local<'s, v8::Object> {
     let object = v8::Object::new(scope);
     for (name, value) in &state.borrow::<BundleEnv>().0 {
         if let (Some(name), Some(value)) = (v8::String::new(scope, name), v8::String::new(scope, value)) {

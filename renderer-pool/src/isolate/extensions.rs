@@ -5,11 +5,37 @@
 use std::sync::Arc;
 
 use deno_core::Extension;
+use deno_fs::{FileSystemRc, RealFs};
+use deno_resolver::npm::{ByonmInNpmPackageChecker, ByonmNpmResolver};
+use sys_traits::impls::RealSys;
 
 use super::extension::{BundleEnv, SharedJobTable, deno_telemetry, isopod};
+use super::node_ops::{isopod_node, runtime};
+
+/// Where Node's modules find packages: in `node_modules`.
+pub type PackageFolders = ByonmNpmResolver<RealSys>;
+
+/// What tells a package's file from an app's.
+pub type PackageChecker = ByonmInNpmPackageChecker;
+
+/// What Node's modules need of the host.
+pub type NodeServices = deno_node::NodeExtInitServices<PackageChecker, PackageFolders, RealSys>;
+
+/// What the extensions are given; nothing of it while the snapshot is made.
+#[derive(Default)]
+pub struct Host {
+    /// The isolate's jobs.
+    pub jobs: Option<SharedJobTable>,
+    /// What the bundle sees as `process.env`.
+    pub env: BundleEnv,
+    /// For Node's modules.
+    pub node: Option<NodeServices>,
+}
 
 /// All extensions, in order.
-pub fn all(jobs: Option<SharedJobTable>, env: BundleEnv) -> Vec<Extension> {
+pub fn all(host: Host) -> Vec<Extension> {
+    let files: FileSystemRc = Arc::new(RealFs);
+    let stdio = host.jobs.is_some().then(deno_io::Stdio::default);
     vec![
         deno_telemetry::init(),
         deno_webidl::deno_webidl::init(),
@@ -26,6 +52,14 @@ pub fn all(jobs: Option<SharedJobTable>, env: BundleEnv) -> Vec<Extension> {
         deno_crypto::deno_crypto::init(None),
         deno_tls::deno_tls::init(),
         deno_net::deno_net::init(None, None),
-        isopod::init(jobs, env),
+        deno_io::deno_io::init(stdio),
+        deno_fs::deno_fs::init(files.clone()),
+        deno_os::deno_os::init(host.jobs.is_some().then(deno_os::ExitCode::default)),
+        deno_process::deno_process::init(None),
+        deno_node_crypto::deno_node_crypto::init(),
+        deno_node::deno_node::init::<PackageChecker, PackageFolders, RealSys>(host.node, files),
+        runtime::init(),
+        isopod_node::init(),
+        isopod::init(host.jobs, host.env),
     ]
 }

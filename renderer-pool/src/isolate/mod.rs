@@ -2,13 +2,14 @@
 //!
 //! - [`runtime`]: the V8 isolate with the app in it; [`delivery`]: the border to JavaScript.
 //! - [`extension`], [`extensions`], [`snapshot`]: what the isolate is made of, shared with the build script.
-//! - [`modules`]: where the app's code comes from.
+//! - [`modules`]: where the app's code comes from; [`node`]: packages, and Node's own modules.
 //! - `boot/`: the scripts that run before the app.
 
 pub mod delivery;
 pub mod extension;
 pub mod extensions;
 pub mod modules;
+pub mod node;
 pub mod runtime;
 pub mod snapshot;
 
@@ -25,10 +26,20 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::job::{self, AllLinksEnded, JobTable, Link};
-use runtime::Isolate;
+use node::ops as node_ops;
+use runtime::{AppExited, Isolate};
 
 /// How often an isolate reports what it holds.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
+
+/// Why an isolate ends other than by a drain.
+#[derive(Debug, thiserror::Error)]
+enum IsolateEnded {
+    #[error(transparent)]
+    Links(#[from] AllLinksEnded),
+    #[error(transparent)]
+    Exited(#[from] AppExited),
+}
 
 /// What an isolate thread is given.
 #[derive(Debug)]
@@ -89,7 +100,7 @@ impl IsolateThread {
         &mut self,
         runtime: &mut Isolate,
         jobs: &RefCell<JobTable>,
-    ) -> Result<(), AllLinksEnded> {
+    ) -> Result<(), IsolateEnded> {
         let mut events = Vec::new();
         let mut report_due = tokio::time::interval(REPORT_EVERY);
         report_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -104,7 +115,7 @@ impl IsolateThread {
                 result?;
             }
             runtime.deliver(events.drain(..));
-            runtime.poll(cx);
+            runtime.poll(cx)?;
             let mut table = jobs.borrow_mut();
             let flushed = table.poll_flush(cx, &mut events);
             if draining && table.is_empty() && flushed.is_ready() {

@@ -1,10 +1,13 @@
-//! Loads the app's own modules: the bundle's entry and its chunks, from inside the app's directory only.
+//! Loads an app's code: its own files, and packages from `node_modules`.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::rc::Rc;
 
 use deno_core::error::ModuleLoaderError;
 use deno_core::{
@@ -12,26 +15,47 @@ use deno_core::{
     ModuleSource, ModuleSourceCode, ModuleSpecifier, ModuleType, ResolutionKind, resolve_import,
 };
 use deno_error::JsErrorBox;
+use node_resolver::errors::{NodeJsErrorCode, NodeResolveError};
 use shared::message::control::LoadFailure;
 
-/// The built-in modules that exist here, see the extension's `synthetic_esm`.
-const BUILT_INS: &[&str] = &["node:async_hooks"];
+use super::node::permissions::Files;
+use super::node::services::Packages;
 
-const REBUILD: &str = "build the app with its packages inside (`ssr: { noExternal: true }` in vite.config) and \
-                       for web-standard servers (`resolve: { conditions: ['worker', 'import', 'module'] }`)";
+const INSTALL: &str = "install the app's packages beside it (`npm ci --omit=dev` where its package.json is), or \
+                       build them into it (`ssr: { noExternal: true }` in vite.config)";
+
+const REBUILD: &str = "run `vite build` again and deploy all of its output";
+
+const NO_ADDONS: &str = "Isopod runs JavaScript and WebAssembly: use the package's JavaScript or WebAssembly \
+                         build, or do this work in a native function";
+
+/// So many importers are named.
+const MAX_CHAIN: usize = 8;
 
 /// The app's module loader.
-#[derive(Debug)]
 pub struct AppModules {
-    root: PathBuf,
+    files: Rc<Files>,
+    packages: Packages,
+    /// Who imported a module first.
+    importers: RefCell<HashMap<ModuleSpecifier, String>>,
     /// The first thing that could not be loaded: names the file better than V8's error does.
     failure: RefCell<Option<LoadFailure>>,
 }
 
 impl AppModules {
-    /// A loader for modules below `root`, an absolute path without symbolic links.
-    pub fn new(root: PathBuf) -> Self {
-        Self { root, failure: RefCell::new(None) }
+    /// A loader for what `files` allows to read.
+    pub fn new(files: Rc<Files>) -> Self {
+        Self {
+            packages: Packages::new(files.clone()),
+            files,
+            importers: RefCell::default(),
+            failure: RefCell::default(),
+        }
+    }
+
+    /// Where packages are found.
+    pub fn packages(&self) -> &Packages {
+        &self.packages
     }
 
     /// The first failure since the last call.
@@ -40,78 +64,136 @@ impl AppModules {
     }
 
     fn fail(&self, file: &str, problem: String, remedy: &str) -> ModuleLoaderError {
-        let error = JsErrorBox::type_error(format!("{problem} (in {file}); {remedy}"));
-        let failure = LoadFailure { file: file.into(), problem, remedy: remedy.into() };
+        let problem = format!("{problem}{}", self.chain(file));
+        let error = JsErrorBox::type_error(format!("{problem} (in {}); {remedy}", self.display_name(file)));
+        let failure = LoadFailure { file: self.display_name(file), problem, remedy: remedy.into() };
         self.failure.borrow_mut().get_or_insert(failure);
         error
     }
 
-    /// A module's name as its author knows it: the path inside the app.
-    pub fn display_name(&self, specifier: &str) -> String {
-        let path = ModuleSpecifier::parse(specifier).ok().and_then(|url| url.to_file_path().ok());
-        match path.as_deref().map(|path| path.strip_prefix(&self.root).unwrap_or(path)) {
-            Some(path) => path.display().to_string(),
-            None => specifier.into(),
+    /// Who imported `file`, up to the bundle's entry.
+    fn chain(&self, file: &str) -> String {
+        let importers = self.importers.borrow();
+        let mut chain = String::new();
+        let mut file = ModuleSpecifier::parse(file).ok();
+        for _ in 0..MAX_CHAIN {
+            let Some(importer) = file.as_ref().and_then(|file| importers.get(file)) else { break };
+            // Writing to a string cannot fail.
+            let _ = write!(chain, ", imported by `{}`", self.display_name(importer));
+            file = ModuleSpecifier::parse(importer).ok();
         }
+        chain
     }
 
-    fn read(&self, specifier: &ModuleSpecifier, referrer: &str) -> Result<Vec<u8>, ModuleLoaderError> {
-        let importer = self.display_name(referrer);
+    /// A module's name as its author knows it: the path inside the app, or from `node_modules` on.
+    pub fn display_name(&self, specifier: &str) -> String {
+        let path = ModuleSpecifier::parse(specifier).ok().and_then(|url| url.to_file_path().ok());
+        let Some(path) = path else { return specifier.into() };
+        if let Ok(inside) = path.strip_prefix(self.files.app()) {
+            return inside.display().to_string();
+        }
+        let text = path.display().to_string();
+        text.find("/node_modules/").map_or(text.clone(), |at| text[at + 1..].to_owned())
+    }
+
+    fn read(&self, specifier: &ModuleSpecifier, importer: &str) -> Result<Vec<u8>, ModuleLoaderError> {
         let path = specifier.to_file_path().map_err(|()| {
-            self.fail(&importer, format!("it imports `{specifier}`, which is no file"), REBUILD)
+            self.fail(importer, format!("it imports `{specifier}`, which is no file"), REBUILD)
         })?;
-        match self.inside_root(&path).and_then(|()| fs::read(&path)) {
+        match self.inside(&path).and_then(|()| fs::read(&path)) {
             Ok(bytes) => Ok(bytes),
             Err(error) => {
                 let problem = format!("`{}` cannot be read: {error}", self.display_name(specifier.as_str()));
-                Err(self.fail(&importer, problem, "run `vite build` again and deploy all of its output"))
+                Err(self.fail(importer, problem, REBUILD))
             }
         }
     }
 
-    /// Only files below the app's directory, also behind symbolic links.
-    fn inside_root(&self, path: &Path) -> io::Result<()> {
-        if path.canonicalize()?.starts_with(&self.root) {
+    /// Only files that the app may read, also behind symbolic links.
+    fn inside(&self, path: &Path) -> io::Result<()> {
+        if self.files.may_read(&path.canonicalize()?) {
             Ok(())
         } else {
-            Err(io::Error::new(io::ErrorKind::PermissionDenied, "it lies outside the app's directory"))
+            let outside = "it lies outside the app's directory and its node_modules";
+            Err(io::Error::new(io::ErrorKind::PermissionDenied, outside))
         }
     }
 
-    fn source(&self, specifier: &ModuleSpecifier, referrer: &str) -> Result<ModuleSource, ModuleLoaderError> {
-        let bytes = self.read(specifier, referrer)?;
+    fn source(&self, specifier: &ModuleSpecifier, importer: &str) -> Result<ModuleSource, ModuleLoaderError> {
         let module_type = match Path::new(specifier.path()).extension().and_then(|text| text.to_str()) {
             Some("json") => ModuleType::Json,
             Some("wasm") => ModuleType::Wasm,
+            Some("node") => {
+                let name = self.display_name(specifier.as_str());
+                return Err(self.fail(importer, format!("it imports the native addon `{name}`"), NO_ADDONS));
+            }
             _ => ModuleType::JavaScript,
         };
+        let bytes = self.read(specifier, importer)?;
         if module_type == ModuleType::Wasm {
             let code = ModuleSourceCode::Bytes(bytes.into_boxed_slice().into());
             return Ok(ModuleSource::new(module_type, code, specifier, None));
         }
-        let text = String::from_utf8(bytes).map_err(|_| {
-            let file = self.display_name(specifier.as_str());
-            self.fail(&file, "it is not UTF-8 text".into(), "point --app to the output of `vite build`")
-        })?;
+        let mut text = String::from_utf8(bytes)
+            .map_err(|_| self.fail(specifier.as_str(), "it is not UTF-8 text".into(), REBUILD))?;
+        if module_type == ModuleType::JavaScript {
+            text = self.as_module(specifier, text)?;
+        }
         Ok(ModuleSource::new(module_type, ModuleSourceCode::String(text.into()), specifier, None))
+    }
+
+    fn as_module(&self, specifier: &ModuleSpecifier, text: String) -> Result<String, ModuleLoaderError> {
+        let file = specifier.as_str();
+        let may_be_commonjs = self
+            .packages
+            .may_be_commonjs(specifier)
+            .map_err(|error| self.fail(file, error.to_string(), INSTALL))?;
+        if !may_be_commonjs {
+            return Ok(text);
+        }
+        self.packages.as_module(specifier, text).map_err(|error| self.fail(file, error.to_string(), INSTALL))
+    }
+
+    fn resolve_package(&self, specifier: &str, referrer: &str) -> Result<ModuleSpecifier, ModuleLoaderError> {
+        let importer = ModuleSpecifier::parse(referrer)
+            .ok()
+            .filter(|url| url.scheme() == "file")
+            .or_else(|| ModuleSpecifier::from_directory_path(self.files.app()).ok())
+            .ok_or_else(|| JsErrorBox::type_error(format!("`{specifier}` has no importer")))?;
+        self.packages
+            .resolve(specifier, &importer)
+            .map_err(|error| self.fail(referrer, unresolved(specifier, &error), INSTALL))
+    }
+}
+
+fn unresolved(specifier: &str, error: &NodeResolveError) -> String {
+    match error.maybe_code() {
+        Some(NodeJsErrorCode::ERR_MODULE_NOT_FOUND) if !specifier.starts_with('#') => {
+            format!("it imports the package `{specifier}`, which is in no `node_modules` here")
+        }
+        _ => format!("it imports `{specifier}`: {error}"),
     }
 }
 
 impl ModuleLoader for AppModules {
     fn resolve(&self, specifier: &str, referrer: &str, _kind: ResolutionKind) -> ModuleResolveResponse {
-        let importer = self.display_name(referrer);
-        let relative = specifier.starts_with('.') || specifier.starts_with('/') || specifier.contains("://");
-        if relative {
+        if let Some(name) = specifier.strip_prefix("node:") {
+            return if deno_node::is_builtin_node_module(name) {
+                ModuleSpecifier::parse(specifier).map_err(JsErrorBox::from_err)
+            } else {
+                let problem = format!("it imports Node's module `{specifier}`, which is not here");
+                Err(self.fail(referrer, problem, "see docs/compatibility.md for what is"))
+            };
+        }
+        let is_path = specifier.starts_with("./")
+            || specifier.starts_with("../")
+            || specifier.starts_with('/')
+            || ModuleSpecifier::parse(specifier).is_ok();
+        if is_path {
             return resolve_import(specifier, referrer)
-                .map_err(|error| self.fail(&importer, error.to_string(), REBUILD));
+                .map_err(|error| self.fail(referrer, error.to_string(), REBUILD));
         }
-        let with_scheme = format!("node:{}", specifier.trim_start_matches("node:"));
-        if BUILT_INS.contains(&with_scheme.as_str()) {
-            return ModuleSpecifier::parse(&with_scheme)
-                .map_err(|error| JsErrorBox::type_error(error.to_string()));
-        }
-        let kind = if specifier.starts_with("node:") { "Node's module" } else { "the package" };
-        Err(self.fail(&importer, format!("it imports {kind} `{specifier}`, which is not here"), REBUILD))
+        self.resolve_package(specifier, referrer)
     }
 
     fn load(
@@ -120,15 +202,19 @@ impl ModuleLoader for AppModules {
         referrer: Option<&ModuleLoadReferrer>,
         _options: ModuleLoadOptions,
     ) -> ModuleLoadResponse {
-        let referrer = referrer.map_or(specifier.as_str(), |referrer| referrer.specifier.as_str());
-        ModuleLoadResponse::Sync(self.source(specifier, referrer))
+        let importer = referrer.map(|referrer| referrer.specifier.as_str());
+        if let Some(importer) = importer {
+            self.importers.borrow_mut().entry(specifier.clone()).or_insert_with(|| importer.into());
+        }
+        ModuleLoadResponse::Sync(self.source(specifier, importer.unwrap_or(specifier.as_str())))
     }
 
     fn get_source_map(&self, file_name: &str) -> Option<Cow<'_, [u8]>> {
         let path = ModuleSpecifier::parse(file_name).ok()?.to_file_path().ok()?;
         let mut name = path.into_os_string();
         name.push(".map");
-        fs::read(name).ok().map(Cow::Owned)
+        let path = Path::new(&name).canonicalize().ok()?;
+        self.files.may_read(&path).then(|| fs::read(path).ok().map(Cow::Owned)).flatten()
     }
 }
 
@@ -140,23 +226,30 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
         fs::create_dir(root.join("server")).unwrap();
-        (dir, AppModules::new(root))
+        let files = Files::of_app(&root).unwrap();
+        (dir, AppModules::new(Rc::new(files)))
+    }
+
+    fn write(modules: &AppModules, path: &str, text: &str) -> ModuleSpecifier {
+        let path = modules.files.app().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        ModuleSpecifier::from_file_path(path).unwrap()
     }
 
     fn url(modules: &AppModules, path: &str) -> ModuleSpecifier {
-        ModuleSpecifier::from_file_path(modules.root.join(path)).unwrap()
+        ModuleSpecifier::from_file_path(modules.files.app().join(path)).unwrap()
     }
 
     #[test]
-    fn a_package_that_was_left_out_is_named_with_its_importer() {
+    fn a_package_that_is_missing_is_named_with_its_importer() {
         let (_dir, modules) = app();
         let entry = url(&modules, "server/server.js");
-        for (specifier, named) in [("pg", "the package `pg`"), ("node:fs", "Node's module `node:fs`")] {
+        for (specifier, named) in [("pg", "the package `pg`"), ("node:pg", "Node's module `node:pg`")] {
             modules.resolve(specifier, entry.as_str(), ResolutionKind::Import).unwrap_err();
             let failure = modules.take_failure().unwrap();
             assert_eq!(failure.file, "server/server.js");
             assert!(failure.problem.contains(named), "{}", failure.problem);
-            assert!(failure.remedy.contains("noExternal"), "{}", failure.remedy);
         }
     }
 
@@ -171,21 +264,47 @@ mod tests {
     }
 
     #[test]
+    fn a_packages_exports_are_read_with_nodes_conditions() {
+        let (_dir, modules) = app();
+        let exports = r#"{ "name": "lib", "exports": { ".": { "deno": "./deno.js", "browser": "./browser.js",
+                          "node": { "import": "./node.js" }, "default": "./other.js" } } }"#;
+        write(&modules, "node_modules/lib/package.json", exports);
+        write(&modules, "node_modules/lib/node.js", "");
+        let entry = url(&modules, "server/server.js");
+        let found = modules.resolve("lib", entry.as_str(), ResolutionKind::Import).unwrap();
+        assert_eq!(found, url(&modules, "node_modules/lib/node.js"));
+    }
+
+    #[test]
+    fn commonjs_becomes_a_module_with_the_same_names() {
+        let (_dir, modules) = app();
+        write(&modules, "node_modules/lib/package.json", r#"{ "name": "lib" }"#);
+        let file = write(&modules, "node_modules/lib/index.js", "exports.one = 1; exports.two = () => {};");
+        let source = modules.source(&file, "file:///entry.js").unwrap();
+        let ModuleSourceCode::String(text) = source.code else { panic!("no text") };
+        assert!(text.as_str().contains("export const one") && text.as_str().contains("export const two"));
+    }
+
+    #[test]
     fn a_link_that_leads_out_of_the_app_is_refused() {
         let (_dir, modules) = app();
         let outside = tempfile::NamedTempFile::new().unwrap();
-        std::os::unix::fs::symlink(outside.path(), modules.root.join("server/leak.js")).unwrap();
+        std::os::unix::fs::symlink(outside.path(), modules.files.app().join("server/leak.js")).unwrap();
         let entry = url(&modules, "server/server.js");
         let error = modules.read(&url(&modules, "server/leak.js"), entry.as_str()).unwrap_err();
         assert!(error.to_string().contains("outside the app"), "{error}");
     }
 
     #[test]
-    fn a_missing_chunk_is_named() {
+    fn a_missing_chunk_is_named_with_its_importers() {
         let (_dir, modules) = app();
         let entry = url(&modules, "server/server.js");
-        modules.read(&url(&modules, "server/chunk.js"), entry.as_str()).unwrap_err();
+        let page = url(&modules, "server/page.js");
+        modules.importers.borrow_mut().insert(page.clone(), entry.to_string());
+        modules.read(&url(&modules, "server/chunk.js"), page.as_str()).unwrap_err();
         let failure = modules.take_failure().unwrap();
+        assert_eq!(failure.file, "server/page.js");
         assert!(failure.problem.contains("`server/chunk.js` cannot be read"), "{}", failure.problem);
+        assert!(failure.problem.ends_with("imported by `server/server.js`"), "{}", failure.problem);
     }
 }

@@ -8,15 +8,17 @@ use std::time::Duration;
 
 use deno_core::error::CoreError;
 use deno_core::{JsRuntime, ModuleSpecifier, PollEventLoopOptions, RuntimeOptions, v8};
-use deno_permissions::{PermissionsContainer, RuntimePermissionDescriptorParser};
+use deno_features::{FeatureChecker, UNSTABLE_FEATURES};
 use shared::message::control::LoadFailure;
 use shared::setup::RendererSetup;
 
 use super::delivery::{self, Handlers};
 use super::extension::{BundleEnv, SharedJobTable};
-use super::extensions;
+use super::extensions::{self, Host};
 use super::job::Event;
 use super::modules::AppModules;
+use super::node::ops::{ExitRequested, TemporaryDirectory};
+use super::node::permissions::{self, Files};
 use super::snapshot;
 
 /// The bundle's entry below the app's directory.
@@ -43,6 +45,11 @@ pub struct HeapUse {
     pub external: u64,
 }
 
+/// The app has ended its isolate.
+#[derive(Debug, thiserror::Error)]
+#[error("the app called process.exit({0})")]
+pub struct AppExited(i32);
+
 /// An isolate whose app is loaded.
 pub struct Isolate {
     js: JsRuntime,
@@ -61,14 +68,23 @@ impl Isolate {
             remedy: "point --app to the output of `vite build`".into(),
         })?;
         let entry = entry_url(&root)?;
-        let modules = Rc::new(AppModules::new(root));
+        let files = Rc::new(Files::of_app(&root).map_err(|error| own_fault(&error.to_string()))?);
+        let modules = Rc::new(AppModules::new(files.clone()));
         let mut js = new_runtime(setup, modules.clone(), jobs);
+        {
+            let state = js.op_state();
+            let mut state = state.borrow_mut();
+            state.put(permissions::permissions(&files).map_err(|error| own_fault(&error.to_string()))?);
+            state.put(TemporaryDirectory(files.temporary().to_owned()));
+            state.put(entry.clone());
+        }
         let handlers = start(&mut js).map_err(|problem| own_fault(&problem))?;
         let mut isolate = Self { js, handlers };
         isolate.load_app(&entry).await.map_err(|problem| {
-            modules.take_failure().unwrap_or_else(|| LoadFailure {
+            let cause = modules.take_failure().filter(|failure| problem.contains(&failure.problem));
+            cause.unwrap_or_else(|| LoadFailure {
                 file: ENTRY.into(),
-                problem,
+                problem: isolate.exit_problem().unwrap_or(problem),
                 remedy: "run `vite build` again, and try the build under Node to see the same error".into(),
             })
         })?;
@@ -113,11 +129,27 @@ impl Isolate {
 
     /// Runs what is due: timers, completed ops, promises. What JavaScript throws there is logged; the isolate
     /// goes on.
-    pub fn poll(&mut self, cx: &mut Context<'_>) {
-        if let Poll::Ready(Err(error)) = self.js.poll_event_loop(cx, PollEventLoopOptions::default()) {
+    ///
+    /// # Errors
+    /// When the app has called `process.exit()`.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Result<(), AppExited> {
+        let polled = self.js.poll_event_loop(cx, PollEventLoopOptions::default());
+        if let Some(ExitRequested(code)) = self.exit_requested() {
+            return Err(AppExited(code));
+        }
+        if let Poll::Ready(Err(error)) = polled {
             tracing::error!("uncaught in the event loop: {}", describe(&error));
             cx.waker().wake_by_ref();
         }
+        Ok(())
+    }
+
+    fn exit_requested(&self) -> Option<ExitRequested> {
+        self.js.op_state().borrow().try_borrow::<ExitRequested>().copied()
+    }
+
+    fn exit_problem(&self) -> Option<String> {
+        self.exit_requested().map(|ExitRequested(code)| AppExited(code).to_string())
     }
 
     /// What the isolate holds now.
@@ -137,18 +169,31 @@ fn new_runtime(setup: &RendererSetup, modules: Rc<AppModules>, jobs: SharedJobTa
         .set_max_old_generation_size_in_bytes(max_heap)
         .set_initial_young_generation_size_in_bytes(INITIAL_YOUNG_BYTES)
         .set_max_young_generation_size_in_bytes(MAX_YOUNG_BYTES);
+    let host = Host {
+        jobs: Some(jobs),
+        env: BundleEnv(setup.env.clone()),
+        node: Some(modules.packages().services()),
+    };
     let js = JsRuntime::new(RuntimeOptions {
         module_loader: Some(modules),
-        extensions: extensions::all(Some(jobs), BundleEnv(setup.env.clone())),
+        extensions: extensions::all(host),
         startup_snapshot: Some(snapshot::SNAPSHOT),
         residual_lazy_js_sources: snapshot::SCRIPTS,
         residual_lazy_esm_sources: snapshot::MODULES,
         create_params: Some(limits),
         ..Default::default()
     });
-    let parser = RuntimePermissionDescriptorParser::new(sys_traits::impls::RealSys);
-    js.op_state().borrow_mut().put(PermissionsContainer::allow_all(Arc::new(parser)));
+    js.op_state().borrow_mut().put(Arc::new(all_features()));
     js
+}
+
+/// Deno ends the process where a script uses a feature of its own that is off.
+fn all_features() -> FeatureChecker {
+    let mut features = FeatureChecker::default();
+    for feature in UNSTABLE_FEATURES {
+        features.enable_feature(feature.name);
+    }
+    features
 }
 
 fn start(js: &mut JsRuntime) -> Result<Handlers, String> {

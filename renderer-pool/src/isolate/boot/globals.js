@@ -2,7 +2,11 @@
 //
 // What a render uses is defined at once, so that the snapshot holds it evaluated; what few pages touch, or what
 // cannot be part of a snapshot (objects with a native side), is loaded when it is first read.
+import "ext:isopod/deno.js";
 import { core } from "ext:core/mod.js";
+
+core.setBuildInfo(core.ops.op_isopod_target());
+core.loadExtScript("ext:isopod/errors.js");
 
 const { loadExtScript, propNonEnumerable, propWritable } = core;
 
@@ -17,7 +21,6 @@ const exceptions = web("01_dom_exception");
 const aborting = web("03_abort_signal");
 const files = web("09_file");
 const base64 = web("05_base64");
-const timers = web("02_timers");
 const ports = web("13_message_port");
 const headers = fetching("20_headers");
 const forms = fetching("21_formdata");
@@ -69,11 +72,7 @@ const interfaces = {
 const functions = {
   atob: base64.atob,
   btoa: base64.btoa,
-  clearInterval: timers.clearInterval,
-  clearTimeout: timers.clearTimeout,
   reportError: events.reportError,
-  setInterval: timers.setInterval,
-  setTimeout: timers.setTimeout,
   structuredClone: ports.structuredClone,
 };
 
@@ -108,13 +107,26 @@ for (const [name, value] of Object.entries(functions)) {
   Object.defineProperty(globalThis, name, propWritable(value));
 }
 
+// Node's own globals, by module.
+const nodeModule = (specifier) => core.createLazyLoader(specifier);
+const lazyNodeValues = {
+  Buffer: [nodeModule("node:buffer"), "Buffer"],
+  clearImmediate: [nodeModule("node:timers"), "clearImmediate"],
+  clearInterval: [nodeModule("node:timers"), "clearInterval"],
+  clearTimeout: [nodeModule("node:timers"), "clearTimeout"],
+  process: [nodeModule("node:process"), "default"],
+  setImmediate: [nodeModule("node:timers"), "setImmediate"],
+  setInterval: [nodeModule("node:timers"), "setInterval"],
+  setTimeout: [nodeModule("node:timers"), "setTimeout"],
+};
+
 // A property that becomes a plain one when it is first read or written (Web IDL, section 3.7.3: writable).
-function defineLazy(name, enumerable, [script, key]) {
+function defineLazy(name, enumerable, load) {
   const settle = (value) =>
     Object.defineProperty(globalThis, name, { value, writable: true, enumerable, configurable: true });
   Object.defineProperty(globalThis, name, {
     get() {
-      const value = loadExtScript(script)[key];
+      const value = load();
       settle(value);
       return value;
     },
@@ -123,10 +135,18 @@ function defineLazy(name, enumerable, [script, key]) {
     configurable: true,
   });
 }
-for (const [name, source] of Object.entries(lazyInterfaces)) defineLazy(name, false, source);
-for (const [name, source] of Object.entries(lazyValues)) defineLazy(name, true, source);
+for (const [name, [script, key]] of Object.entries(lazyInterfaces)) {
+  defineLazy(name, false, () => loadExtScript(script)[key]);
+}
+for (const [name, [script, key]] of Object.entries(lazyValues)) {
+  defineLazy(name, true, () => loadExtScript(script)[key]);
+}
+for (const [name, [load, key]] of Object.entries(lazyNodeValues)) {
+  defineLazy(name, true, () => load()[key]);
+}
 
 Object.defineProperty(globalThis, "self", propWritable(globalThis));
+Object.defineProperty(globalThis, "global", propWritable(globalThis));
 
 class Navigator {
   get userAgent() {

@@ -1,20 +1,27 @@
 // Completes the global scope when an isolate starts: what differs between starts, and what a snapshot cannot hold.
 (function () {
-  const { core } = __bootstrap;
-  const { op_env } = core.ops;
+  const { core, internals } = __bootstrap;
   const { createConsole } = core.loadExtScript("ext:isopod/console.js");
   const { handlers, callNative, currentJobKey } = core.loadExtScript("ext:isopod/jobs.js");
+  const { deno } = internals;
 
   const define = (name, value, enumerable = true) =>
     Object.defineProperty(globalThis, name, { value, writable: true, enumerable, configurable: true });
 
   define("console", createConsole(currentJobKey));
-  // The part of Node's `process` that bundles for web-standard servers read.
-  define("process", {
-    env: op_env(),
-    nextTick: (callback, ...args) => queueMicrotask(() => callback(...args)),
-  }, false);
   define(Symbol.for("isopod.host"), Object.freeze({ callNative }), false);
+
+  deno.env = core.loadExtScript("ext:isopod/environment.js");
+  deno.mainModule = core.ops.op_isopod_main_module();
+  // `node:process` and `node:module` start themselves from this when they are first used.
+  internals.__nodeBootstrapArgs = {
+    argv0: "node",
+    denoArgs: deno.args,
+    denoVersion: { v8: core.ops.op_isopod_v8_version() },
+    nodeDebug: deno.env.get("NODE_DEBUG"),
+    runningOnMainThread: true,
+    usesLocalNodeModulesDir: true,
+  };
 
   delete globalThis.__bootstrap;
   delete globalThis.Deno;

@@ -1,0 +1,74 @@
+//! Makes the start-up snapshot: an isolate with the Web's globals defined, so that a new one starts in
+//! milliseconds. What the snapshot did not evaluate goes into a table of sources beside it.
+
+#[path = "../src/isolate/extension.rs"]
+mod extension;
+#[path = "../src/isolate/extensions.rs"]
+mod extensions;
+#[path = "../src/job/mod.rs"]
+#[allow(dead_code, reason = "the build script needs the ops' addresses, not their work")]
+mod job;
+#[path = "../src/isolate/node/ops.rs"]
+mod node_ops;
+mod sources;
+mod transpile;
+
+use std::collections::HashSet;
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use deno_core::snapshot::{CreateSnapshotOptions, create_snapshot};
+use deno_core::{Extension, JsRuntimeForSnapshot, v8};
+use deno_node::ContextInitMode;
+
+/// What the snapshot and its users must agree on; a change makes the snapshot again.
+const INPUTS: &[&str] = &[
+    "build",
+    "src/isolate/boot",
+    "src/isolate/extension.rs",
+    "src/isolate/extensions.rs",
+    "src/isolate/node/ops.rs",
+    "src/job/mod.rs",
+];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let out_dir = PathBuf::from(env::var("OUT_DIR")?);
+    let sources = sources::lazy(&all_extensions())?;
+    let snapshot = create_snapshot(
+        CreateSnapshotOptions {
+            cargo_manifest_dir: env!("CARGO_MANIFEST_DIR"),
+            startup_snapshot: None,
+            skip_op_registration: false,
+            extensions: all_extensions(),
+            extension_transpiler: Some(Rc::new(transpile::transpile)),
+            with_runtime_cb: Some(Box::new(add_context_of_node_vm)),
+        },
+        None,
+    )?;
+    fs::write(out_dir.join("snapshot.bin"), &snapshot.output)?;
+    let consumed: HashSet<_> = snapshot.consumed_lazy_specifiers.iter().map(String::as_str).collect();
+    let residual: Vec<_> = sources.iter().filter(|source| !consumed.contains(source.specifier)).collect();
+    fs::write(out_dir.join("residual.rs"), sources::table(&residual)?)?;
+    for path in snapshot.files_loaded_during_snapshot {
+        println!("cargo:rerun-if-changed={}", path.display());
+    }
+    for path in INPUTS {
+        println!("cargo:rerun-if-changed={path}");
+    }
+    Ok(())
+}
+
+fn all_extensions() -> Vec<Extension> {
+    extensions::all(extensions::Host::default())
+}
+
+/// `node:vm` makes its contexts from one that the snapshot holds.
+fn add_context_of_node_vm(js: &mut JsRuntimeForSnapshot) {
+    v8::scope!(scope, js.v8_isolate());
+    let template = deno_node::init_global_template(scope, ContextInitMode::ForSnapshot);
+    let context =
+        deno_node::create_v8_context(scope, template, ContextInitMode::ForSnapshot, std::ptr::null_mut());
+    assert_eq!(scope.add_context(context), deno_node::VM_CONTEXT_INDEX);
+}

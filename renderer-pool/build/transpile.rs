@@ -1,0 +1,81 @@
+//! Makes embeddable JavaScript of the extensions' sources.
+
+use std::path::Path;
+
+use deno_ast::{
+    EmitOptions, ImportsNotUsedAsValues, MediaType, ParseParams, SourceMapOption, TranspileOptions,
+};
+use deno_core::url::Url;
+use deno_core::{ModuleCodeString, ModuleName, SourceMapData};
+use deno_error::JsErrorBox;
+
+/// How a transpiled script looks: TypeScript gone, `Deno` bound to the host's own namespace, which the apps do
+/// not see.
+pub fn transpile(
+    name: ModuleName,
+    source: ModuleCodeString,
+) -> Result<(ModuleCodeString, Option<SourceMapData>), JsErrorBox> {
+    let mut code = source.as_str().to_owned();
+    // Node's built-in modules may be TypeScript under any name.
+    let is_typescript =
+        name.starts_with("node:") || MediaType::from_path(Path::new(&*name)) == MediaType::TypeScript;
+    if is_typescript {
+        code = without_types(&name, code)?;
+    }
+    if name.starts_with("ext:deno_node/") || name.starts_with("node:") {
+        code = code.replace("__NODE_VERSION__", deno_node::NODE_VERSION);
+        // The bootstrap function is reached through the module, not through the app's global scope.
+        code = code.replace("globalThis.nodeBootstrap = ", "internals.nodeBootstrap = ");
+    }
+    // Packages take a value in `process.versions.deno` for Deno itself.
+    if &*name == "ext:deno_node/_process/process.ts" {
+        code = code.replace("deno: \"\",", "").replace("typescript: \"\"", "");
+    }
+    if &*name == "ext:deno_fs/30_fs.js" {
+        // It makes a function of text, which sees global names alone. Every system that Isopod runs on is one.
+        code = code.replace("const unix = Deno.build.os === \"darwin\" ||", "const unix = true ||");
+    }
+    let is_denos = name.starts_with("ext:deno_") || name.starts_with("node:");
+    if is_denos && code.contains("Deno") {
+        code = with_host_namespace(&name, &code)?;
+    }
+    Ok((code.into(), None))
+}
+
+/// Declares `Deno` inside the script. `internals.deno` is defined by `boot/deno.js`.
+fn with_host_namespace(name: &str, code: &str) -> Result<String, JsErrorBox> {
+    if code.lines().any(|line| line.starts_with("import ") || line.starts_with("export ")) {
+        return Ok(format!(
+            "import {{ internals as __isopodInternals }} from \"ext:core/mod.js\";\
+             const Deno = __isopodInternals.deno;{code}"
+        ));
+    }
+    // As Deno writes a script, and as it looks once its types are gone.
+    let start =
+        ["(function () {", "(function() {"].iter().find_map(|start| Some(code.find(start)? + start.len()));
+    let start = start.ok_or_else(|| JsErrorBox::generic(format!("{name}: no function, no module")))?;
+    let (head, body) = code.split_at(start);
+    // A directive counts only as the first statement.
+    let strict = if body.trim_start().starts_with("\"use strict\"") { "\"use strict\";" } else { "" };
+    Ok(format!("{head}{strict}const Deno = __bootstrap.internals.deno;{body}"))
+}
+
+fn without_types(name: &str, code: String) -> Result<String, JsErrorBox> {
+    let specifier = Url::parse(name).map_err(|error| JsErrorBox::generic(format!("{name}: {error}")))?;
+    let parsed = deno_ast::parse_module(ParseParams {
+        specifier,
+        text: code.into(),
+        media_type: MediaType::TypeScript,
+        capture_tokens: false,
+        scope_analysis: false,
+        maybe_syntax: None,
+    })
+    .map_err(|error| JsErrorBox::generic(format!("{name}: {error}")))?;
+    let options =
+        TranspileOptions { imports_not_used_as_values: ImportsNotUsedAsValues::Remove, ..Default::default() };
+    let emit = EmitOptions { source_map: SourceMapOption::None, ..Default::default() };
+    let emitted = parsed
+        .transpile(&options, &Default::default(), &emit)
+        .map_err(|error| JsErrorBox::generic(format!("{name}: {error}")))?;
+    Ok(emitted.into_source().text)
+}

@@ -1,0 +1,67 @@
+// The error classes that Rust's errors become, by the names that `deno_error` gives them.
+(function () {
+  const { core } = __bootstrap;
+  const { DOMException, QuotaExceededError } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
+
+  const names = [
+    "AddrInUse",
+    "AddrNotAvailable",
+    "AlreadyExists",
+    "BrokenPipe",
+    "Busy",
+    "ConnectionAborted",
+    "ConnectionRefused",
+    "ConnectionReset",
+    "FilesystemLoop",
+    "Http",
+    "InvalidData",
+    "IsADirectory",
+    "NetworkUnreachable",
+    "NotADirectory",
+    "NotConnected",
+    "NotFound",
+    "NotSupported",
+    "PermissionDenied",
+    "TimedOut",
+    "UnexpectedEof",
+    "WouldBlock",
+    "WriteZero",
+  ];
+  const domNames = [
+    "AbortError",
+    "DataError",
+    "IndexSizeError",
+    "InvalidAccessError",
+    "InvalidCharacterError",
+    "InvalidStateError",
+    "NetworkError",
+    "NotSupportedError",
+    "OperationError",
+    "SyntaxError",
+    "TypeMismatchError",
+  ];
+
+  const errors = {
+    BadResource: core.BadResource,
+    Interrupted: core.Interrupted,
+    NotCapable: core.NotCapable,
+  };
+  for (const name of names) {
+    const named = {
+      [name]: class extends Error {
+        constructor(message, options) {
+          super(message, options);
+          this.name = name;
+        }
+      },
+    };
+    errors[name] = named[name];
+    core.registerErrorClass(name, errors[name]);
+  }
+  for (const name of domNames) {
+    core.registerErrorBuilder(`DOMException${name}`, (message) => new DOMException(message, name));
+  }
+  core.registerErrorBuilder("DOMExceptionQuotaExceededError", (message) => new QuotaExceededError(message));
+
+  return { errors };
+})();

@@ -1,0 +1,176 @@
+//! A real `renderer-pool` process, spoken to over the wire as the gateway does.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+pub mod services;
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use bytes::Bytes;
+use shared::head::RequestHead;
+use shared::inherited::ChildArgs;
+use shared::link::Channel;
+use shared::logging::LogFormat;
+use shared::message::control::LoadFailure;
+use shared::message::{FromChild, FromRenderer, ToChild, ToRenderer};
+use shared::setup::{RendererSetup, Setup};
+use tempfile::TempDir;
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+/// So long a test waits for anything.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A renderer with one isolate and one link.
+pub struct Renderer {
+    pub control: Channel<ToChild, FromChild>,
+    pub link: Channel<ToRenderer, FromRenderer>,
+    pub process: Child,
+    _app: Option<TempDir>,
+}
+
+/// An app of these files.
+pub fn app(files: &[(&str, &str)]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, content) in files {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+    dir
+}
+
+fn socket_pair() -> (UnixStream, OwnedFd) {
+    let (ours, theirs) = StdUnixStream::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    (UnixStream::from_std(ours).unwrap(), theirs.into())
+}
+
+/// Lets a child inherit `fd`.
+fn inheritable(fd: &OwnedFd) -> i32 {
+    nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty())).unwrap();
+    fd.as_raw_fd()
+}
+
+impl Renderer {
+    /// A renderer for the app, which is gone afterwards.
+    pub async fn spawn(app: TempDir) -> Self {
+        let renderer = Self::spawn_with(app.path(), &[]).await;
+        Self { _app: Some(app), ..renderer }
+    }
+
+    /// A renderer for the app in a directory, with these variables.
+    pub async fn spawn_with(app: &Path, env: &[(&str, &str)]) -> Self {
+        let (control, control_fd) = socket_pair();
+        let (link, link_fd) = socket_pair();
+        let args = ChildArgs {
+            control: inheritable(&control_fd),
+            links: vec![vec![inheritable(&link_fd)]],
+            log_filter: "warn".into(),
+            log_format: LogFormat::Text,
+        };
+        let process = Command::new(env!("CARGO_BIN_EXE_renderer-pool"))
+            .args(args.to_args())
+            .env_clear()
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        drop((control_fd, link_fd));
+        let mut control = Channel::new(control);
+        let setup = RendererSetup {
+            app_dir: app.into(),
+            env: [("NODE_ENV", "production")]
+                .iter()
+                .chain(env)
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            max_jobs_per_isolate: 16,
+            max_heap_bytes: 256 << 20,
+            warmup_path: "/".into(),
+        };
+        control.send(&ToChild::Setup(Setup::Renderer(setup))).await.unwrap();
+        Self { control, link: Channel::new(link), process, _app: None }
+    }
+
+    /// A renderer for the app in a directory, ready.
+    pub async fn ready(app: &Path, env: &[(&str, &str)]) -> Self {
+        let mut renderer = Self::spawn_with(app, env).await;
+        match renderer.report().await {
+            FromChild::IsolateReady { .. } => renderer,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A renderer whose bundle is `fetch`'s body, ready.
+    pub async fn with_fetch(body: &str) -> Self {
+        let bundle = format!("export default {{ async fetch(request, opts) {{ {body} }} }};");
+        let mut renderer = Self::spawn(app(&[("server/server.js", &bundle)])).await;
+        match renderer.report().await {
+            FromChild::IsolateReady { .. } => renderer,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub async fn report(&mut self) -> FromChild {
+        timeout(PATIENCE, self.control.receive()).await.unwrap().unwrap().unwrap()
+    }
+
+    pub async fn load_failure(files: &[(&str, &str)]) -> LoadFailure {
+        match Self::spawn(app(files)).await.report().await {
+            FromChild::LoadFailed(failure) => failure,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub async fn say(&mut self, message: ToRenderer) {
+        self.link.send(&message).await.unwrap();
+    }
+
+    pub async fn hear(&mut self) -> FromRenderer {
+        timeout(PATIENCE, self.link.receive()).await.unwrap().unwrap().unwrap()
+    }
+
+    pub async fn job(&mut self, id: u64, head: RequestHead) {
+        self.say(ToRenderer::Job { id, head }).await;
+    }
+
+    /// The status, header fields and body of job `id`, which must be the only one.
+    pub async fn response(&mut self, id: u64) -> (u16, Vec<(Bytes, Bytes)>, String) {
+        let FromRenderer::Head { id: found, head } = self.hear().await else { panic!("no head") };
+        assert_eq!(found, id);
+        let mut body = Vec::new();
+        loop {
+            match self.hear().await {
+                FromRenderer::Body { bytes, .. } => body.extend_from_slice(&bytes),
+                FromRenderer::End { .. } => break,
+                FromRenderer::Credit { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        (head.status, head.headers, String::from_utf8(body).unwrap())
+    }
+
+    pub async fn get(&mut self, path: &str) -> (u16, String) {
+        self.job(1, head("GET", path)).await;
+        let (status, _, body) = self.response(1).await;
+        (status, body)
+    }
+}
+
+/// A request's head.
+pub fn head(method: &str, path: &str) -> RequestHead {
+    RequestHead {
+        method: method.to_owned().into(),
+        url: format!("http://app.test{path}").into(),
+        client_ip: "127.0.0.1".into(),
+        request_id: "r1".into(),
+        has_body: false,
+        headers: vec![("x-name".into(), Bytes::from_static(b"caf\xe9")), ("accept".into(), "*/*".into())],
+    }
+}

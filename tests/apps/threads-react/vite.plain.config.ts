@@ -1,0 +1,16 @@
+import { fileURLToPath } from 'node:url'
+
+import { tanstackStart } from '@tanstack/react-start/plugin/vite'
+import react from '@vitejs/plugin-react'
+import { defineConfig } from 'vite'
+
+const shared = fileURLToPath(new URL('../threads-shared', import.meta.url))
+
+// What `vite build` writes by itself: packages stay in `node_modules`.
+export default defineConfig({
+  plugins: [tanstackStart(), react()],
+  publicDir: `${shared}/public`,
+  build: { outDir: 'plain/dist' },
+  resolve: { alias: { '@shared': shared } },
+  server: { fs: { allow: ['.', shared] } },
+})
