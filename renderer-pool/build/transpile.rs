@@ -26,6 +26,11 @@ pub fn transpile(
         code = code.replace("__NODE_VERSION__", deno_node::NODE_VERSION);
         // The bootstrap function is reached through the module, not through the app's global scope.
         code = code.replace("globalThis.nodeBootstrap = ", "internals.nodeBootstrap = ");
+        // So are uncaught errors, see `boot/uncaught.js`: Node's global scope is no event target.
+        if (&*name == "node:process") {
+            code = code.replace("globalThis.addEventListener(", "internals.uncaught.addEventListener(");
+            code = code.replace("globalThis.removeEventListener(", "internals.uncaught.removeEventListener(");
+        }
     }
     // Packages take a value in `process.versions.deno` for Deno itself.
     if &*name == "ext:deno_node/_process/process.ts" {

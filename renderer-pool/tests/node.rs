@@ -280,6 +280,21 @@ async fn an_app_that_exits_takes_its_isolate_along_and_says_so() {
 }
 
 #[tokio::test]
+async fn what_nobody_caught_goes_to_the_apps_listeners() {
+    let bundle = r#"
+        const heard = [];
+        process.on("uncaughtException", (error) => heard.push("exception " + error.message));
+        process.on("unhandledRejection", (reason) => heard.push("rejection " + reason.message));
+        export default { async fetch(request) {
+          setTimeout(() => { throw new Error("a"); }, 0);
+          Promise.reject(new Error("b"));
+          await new Promise((resolve) => setTimeout(resolve, 20));
+          return Response.json(heard.splice(0).sort());
+        } };"#;
+    assert_eq!(answer(&[("server/server.js", bundle)]).await, r#"["exception a","rejection b"]"#);
+}
+
+#[tokio::test]
 async fn web_assembly_and_chunks_are_imported() {
     let dir = wasm_app();
     let mut renderer = Renderer::ready(dir.path(), &[]).await;

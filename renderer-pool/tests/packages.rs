@@ -67,9 +67,10 @@ async fn an_app_touches_only_what_it_may() {
     assert_eq!(
         ok(&mut renderer, "/permissions").await,
         concat!(
-            r#"{"readApp":"allowed","readPackage":"allowed","readSystem":"EACCES","writeApp":"EACCES","#,
-            r#""writeTemporary":"allowed","run":"EACCES","metadataByAddress":"EACCES","metadataByFetch":"EACCES","#,
-            r#""worker":"ERR_WORKER_UNSUPPORTED_OPERATION","env":["NAMED","NODE_ENV"],"deno":"undefined"}"#
+            r#"{"readApp":"allowed","readPackage":"allowed","readSystem":"ERR_ACCESS_DENIED","#,
+            r#""writeApp":"ERR_ACCESS_DENIED","writeTemporary":"allowed","run":"ERR_ACCESS_DENIED","#,
+            r#""metadataByAddress":"ERR_ACCESS_DENIED","metadataByFetch":"ERR_ACCESS_DENIED","#,
+            r#""worker":"ERR_FEATURE_UNAVAILABLE_ON_PLATFORM","env":["NAMED","NODE_ENV"],"deno":"undefined"}"#
         )
     );
 }

@@ -51,6 +51,7 @@ deno_core::extension!(
         "errors.js",
         "jobs.js",
         "start.js",
+        "uncaught.js",
     ],
     options = {
         jobs: Option<SharedJobTable>,

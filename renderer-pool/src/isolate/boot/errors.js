@@ -46,6 +46,10 @@
     Interrupted: core.Interrupted,
     NotCapable: core.NotCapable,
   };
+  // What Node's permission model says.
+  const denied = { value: "ERR_ACCESS_DENIED", writable: true, configurable: true };
+  Object.defineProperty(core.NotCapable.prototype, "code", denied);
+
   for (const name of names) {
     const named = {
       [name]: class extends Error {
@@ -58,6 +62,8 @@
     errors[name] = named[name];
     core.registerErrorClass(name, errors[name]);
   }
+  const unavailable = { value: "ERR_FEATURE_UNAVAILABLE_ON_PLATFORM", writable: true, configurable: true };
+  Object.defineProperty(errors.NotSupported.prototype, "code", unavailable);
   for (const name of domNames) {
     core.registerErrorBuilder(`DOMException${name}`, (message) => new DOMException(message, name));
   }

@@ -23,6 +23,7 @@
   const { InnerBody } = core.loadExtScript("ext:deno_fetch/22_body.js");
   const { fromInnerRequest, newInnerRequest } = core.loadExtScript("ext:deno_fetch/23_request.js");
   const { toInnerResponse, wireHeaderList } = core.loadExtScript("ext:deno_fetch/23_response.js");
+  const { exceptionTaken, rejectionTaken } = core.loadExtScript("ext:isopod/uncaught.js");
 
   const LEVEL_ERROR = 3;
   const NO_JOB = 0;
@@ -371,11 +372,13 @@
     await reader.cancel();
   }
 
-  core.setUnhandledPromiseRejectionHandler((_promise, reason) => {
+  core.setUnhandledPromiseRejectionHandler((promise, reason) => {
+    if (rejectionTaken(promise, reason)) return true;
     op_log(currentJobKey(), LEVEL_ERROR, `Unhandled promise rejection: ${errorText(reason)}`);
     return true;
   });
   core.setReportExceptionCallback((error) => {
+    if (exceptionTaken(error)) return;
     op_log(currentJobKey(), LEVEL_ERROR, `Uncaught exception: ${errorText(error)}`);
   });
 

@@ -5,10 +5,12 @@
   const notTracing = () => {
     throw new Error("tracing is not available");
   };
+  const off = { TRACING_ENABLED: false, METRICS_ENABLED: false, PROPAGATORS: [] };
   internals.__telemetry = {
-    TRACING_ENABLED: false,
-    METRICS_ENABLED: false,
-    PROPAGATORS: [],
+    ...off,
+    otelState: off,
+    SPAN_KEY: Symbol("span"),
+    telemetry: {},
     DID_NOT_ENTER: Symbol("did not enter"),
     ContextManager: { active: noop },
     builtinTracer: notTracing,
