@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use deno_ast::{EmitOptions, ImportsNotUsedAsValues, MediaType, ParseParams, SourceMapOption, TranspileOptions};
+use deno_ast::{
+    EmitOptions, ImportsNotUsedAsValues, MediaType, ParseParams, SourceMapOption, TranspileOptions,
+};
 use deno_core::url::Url;
 use deno_core::{ModuleCodeString, ModuleName, SourceMapData};
 use deno_error::JsErrorBox;
@@ -15,7 +17,8 @@ pub fn transpile(
 ) -> Result<(ModuleCodeString, Option<SourceMapData>), JsErrorBox> {
     let mut code = source.as_str().to_owned();
     // Node's built-in modules may be TypeScript under any name.
-    let is_typescript = name.starts_with("node:") || MediaType::from_path(Path::new(&*name)) == MediaType::TypeScript;
+    let is_typescript =
+        name.starts_with("node:") || MediaType::from_path(Path::new(&*name)) == MediaType::TypeScript;
     if is_typescript {
         code = without_types(&name, code)?;
     }
@@ -66,7 +69,8 @@ fn with_host_namespace(name: &str, code: &str) -> Result<String, JsErrorBox> {
         ));
     }
     // As Deno writes a script, and as it looks once its types are gone.
-    let start = ["(function () {", "(function() {"].iter().find_map(|start| Some(code.find(start)? + start.len()));
+    let start =
+        ["(function () {", "(function() {"].iter().find_map(|start| Some(code.find(start)? + start.len()));
     let start = start.ok_or_else(|| JsErrorBox::generic(format!("{name}: no function, no module")))?;
     let (head, body) = code.split_at(start);
     // A directive counts only as the first statement.

@@ -13,7 +13,9 @@ use renderer::{PATIENCE, Renderer, app, head};
 
 /// A bundle that answers with what `expression` is, after these imports.
 fn answers(imports: &str, expression: &str) -> String {
-    format!("{imports}\nexport default {{ async fetch() {{ return Response.json(await ({expression})); }} }};")
+    format!(
+        "{imports}\nexport default {{ async fetch() {{ return Response.json(await ({expression})); }} }};"
+    )
 }
 
 async fn answer(files: &[(&str, &str)]) -> String {
@@ -27,12 +29,55 @@ async fn answer(files: &[(&str, &str)]) -> String {
 #[tokio::test]
 async fn every_built_in_module_can_be_imported() {
     let modules = [
-        "assert", "assert/strict", "async_hooks", "buffer", "child_process", "cluster", "console", "constants",
-        "crypto", "dgram", "diagnostics_channel", "dns", "dns/promises", "domain", "events", "fs", "fs/promises",
-        "http", "http2", "https", "inspector", "module", "net", "os", "path", "path/posix", "perf_hooks", "process",
-        "punycode", "querystring", "readline", "readline/promises", "stream", "stream/consumers",
-        "stream/promises", "stream/web", "string_decoder", "sys", "timers", "timers/promises", "tls", "tty", "url",
-        "util", "util/types", "v8", "vm", "worker_threads", "zlib",
+        "assert",
+        "assert/strict",
+        "async_hooks",
+        "buffer",
+        "child_process",
+        "cluster",
+        "console",
+        "constants",
+        "crypto",
+        "dgram",
+        "diagnostics_channel",
+        "dns",
+        "dns/promises",
+        "domain",
+        "events",
+        "fs",
+        "fs/promises",
+        "http",
+        "http2",
+        "https",
+        "inspector",
+        "module",
+        "net",
+        "os",
+        "path",
+        "path/posix",
+        "perf_hooks",
+        "process",
+        "punycode",
+        "querystring",
+        "readline",
+        "readline/promises",
+        "stream",
+        "stream/consumers",
+        "stream/promises",
+        "stream/web",
+        "string_decoder",
+        "sys",
+        "timers",
+        "timers/promises",
+        "tls",
+        "tty",
+        "url",
+        "util",
+        "util/types",
+        "v8",
+        "vm",
+        "worker_threads",
+        "zlib",
     ];
     let list = serde_json_list(&modules);
     let expression = format!(
@@ -60,7 +105,8 @@ async fn nothing_of_deno_is_to_be_seen() {
         versions: "deno" in process.versions, release: process.release.name, late: typeof fs.statSync("/").size,
       }"#;
     let expression = expression.replace("fs.statSync(\"/\").size", "fs.statSync(import.meta.dirname).size");
-    let bundle = answers("import fs from 'fs'; import 'node:module'; import process from 'process';", &expression);
+    let bundle =
+        answers("import fs from 'fs'; import 'node:module'; import process from 'process';", &expression);
     assert_eq!(
         answer(&[("server/server.js", &bundle)]).await,
         r#"{"deno":"undefined","bootstrap":"undefined","node":"undefined","own":[],"versions":false,"release":"node","late":"number"}"#
@@ -91,7 +137,10 @@ async fn commonjs_is_required_and_imported() {
         ("node_modules/lib/index.js", lib),
         ("node_modules/lib/lib/inner.js", inner),
         ("node_modules/lib/data.json", r#"{ "n": 21 }"#),
-        ("node_modules/esm-only/package.json", r#"{ "name": "esm-only", "type": "module", "exports": "./i.js" }"#),
+        (
+            "node_modules/esm-only/package.json",
+            r#"{ "name": "esm-only", "type": "module", "exports": "./i.js" }"#,
+        ),
         ("node_modules/esm-only/i.js", "export const named = 'esm';"),
     ])
     .await;
@@ -102,8 +151,14 @@ async fn commonjs_is_required_and_imported() {
 async fn node_modules_beside_the_app_are_found() {
     let project = app(&[
         ("package.json", r#"{ "type": "module" }"#),
-        ("dist/server/server.js", "import { x } from 'lib'; export default { fetch: () => new Response(x) };"),
-        ("node_modules/lib/package.json", r#"{ "name": "lib", "exports": { "node": "./n.mjs", "default": "./d.mjs" } }"#),
+        (
+            "dist/server/server.js",
+            "import { x } from 'lib'; export default { fetch: () => new Response(x) };",
+        ),
+        (
+            "node_modules/lib/package.json",
+            r#"{ "name": "lib", "exports": { "node": "./n.mjs", "default": "./d.mjs" } }"#,
+        ),
         ("node_modules/lib/n.mjs", "export const x = 'for node';"),
     ]);
     let mut renderer = Renderer::ready(&project.path().join("dist"), &[]).await;
@@ -113,7 +168,10 @@ async fn node_modules_beside_the_app_are_found() {
 #[tokio::test]
 async fn a_package_linked_from_a_workspace_runs() {
     let project = app(&[
-        ("dist/server/server.js", "import { x } from '@ws/lib'; export default { fetch: () => new Response(x) };"),
+        (
+            "dist/server/server.js",
+            "import { x } from '@ws/lib'; export default { fetch: () => new Response(x) };",
+        ),
         ("packages/lib/package.json", r#"{ "name": "@ws/lib", "type": "module", "main": "index.js" }"#),
         ("packages/lib/index.js", "export const x = 'linked';"),
         ("node_modules/@ws/.keep", ""),
@@ -143,7 +201,10 @@ async fn what_cannot_be_loaded_is_named_with_its_importers_and_a_remedy() {
             &["native addon `node_modules/lib/x.node`"],
         ),
         (
-            &[entry, ("node_modules/lib/package.json", r#"{ "name": "lib", "exports": { "./a": "./a.js" } }"#)],
+            &[
+                entry,
+                ("node_modules/lib/package.json", r#"{ "name": "lib", "exports": { "./a": "./a.js" } }"#),
+            ],
             "server/server.js",
             &["`lib`", "exports"],
         ),
@@ -196,15 +257,16 @@ async fn a_loop_of_links_is_an_error_not_a_hang() {
     std::os::unix::fs::symlink("loop", modules.join("lib")).unwrap();
     std::os::unix::fs::symlink("lib", modules.join("loop")).unwrap();
     let mut renderer = Renderer::spawn(project).await;
-    assert!(matches!(renderer.report().await, FromChild::LoadFailed(failure) if failure.problem.contains("`lib`")));
+    assert!(
+        matches!(renderer.report().await, FromChild::LoadFailed(failure) if failure.problem.contains("`lib`"))
+    );
 }
 
 #[tokio::test]
 async fn an_app_that_exits_takes_its_isolate_along_and_says_so() {
-    let mut renderer = Renderer::with_fetch(
-        r#"if (request.url.endsWith("/exit")) process.exit(4); return new Response();"#,
-    )
-    .await;
+    let mut renderer =
+        Renderer::with_fetch(r#"if (request.url.endsWith("/exit")) process.exit(4); return new Response();"#)
+            .await;
     renderer.job(1, head("GET", "/exit")).await;
     let mut report = renderer.report().await;
     if matches!(report, FromChild::IsolateStats { .. }) {

@@ -267,7 +267,10 @@ async fn an_app_that_cannot_run_says_which_file_and_what_to_do() {
         (&[("server/server.js", "export default {};")], "no function `fetch`"),
         (&[("server/server.js", "throw new Error('no database'); export default {};")], "no database"),
         (&[("server/server.js", "import pg from 'pg'; export default { fetch() {} };")], "package `pg`"),
-        (&[("server/server.js", "import './chunk.js'; export default { fetch() {} };")], "chunk.js` cannot be read"),
+        (
+            &[("server/server.js", "import './chunk.js'; export default { fetch() {} };")],
+            "chunk.js` cannot be read",
+        ),
     ];
     for (files, problem) in cases {
         let failure = Renderer::load_failure(files).await;
@@ -304,7 +307,8 @@ async fn a_drain_lets_running_jobs_finish() {
 #[tokio::test]
 async fn the_process_ends_with_its_supervisor_even_inside_an_endless_turn() {
     let mut renderer =
-        Renderer::with_fetch(r#"if (request.url.endsWith("/loop")) for (;;) {} return new Response();"#).await;
+        Renderer::with_fetch(r#"if (request.url.endsWith("/loop")) for (;;) {} return new Response();"#)
+            .await;
     renderer.job(1, head("GET", "/loop")).await;
     drop(renderer.control);
     timeout(PATIENCE, renderer.process.wait()).await.unwrap().unwrap();

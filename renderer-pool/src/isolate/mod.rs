@@ -84,8 +84,7 @@ impl IsolateThread {
         let links = self.links.iter().map(|fd| take_socket(*fd).map(Link::new));
         let links = links.collect::<Result<_, _>>().map_err(|error| failed(error.to_string()))?;
         let jobs = Rc::new(RefCell::new(JobTable::new(links, self.setup.max_jobs_per_isolate)));
-        let mut runtime =
-            Isolate::load(&self.setup, jobs.clone()).await.map_err(FromChild::LoadFailed)?;
+        let mut runtime = Isolate::load(&self.setup, jobs.clone()).await.map_err(FromChild::LoadFailed)?;
         runtime.warm("http://localhost/").await;
         let startup_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let ready = FromChild::IsolateReady { isolate, startup_ms };

@@ -97,9 +97,9 @@ impl AppModules {
     }
 
     fn read(&self, specifier: &ModuleSpecifier, importer: &str) -> Result<Vec<u8>, ModuleLoaderError> {
-        let path = specifier
-            .to_file_path()
-            .map_err(|()| self.fail(importer, format!("it imports `{specifier}`, which is no file"), REBUILD))?;
+        let path = specifier.to_file_path().map_err(|()| {
+            self.fail(importer, format!("it imports `{specifier}`, which is no file"), REBUILD)
+        })?;
         match self.inside(&path).and_then(|()| fs::read(&path)) {
             Ok(bytes) => Ok(bytes),
             Err(error) => {
@@ -154,11 +154,7 @@ impl AppModules {
         self.packages.as_module(specifier, text).map_err(|error| self.fail(file, error.to_string(), INSTALL))
     }
 
-    fn resolve_package(
-        &self,
-        specifier: &str,
-        referrer: &str,
-    ) -> Result<ModuleSpecifier, ModuleLoaderError> {
+    fn resolve_package(&self, specifier: &str, referrer: &str) -> Result<ModuleSpecifier, ModuleLoaderError> {
         let importer = ModuleSpecifier::parse(referrer)
             .ok()
             .filter(|url| url.scheme() == "file")

@@ -96,7 +96,9 @@ impl Isolate {
         let namespace = self.js.get_module_namespace(id).map_err(|error| describe(&error))?;
         match delivery::set_app(&mut self.js, &self.handlers, &namespace) {
             None => Ok(()),
-            Some(problem) => Err(format!("{problem}; an app must `export default {{ fetch(request) {{ .. }} }}`")),
+            Some(problem) => {
+                Err(format!("{problem}; an app must `export default {{ fetch(request) {{ .. }} }}`"))
+            }
         }
     }
 

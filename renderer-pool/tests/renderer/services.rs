@@ -29,7 +29,8 @@ pub fn postgres() -> (Service, String) {
     let binaries = postgres_binaries();
     let data = tempfile::tempdir().unwrap();
     // It refuses to run as root.
-    let user = Uid::effective().is_root().then(|| User::from_name("postgres").unwrap().expect("a user postgres"));
+    let user =
+        Uid::effective().is_root().then(|| User::from_name("postgres").unwrap().expect("a user postgres"));
     let as_user = |command: &mut Command| {
         if let Some(user) = &user {
             command.uid(user.uid.as_raw()).gid(user.gid.as_raw());

@@ -94,9 +94,8 @@ fn exports(exports: Vec<String>, reexports: Vec<String>) -> CjsAnalysisExports {
 }
 
 fn read_lossy(specifier: &ModuleSpecifier) -> Result<String, JsErrorBox> {
-    let path = specifier
-        .to_file_path()
-        .map_err(|()| JsErrorBox::type_error(format!("`{specifier}` is no file")))?;
+    let path =
+        specifier.to_file_path().map_err(|()| JsErrorBox::type_error(format!("`{specifier}` is no file")))?;
     text_of(&path).map_err(|error| JsErrorBox::new("NotFound", format!("`{}`: {error}", path.display())))
 }
 
