@@ -342,9 +342,7 @@ impl JobTable {
     /// A piece of the response. Returns whether the job may write on at once; else it waits for
     /// [`Event::Writable`].
     pub fn write(&mut self, key: u32, mut bytes: &[u8]) -> bool {
-        let Some(job) = self.jobs.get_mut(&key).filter(|job| job.head_sent && !job.ended) else {
-            return true;
-        };
+        let Some(job) = self.jobs.get_mut(&key).filter(|job| job.head_sent && !job.ended) else { return true };
         let Some(link) = &mut self.links[job.link] else { return true };
         while !bytes.is_empty() && job.beyond.is_empty() {
             let length = job.send.take(bytes.len().min(MAX_CHUNK_BYTES));
@@ -397,9 +395,7 @@ impl JobTable {
             return Err(format!("the input has {given} bytes, {MAX_CALL_BYTES} are allowed"));
         }
         if job.calls == MAX_CALLS_PER_JOB {
-            return Err(format!(
-                "{MAX_CALLS_PER_JOB} calls of this request are under way, no more are allowed"
-            ));
+            return Err(format!("{MAX_CALLS_PER_JOB} calls of this request are under way, no more are allowed"));
         }
         job.calls += 1;
         let input = Bytes::copy_from_slice(input.as_bytes());
@@ -482,10 +478,7 @@ mod tests {
         let headers = vec![("set-cookie".into(), "a=1".into()), ("set-cookie".into(), "b=2".into())];
         let head = ResponseHead { status: 200, headers };
         assert_eq!(gateway.receive().await.unwrap(), Some(FromRenderer::Head { id: 9, head }));
-        assert_eq!(
-            gateway.receive().await.unwrap(),
-            Some(FromRenderer::Body { id: 9, bytes: "hello".into() })
-        );
+        assert_eq!(gateway.receive().await.unwrap(), Some(FromRenderer::Body { id: 9, bytes: "hello".into() }));
         assert_eq!(gateway.receive().await.unwrap(), Some(FromRenderer::End { id: 9 }));
         assert!(table.is_empty());
     }
