@@ -27,7 +27,7 @@ pub fn transpile(
         // The bootstrap function is reached through the module, not through the app's global scope.
         code = code.replace("globalThis.nodeBootstrap = ", "internals.nodeBootstrap = ");
         // So are uncaught errors, see `boot/uncaught.js`: Node's global scope is no event target.
-        if (&*name == "node:process") {
+        if &*name == "node:process" {
             code = code.replace("globalThis.addEventListener(", "internals.uncaught.addEventListener(");
             code = code.replace("globalThis.removeEventListener(", "internals.uncaught.removeEventListener(");
         }
@@ -44,7 +44,20 @@ pub fn transpile(
     if is_denos && code.contains("Deno") {
         code = with_host_namespace(&name, &code)?;
     }
-    Ok((code.into(), None))
+    Ok((in_ascii(&code).into(), None))
+}
+
+/// A snapshot keeps a script's text by its bytes and a function's place in it by characters: both agree in ASCII
+/// alone. What is escaped stands in literals or in comments.
+fn in_ascii(code: &str) -> String {
+    let mut ascii = String::with_capacity(code.len());
+    for unit in code.encode_utf16() {
+        match u8::try_from(unit).ok().filter(u8::is_ascii) {
+            Some(byte) => ascii.push(char::from(byte)),
+            None => ascii.push_str(&format!("\\u{unit:04x}")),
+        }
+    }
+    ascii
 }
 
 /// Declares `Deno` inside the script. `internals.deno` is defined by `boot/deno.js`.

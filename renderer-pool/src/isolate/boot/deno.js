@@ -6,6 +6,8 @@ import { core, internals } from "ext:core/mod.js";
 
 const { loadExtScript } = core;
 
+core.setBuildInfo(core.ops.op_isopod_target());
+
 const members = {
   "ext:deno_fs/30_fs.js": [
     "FsFile",
@@ -66,6 +68,8 @@ const members = {
 const deno = {
   args: [],
   build: core.build,
+  // While the snapshot is made there is no environment; `start.js` sets the isolate's.
+  env: { get: () => undefined, has: () => false, toObject: () => ({}) },
   execPath: () => "isopod",
   mainModule: undefined,
   noColor: true,

@@ -2,10 +2,23 @@
 //
 // What a render uses is defined at once, so that the snapshot holds it evaluated; what few pages touch, or what
 // cannot be part of a snapshot (objects with a native side), is loaded when it is first read.
+//
+// Node's modules that nearly every bundle uses are in the snapshot too. They are imported here, not loaded lazily:
+// deno_core keeps the text of a lazy module in the snapshot only if it was reached by an `import`.
 import "ext:isopod/deno.js";
 import { core } from "ext:core/mod.js";
+import "node:async_hooks";
+import { Buffer } from "node:buffer";
+import process from "node:process";
+import {
+  clearImmediate,
+  clearInterval,
+  clearTimeout,
+  setImmediate,
+  setInterval,
+  setTimeout,
+} from "node:timers";
 
-core.setBuildInfo(core.ops.op_isopod_target());
 core.loadExtScript("ext:isopod/errors.js");
 
 const { loadExtScript, propNonEnumerable, propWritable } = core;
@@ -70,9 +83,18 @@ const interfaces = {
 };
 
 const functions = {
+  Buffer,
   atob: base64.atob,
   btoa: base64.btoa,
+  clearImmediate,
+  clearInterval,
+  clearTimeout,
+  global: globalThis,
+  process,
   reportError: events.reportError,
+  setImmediate,
+  setInterval,
+  setTimeout,
   structuredClone: ports.structuredClone,
 };
 
@@ -107,19 +129,6 @@ for (const [name, value] of Object.entries(functions)) {
   Object.defineProperty(globalThis, name, propWritable(value));
 }
 
-// Node's own globals, by module.
-const nodeModule = (specifier) => core.createLazyLoader(specifier);
-const lazyNodeValues = {
-  Buffer: [nodeModule("node:buffer"), "Buffer"],
-  clearImmediate: [nodeModule("node:timers"), "clearImmediate"],
-  clearInterval: [nodeModule("node:timers"), "clearInterval"],
-  clearTimeout: [nodeModule("node:timers"), "clearTimeout"],
-  process: [nodeModule("node:process"), "default"],
-  setImmediate: [nodeModule("node:timers"), "setImmediate"],
-  setInterval: [nodeModule("node:timers"), "setInterval"],
-  setTimeout: [nodeModule("node:timers"), "setTimeout"],
-};
-
 // A property that becomes a plain one when it is first read or written (Web IDL, section 3.7.3: writable).
 function defineLazy(name, enumerable, load) {
   const settle = (value) =>
@@ -141,12 +150,7 @@ for (const [name, [script, key]] of Object.entries(lazyInterfaces)) {
 for (const [name, [script, key]] of Object.entries(lazyValues)) {
   defineLazy(name, true, () => loadExtScript(script)[key]);
 }
-for (const [name, [load, key]] of Object.entries(lazyNodeValues)) {
-  defineLazy(name, true, () => load()[key]);
-}
-
 Object.defineProperty(globalThis, "self", propWritable(globalThis));
-Object.defineProperty(globalThis, "global", propWritable(globalThis));
 
 class Navigator {
   get userAgent() {

@@ -23,6 +23,9 @@
     usesLocalNodeModulesDir: true,
   };
 
+  const { argv0, denoArgs, denoVersion, nodeDebug } = internals.__nodeBootstrapArgs;
+  internals.__bootstrapNodeProcess(argv0, denoArgs, denoVersion, nodeDebug ?? "", false, true);
+
   delete globalThis.__bootstrap;
   delete globalThis.Deno;
   return handlers;
