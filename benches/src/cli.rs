@@ -40,6 +40,25 @@ pub enum Bench {
     /// over the server's whole process tree; median, least and spread over the repeats. The load comes from wrk on
     /// another core.
     Pages(PagesOptions),
+    /// Renders without HTTP: an isolate beside Node 26 in process, both apps, three pages.
+    ///
+    /// Slices of renders alternate. Shown: CPU-microseconds per render of the whole process, its collector's threads
+    /// included; median and least over the repeats.
+    Isolate(IsolateOptions),
+}
+
+/// Options of `isolate`.
+#[derive(Debug, Args)]
+pub struct IsolateOptions {
+    /// Renders in a slice.
+    #[arg(long, default_value = "1000")]
+    pub renders: NonZeroUsize,
+    /// Slices for each side and page.
+    #[arg(long, default_value = "5")]
+    pub repeat: NonZeroUsize,
+    /// The apps.
+    #[arg(long, value_delimiter = ',', default_value = "threads-react,threads-solid", value_name = "NAME")]
+    pub apps: Vec<String>,
 }
 
 /// Options of `pages`.
@@ -81,7 +100,7 @@ mod tests {
     #[test]
     fn both_apps_are_measured_against_node_unless_told_otherwise() {
         let cli = Cli::try_parse_from(["bench", "--root", "/checkout", "pages", "--repeat", "3"]).unwrap();
-        let Bench::Pages(options) = cli.bench;
+        let Bench::Pages(options) = cli.bench else { panic!("another bench") };
         assert_eq!(options.repeat.get(), 3);
         assert_eq!(options.slice().as_secs(), 5);
         assert_eq!(options.against, [Rival::Node26]);

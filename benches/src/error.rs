@@ -49,6 +49,14 @@ pub enum BenchFailure {
         /// What is wrong.
         problem: String,
     },
+    /// One side of the isolate bench cannot go on.
+    #[error("{who} {problem}")]
+    Render {
+        /// Which side.
+        who: &'static str,
+        /// What happened.
+        problem: String,
+    },
     /// Servers and load must not share a core.
     #[error("{cores} core is allowed to this process; servers and load need one each")]
     TooFewCores {

@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: Isopod beside other servers of the same apps.
 //!
-//! A bench is a story ([`pages`]) told with:
+//! A bench is a story ([`pages`], [`isolate`]) told with:
 //!
 //! - [`contestants`]: who is measured, how each is installed and started.
 //! - [`page`]: the answers are the same before anything is measured.
@@ -19,6 +19,7 @@ use crate::error::BenchFailure;
 mod cli;
 mod contestants;
 mod error;
+mod isolate;
 mod machine;
 mod page;
 mod pages;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match &cli.bench {
         Bench::Pages(options) => pages::run(&cli.workspace(), options),
+        Bench::Isolate(options) => isolate::run(&cli.workspace(), options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -18,7 +18,7 @@ use crate::contestants::Contestant;
 use crate::error::BenchFailure;
 use crate::machine::{Cores, Machine};
 use crate::page::{MARKERS, Page};
-use crate::report::{AppReport, Report, Skipped, Standing};
+use crate::report::{self, AppReport, Report, Skipped, Standing};
 use crate::slice::{Sample, order};
 use crate::table;
 use crate::wrk::{Load, Wrk};
@@ -46,7 +46,7 @@ pub fn run(workspace: &Workspace, options: &PagesOptions) -> Result<(), BenchFai
     }
     let machine = Machine::describe(workspace, bench.cores);
     let report = Report { bench: "pages", machine, apps: reports, skipped };
-    let path = report.write(&bench.cache)?;
+    let path = report::write(&bench.cache, report.bench, &report)?;
     progress::say(&format!("report: {}", path.display()));
     Ok(())
 }

@@ -28,6 +28,22 @@ pub fn cpu_time(root: u32) -> Result<Duration, BenchFailure> {
     Ok(Duration::from_nanos(ticks * (1_000_000_000 / per_second)))
 }
 
+/// CPU time of one process, all of its threads that live, to the nanosecond.
+///
+/// # Errors
+///
+/// When the process is gone.
+pub fn precise_cpu_time(pid: u32) -> Result<Duration, BenchFailure> {
+    let failure = |error: std::io::Error| BenchFailure::CpuTime { pid, problem: error.to_string() };
+    let mut nanoseconds = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task")).map_err(failure)? {
+        // A thread may end while the list is read. The first field is the time on a CPU: proc_pid_schedstat.
+        let Ok(stat) = fs::read_to_string(task.map_err(failure)?.path().join("schedstat")) else { continue };
+        nanoseconds += stat.split(' ').next().and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
+    }
+    Ok(Duration::from_nanos(nanoseconds))
+}
+
 /// A line of the process table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Process {

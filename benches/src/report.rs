@@ -85,18 +85,15 @@ impl Standing {
     }
 }
 
-impl Report {
-    /// Writes it under a name of its own and returns where.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written.
-    pub fn write(&self, directory: &Path) -> Result<PathBuf, Failure> {
-        let seconds =
-            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since_epoch| since_epoch.as_secs());
-        let path = directory.join(format!("{}-{seconds}.json", self.bench));
-        let text = serde_json::to_string_pretty(self).map_err(Failure::unreadable("the report"))?;
-        files::write(&path, &format!("{text}\n"))?;
-        Ok(path)
-    }
+/// Writes a bench's report under a name of its own and returns where.
+///
+/// # Errors
+///
+/// When it cannot be written.
+pub fn write(directory: &Path, bench: &str, report: &impl Serialize) -> Result<PathBuf, Failure> {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since_epoch| since_epoch.as_secs());
+    let path = directory.join(format!("{bench}-{seconds}.json"));
+    let text = serde_json::to_string_pretty(report).map_err(Failure::unreadable("the report"))?;
+    files::write(&path, &format!("{text}\n"))?;
+    Ok(path)
 }

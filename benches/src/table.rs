@@ -1,5 +1,6 @@
 //! The table in the terminal.
 
+use crate::isolate::PageResult;
 use crate::report::Standing;
 use crate::statistics::Summary;
 
@@ -49,6 +50,22 @@ fn comparison(first: &Standing, other: &Standing) -> String {
         first.requests_per_second.median / other.requests_per_second.median,
         first.cpu_micros_per_request.median / other.cpu_micros_per_request.median
     )
+}
+
+/// One line for each page: CPU-microseconds per render, median and least, and how the two compare.
+pub fn render_pages(pages: &[PageResult]) -> String {
+    let figure = |summary: &Summary| format!("{:.0} ({:.0})", summary.median, summary.min);
+    let mut lines = vec![page_line("CPU us/render", "isopod", "node26", "ratio")];
+    lines.extend(pages.iter().map(|page| {
+        let ratio = page.isopod.median / page.node.median;
+        let name = format!("{} {}", page.app, page.path);
+        page_line(&name, &figure(&page.isopod), &figure(&page.node), &format!("{ratio:.2}"))
+    }));
+    lines.join("\n")
+}
+
+fn page_line(page: &str, isopod: &str, node: &str, ratio: &str) -> String {
+    format!("{page:<26}{isopod:>14}{node:>14}{ratio:>8}")
 }
 
 #[cfg(test)]

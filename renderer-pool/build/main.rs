@@ -5,7 +5,7 @@
 mod extension;
 #[path = "../src/isolate/extensions.rs"]
 mod extensions;
-#[path = "../src/job.rs"]
+#[path = "../src/job/mod.rs"]
 #[allow(dead_code, reason = "the build script needs the ops' addresses, not their work")]
 mod job;
 #[path = "../src/isolate/node/ops.rs"]
@@ -30,7 +30,7 @@ const INPUTS: &[&str] = &[
     "src/isolate/extension.rs",
     "src/isolate/extensions.rs",
     "src/isolate/node/ops.rs",
-    "src/job.rs",
+    "src/job/mod.rs",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

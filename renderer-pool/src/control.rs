@@ -42,10 +42,8 @@ pub enum ControlError {
 /// # Errors
 /// [`ControlError`]; the process is to end at once then, whatever its threads do.
 pub fn run(args: &ChildArgs) -> Result<(), ControlError> {
-    let tokio = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(ControlError::Start)?;
+    let tokio =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ControlError::Start)?;
     let (mut control, setup) = tokio.block_on(receive_setup(args))?;
     let (reports_in, mut reports_out) = mpsc::channel(REPORTS);
     let (drain, draining) = watch::channel(false);

@@ -37,7 +37,9 @@ pub struct Frame {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// The other side speaks another version, or is not an Isopod process.
-    #[error("the other side opened with {found:02x?}, expected {PREFACE:02x?}: both binaries must come from one build")]
+    #[error(
+        "the other side opened with {found:02x?}, expected {PREFACE:02x?}: both binaries must come from one build"
+    )]
     Preface {
         /// The bytes that came.
         found: [u8; 8],

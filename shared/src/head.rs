@@ -83,11 +83,7 @@ pub struct ResponseHead {
 
 impl ResponseHead {
     /// Appends the payload of a response head.
-    pub fn encode<'h>(
-        out: &mut BytesMut,
-        status: u16,
-        headers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
-    ) {
+    pub fn encode<'h>(out: &mut BytesMut, status: u16, headers: impl Iterator<Item = (&'h [u8], &'h [u8])>) {
         out.put_u16_le(status);
         encode_fields(out, headers);
     }

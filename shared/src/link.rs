@@ -18,7 +18,7 @@ use crate::message::Message;
 use crate::wire::PayloadError;
 
 /// How much is read from the socket at a time, in bytes.
-const READ_BYTES: usize = 64 * 1024;
+const READ_BYTES: usize = 16 * 1024;
 
 /// A buffer that grew beyond this is given back once it is empty.
 const KEEP_BYTES: usize = 256 * 1024;

@@ -26,6 +26,8 @@ pub struct RendererSetup {
     pub max_jobs_per_isolate: usize,
     /// The most bytes of V8's heap for an isolate.
     pub max_heap_bytes: u64,
+    /// The path and query of the page that an isolate renders for nobody before it is ready.
+    pub warmup_path: String,
 }
 
 /// What an fn worker needs.

@@ -47,10 +47,13 @@ impl Bundle {
         Self::without_server().file("server/server.js", source)
     }
 
-    /// An app whose handler is the body of `async fetch(request)`; `url` is the request's parsed URL there.
+    /// An app whose handler is the body of `async fetch(request)`; `url` is the request's parsed URL there. The
+    /// request that warms an isolate does not reach it.
     pub fn fetch(body: &str) -> Self {
         Self::new(&format!(
-            "export default {{ async fetch(request) {{ const url = new URL(request.url)\n{body}\n}} }}\n"
+            "export default {{ async fetch(request) {{
+               if (request.headers.has('x-isopod-warmup')) return new Response()
+               const url = new URL(request.url)\n{body}\n}} }}\n"
         ))
     }
 

@@ -73,7 +73,9 @@ async fn a_killed_gateway_leaves_no_child() {
 
 #[tokio::test]
 async fn a_gateway_that_is_killed_while_it_starts_leaves_no_child() {
-    let slow = Bundle::new("await new Promise(() => {})\nexport default { fetch: () => new Response('ok') }");
+    let slow = Bundle::new(
+        "setInterval(() => {}, 1000)\nawait new Promise(() => {})\nexport default { fetch: () => new Response('ok') }",
+    );
     let exit = Cluster::of(slow).config("load_timeout = \"10m\"").kill_while_it_starts().await;
     assert_eq!(exit.code(), None);
 }

@@ -14,7 +14,6 @@ use crate::workspace::Workspace;
 
 /// What a build leaves, from the app's directory.
 const BUNDLE: &str = "dist/server/server.js";
-const ASSETS: &str = "dist/client";
 /// Holds the digest of what the build was made of.
 const STAMP: &str = "dist/.isopod-built";
 
@@ -57,7 +56,7 @@ impl App {
     }
 
     fn missing_output(&self) -> Option<PathBuf> {
-        [BUNDLE, ASSETS].map(|output| self.directory.join(output)).into_iter().find(|path| !path.exists())
+        Some(self.directory.join(BUNDLE)).filter(|bundle| !bundle.exists())
     }
 
     /// Of its sources and lockfile, of what lies beside the apps for all of them, and of the package they import.

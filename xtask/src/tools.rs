@@ -94,6 +94,24 @@ pub fn require_taskset() -> Result<PathBuf, Failure> {
     require("taskset", &["taskset"], &Packages::same_everywhere("util-linux"))
 }
 
+/// Sees that the servers are there which apps of the Rust tests talk to; in CI installs them.
+///
+/// # Errors
+///
+/// When one is missing; the failure names the command that installs it.
+pub fn require_services() -> Result<(), Failure> {
+    require("redis-server", &["redis-server"], &Packages::REDIS)?;
+    require_found("postgresql", postgres, &Packages::POSTGRES)?;
+    Ok(())
+}
+
+/// PostgreSQL's `initdb`: on PATH, or where Debian keeps the server's programs of each version.
+fn postgres() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").ok().into_iter().flatten().flatten();
+    let kept = versions.map(|version| version.path().join("bin/initdb")).find(|program| is_program(program));
+    kept.or_else(|| on_path(&["initdb"]))
+}
+
 /// The `cargo nextest` command, which is installed below cargo's output directory where there is none.
 ///
 /// # Errors
@@ -119,7 +137,15 @@ pub fn nextest(workspace: &Workspace, arguments: &[&str]) -> Result<Command, Fai
 }
 
 fn require(tool: &'static str, names: &[&str], packages: &Packages) -> Result<PathBuf, Failure> {
-    if let Some(found) = on_path(names) {
+    require_found(tool, || on_path(names), packages)
+}
+
+fn require_found(
+    tool: &'static str,
+    find: impl Fn() -> Option<PathBuf>,
+    packages: &Packages,
+) -> Result<PathBuf, Failure> {
+    if let Some(found) = find() {
         return Ok(found);
     }
     if may_install() {
@@ -128,7 +154,7 @@ fn require(tool: &'static str, names: &[&str], packages: &Packages) -> Result<Pa
         install.args(["install", "-y", "--no-install-recommends"]).args(packages.apt.split(' '));
         run::shown(&mut install)?;
     }
-    on_path(names).ok_or_else(|| Failure::MissingTool { tool, install: install_command(packages) })
+    find().ok_or_else(|| Failure::MissingTool { tool, install: install_command(packages) })
 }
 
 /// In CI the machine is the tests' own; elsewhere it is the user's, who is asked.
@@ -167,6 +193,22 @@ impl Packages {
         pacman: "gcc",
         apk: "gcc musl-dev",
         brew: "gcc",
+        otherwise: None,
+    };
+    const REDIS: Self = Self {
+        apt: "redis-server",
+        dnf: "redis",
+        pacman: "redis",
+        apk: "redis",
+        brew: "redis",
+        otherwise: None,
+    };
+    const POSTGRES: Self = Self {
+        apt: "postgresql",
+        dnf: "postgresql-server",
+        pacman: "postgresql",
+        apk: "postgresql",
+        brew: "postgresql",
         otherwise: None,
     };
     const CHROMIUM: Self = Self {

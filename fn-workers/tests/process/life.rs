@@ -89,6 +89,7 @@ async fn messages_for_another_kind_of_process_end_it() {
         env: Default::default(),
         max_jobs_per_isolate: 1,
         max_heap_bytes: 1,
+        warmup_path: "/".into(),
     };
     gateway.tell(ToChild::Setup(Setup::Renderer(setup))).await;
     gateway.logged("`be a renderer` does not fit").await;

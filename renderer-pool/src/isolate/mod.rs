@@ -85,7 +85,7 @@ impl IsolateThread {
         let links = links.collect::<Result<_, _>>().map_err(|error| failed(error.to_string()))?;
         let jobs = Rc::new(RefCell::new(JobTable::new(links, self.setup.max_jobs_per_isolate)));
         let mut runtime = Isolate::load(&self.setup, jobs.clone()).await.map_err(FromChild::LoadFailed)?;
-        runtime.warm("http://localhost/").await;
+        runtime.warm(&format!("http://localhost{}", self.setup.warmup_path)).await;
         let startup_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let ready = FromChild::IsolateReady { isolate, startup_ms };
         if self.reports.send(ready).await.is_err() {
@@ -118,7 +118,7 @@ impl IsolateThread {
             runtime.poll(cx)?;
             let mut table = jobs.borrow_mut();
             let flushed = table.poll_flush(cx, &mut events);
-            if draining && table.is_empty() && flushed.is_ready() {
+            if draining && table.is_empty() && flushed.is_ready() && runtime.is_idle() {
                 return Poll::Ready(Ok(()));
             }
             while report_due.poll_tick(cx).is_ready() {

@@ -92,6 +92,7 @@ impl Renderer {
                 .collect(),
             max_jobs_per_isolate: 16,
             max_heap_bytes: 256 << 20,
+            warmup_path: "/".into(),
         };
         control.send(&ToChild::Setup(Setup::Renderer(setup))).await.unwrap();
         Self { control, link: Channel::new(link), process, _app: None }

@@ -70,7 +70,8 @@ impl Outcome {
         match reader.u8("outcome")? {
             0 => Ok(Self::Value(reader.rest())),
             1 => {
-                let outcome = Self::Failed { status: reader.u16("status")?, message: reader.text("message")? };
+                let outcome =
+                    Self::Failed { status: reader.u16("status")?, message: reader.text("message")? };
                 reader.end()?;
                 Ok(outcome)
             }

@@ -27,7 +27,10 @@ pub fn perform(workspace: &Workspace, stage: Stage) -> Result<(), Failure> {
         Stage::Apps => apps::build_all(workspace),
         Stage::Clippy => run::shown(&mut cargo::command(workspace, &CLIPPY)),
         Stage::Build => run::shown(&mut cargo::command(workspace, &BUILD)),
-        Stage::Rust => run::shown(&mut tools::nextest(workspace, &NEXTEST)?),
+        Stage::Rust => {
+            tools::require_services()?;
+            run::shown(&mut tools::nextest(workspace, &NEXTEST)?)
+        }
         Stage::Javascript => javascript(workspace),
         Stage::Browser => browser::run(workspace),
     }

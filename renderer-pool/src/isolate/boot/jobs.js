@@ -23,11 +23,14 @@
   const { InnerBody } = core.loadExtScript("ext:deno_fetch/22_body.js");
   const { fromInnerRequest, newInnerRequest } = core.loadExtScript("ext:deno_fetch/23_request.js");
   const { toInnerResponse, wireHeaderList } = core.loadExtScript("ext:deno_fetch/23_response.js");
+  const { waitUntil, withClient } = core.loadExtScript("ext:isopod/request.js");
   const { exceptionTaken, rejectionTaken } = core.loadExtScript("ext:isopod/uncaught.js");
 
   const LEVEL_ERROR = 3;
   const NO_JOB = 0;
   const CANCEL_TIMEOUT = 2;
+  // An app can tell the warming request from a visitor's.
+  const WARMING_FIELDS = "accept\ntext/html\nx-isopod-warmup\n1";
   // So much of a page is read for warmth, in bytes.
   const WARMING_BYTES = 4 << 20;
 
@@ -152,10 +155,11 @@
     return fromInnerRequest(newInnerRequest(method, url, () => headerPairs(rawFields), body, false), "immutable");
   }
 
-  function start(key, method, url, rawFields, hasBody) {
+  function start(key, method, url, rawFields, hasBody, clientIp) {
     const upload = hasBody ? new Upload(key) : null;
     const body = hasBody ? new InnerBody(upload.stream()) : null;
-    const job = new Job(key, newRequest(method, url, rawFields, body), upload, method === "HEAD");
+    const request = withClient(newRequest(method, url, rawFields, body), clientIp);
+    const job = new Job(key, request, upload, method === "HEAD");
     jobs.set(key, job);
     currentJob.enter(job);
     answer(job);
@@ -164,7 +168,7 @@
 
   async function answer(job) {
     try {
-      await respond(job, await handler(job.request, {}));
+      await respond(job, await handler(job.request, { waitUntil }));
     } catch (error) {
       fail(job, error);
     }
@@ -359,7 +363,7 @@
 
   // Answers one request for nobody, so that what the app loads on its first request is loaded.
   async function warm(url) {
-    const response = await handler(newRequest("GET", url, "accept\ntext/html", null), {});
+    const response = await handler(newRequest("GET", url, WARMING_FIELDS, null), {});
     if (response.body === null) return;
     const reader = response.body.getReader();
     for (let read = 0; read < WARMING_BYTES;) {

@@ -342,7 +342,9 @@ impl JobTable {
     /// A piece of the response. Returns whether the job may write on at once; else it waits for
     /// [`Event::Writable`].
     pub fn write(&mut self, key: u32, mut bytes: &[u8]) -> bool {
-        let Some(job) = self.jobs.get_mut(&key).filter(|job| job.head_sent && !job.ended) else { return true };
+        let Some(job) = self.jobs.get_mut(&key).filter(|job| job.head_sent && !job.ended) else {
+            return true;
+        };
         let Some(link) = &mut self.links[job.link] else { return true };
         while !bytes.is_empty() && job.beyond.is_empty() {
             let length = job.send.take(bytes.len().min(MAX_CHUNK_BYTES));
@@ -395,7 +397,9 @@ impl JobTable {
             return Err(format!("the input has {given} bytes, {MAX_CALL_BYTES} are allowed"));
         }
         if job.calls == MAX_CALLS_PER_JOB {
-            return Err(format!("{MAX_CALLS_PER_JOB} calls of this request are under way, no more are allowed"));
+            return Err(format!(
+                "{MAX_CALLS_PER_JOB} calls of this request are under way, no more are allowed"
+            ));
         }
         job.calls += 1;
         let input = Bytes::copy_from_slice(input.as_bytes());
@@ -427,162 +431,4 @@ fn header_fields(raw: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 }
 
 #[cfg(test)]
-mod tests {
-    use shared::head::ResponseHead;
-    use shared::window::INITIAL_WINDOW;
-
-    use super::*;
-
-    type Gateway = Channel<ToRenderer, FromRenderer>;
-
-    fn table() -> (JobTable, Gateway) {
-        let (gateway, isolate) = Gateway::pair().unwrap();
-        (JobTable::new(vec![isolate], 2), gateway)
-    }
-
-    fn head() -> RequestHead {
-        RequestHead {
-            method: "GET".into(),
-            url: "http://localhost/".into(),
-            client_ip: "127.0.0.1".into(),
-            request_id: "r1".into(),
-            has_body: false,
-            headers: vec![],
-        }
-    }
-
-    async fn events(table: &mut JobTable) -> Vec<Event> {
-        let mut events = Vec::new();
-        std::future::poll_fn(|cx| table.poll_events(cx, &mut events)).await.unwrap();
-        events
-    }
-
-    async fn flush(table: &mut JobTable) {
-        std::future::poll_fn(|cx| table.poll_flush(cx, &mut Vec::new())).await;
-    }
-
-    async fn started() -> (JobTable, Gateway) {
-        let (mut table, mut gateway) = table();
-        gateway.send(&ToRenderer::Job { id: 9, head: head() }).await.unwrap();
-        assert_eq!(events(&mut table).await, [Event::Start { key: 1, head: head() }]);
-        (table, gateway)
-    }
-
-    #[tokio::test]
-    async fn a_response_leaves_in_order() {
-        let (mut table, mut gateway) = started().await;
-        table.head(1, 200, b"set-cookie\na=1\nset-cookie\nb=2");
-        assert!(table.write(1, b"hello"));
-        table.end(1);
-        flush(&mut table).await;
-        let headers = vec![("set-cookie".into(), "a=1".into()), ("set-cookie".into(), "b=2".into())];
-        let head = ResponseHead { status: 200, headers };
-        assert_eq!(gateway.receive().await.unwrap(), Some(FromRenderer::Head { id: 9, head }));
-        assert_eq!(gateway.receive().await.unwrap(), Some(FromRenderer::Body { id: 9, bytes: "hello".into() }));
-        assert_eq!(gateway.receive().await.unwrap(), Some(FromRenderer::End { id: 9 }));
-        assert!(table.is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_page_beyond_the_window_waits_for_the_reader() {
-        let (mut table, mut gateway) = started().await;
-        let page = vec![7; INITIAL_WINDOW + 100_000];
-        table.head(1, 200, b"");
-        assert!(!table.write(1, &page), "the window is spent");
-        table.end(1);
-        let mut read = 0;
-        let mut receive = ReceiveWindow::default();
-        loop {
-            let received = tokio::select! {
-                biased;
-                received = gateway.receive() => received,
-                () = flush(&mut table) => gateway.receive().await,
-            };
-            match received.unwrap().unwrap() {
-                FromRenderer::Body { bytes, .. } => {
-                    receive.received(bytes.len()).unwrap();
-                    read += bytes.len();
-                    if let Some(credit) = receive.consumed(bytes.len()) {
-                        let bytes = u32::try_from(credit).unwrap();
-                        gateway.send(&ToRenderer::Credit { id: 9, bytes }).await.unwrap();
-                        events(&mut table).await;
-                    }
-                }
-                FromRenderer::End { .. } => break,
-                _ => {}
-            }
-        }
-        assert_eq!(read, page.len());
-    }
-
-    #[tokio::test]
-    async fn a_waiting_job_hears_when_it_may_write() {
-        let (mut table, mut gateway) = started().await;
-        table.head(1, 200, b"");
-        assert!(!table.write(1, &vec![7; INITIAL_WINDOW + 10]));
-        let bytes = u32::try_from(INITIAL_WINDOW / 4).unwrap();
-        gateway.send(&ToRenderer::Credit { id: 9, bytes }).await.unwrap();
-        assert_eq!(events(&mut table).await, [Event::Writable { key: 1 }]);
-    }
-
-    #[tokio::test]
-    async fn a_cancelled_job_is_over_at_once() {
-        let (mut table, mut gateway) = started().await;
-        gateway.send(&ToRenderer::Cancel { id: 9, reason: CancelReason::ClientGone }).await.unwrap();
-        assert_eq!(events(&mut table).await, [Event::Cancel { key: 1, reason: CancelReason::ClientGone }]);
-        assert!(table.is_empty());
-        table.head(1, 200, b"");
-        table.end(1);
-        flush(&mut table).await;
-        let failure = Failure { kind: FailureKind::Cancelled, detail: String::new() };
-        assert_eq!(gateway.receive().await.unwrap(), Some(FromRenderer::Failed { id: 9, failure }));
-    }
-
-    #[tokio::test]
-    async fn jobs_beyond_the_limit_and_after_a_drain_are_refused() {
-        let (mut table, mut gateway) = started().await;
-        gateway.send(&ToRenderer::Job { id: 10, head: head() }).await.unwrap();
-        events(&mut table).await;
-        gateway.send(&ToRenderer::Job { id: 11, head: head() }).await.unwrap();
-        assert!(events(&mut table).await.is_empty());
-        table.fail(1, "gone");
-        table.drain();
-        gateway.send(&ToRenderer::Job { id: 12, head: head() }).await.unwrap();
-        assert!(events(&mut table).await.is_empty());
-        flush(&mut table).await;
-        let refused = |id| FromRenderer::Failed {
-            id,
-            failure: Failure { kind: FailureKind::NotReady, detail: String::new() },
-        };
-        assert_eq!(gateway.receive().await.unwrap(), Some(refused(11)));
-        gateway.receive().await.unwrap();
-        assert_eq!(gateway.receive().await.unwrap(), Some(refused(12)));
-    }
-
-    #[tokio::test]
-    async fn a_link_that_ends_takes_its_own_jobs_along_and_no_others() {
-        let (mut first, isolate_first) = Gateway::pair().unwrap();
-        let (mut second, isolate_second) = Gateway::pair().unwrap();
-        let mut table = JobTable::new(vec![isolate_first, isolate_second], 2);
-        first.send(&ToRenderer::Job { id: 1, head: head() }).await.unwrap();
-        assert_eq!(events(&mut table).await, [Event::Start { key: 1, head: head() }]);
-        second.send(&ToRenderer::Job { id: 1, head: head() }).await.unwrap();
-        assert_eq!(events(&mut table).await, [Event::Start { key: 2, head: head() }]);
-        drop(first);
-        assert_eq!(events(&mut table).await, [Event::Cancel { key: 1, reason: CancelReason::ClientGone }]);
-        table.head(2, 200, b"");
-        table.end(2);
-        flush(&mut table).await;
-        assert!(matches!(second.receive().await.unwrap(), Some(FromRenderer::Head { id: 1, .. })));
-        drop(second);
-        let ended = std::future::poll_fn(|cx| table.poll_events(cx, &mut Vec::new())).await;
-        assert_eq!(ended, Err(AllLinksEnded));
-    }
-
-    #[tokio::test]
-    async fn a_call_that_is_too_large_is_not_made() {
-        let (mut table, _gateway) = started().await;
-        let problem = table.call(1, 1, "f", &" ".repeat(MAX_CALL_BYTES + 1)).unwrap_err();
-        assert!(problem.contains("are allowed"), "{problem}");
-    }
-}
+mod tests;

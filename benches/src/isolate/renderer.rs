@@ -1,0 +1,171 @@
+//! A renderer process, spoken to over the wire as a gateway does.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use shared::head::RequestHead;
+use shared::inherited::ChildArgs;
+use shared::link::Channel;
+use shared::logging::LogFormat;
+use shared::message::{FromChild, FromRenderer, ToChild, ToRenderer};
+use shared::setup::{RendererSetup, Setup};
+use shared::window::ReceiveWindow;
+use tokio::net::UnixStream;
+use tokio::runtime::Runtime;
+
+use super::{MAX_CONCURRENCY, Page, Renders, USER_AGENT};
+use crate::error::BenchFailure;
+use crate::machine;
+
+/// A renderer with one isolate; killed when dropped.
+#[derive(Debug)]
+pub struct Renderer {
+    tokio: Runtime,
+    child: Child,
+    _control: Channel<ToChild, FromChild>,
+    link: Channel<ToRenderer, FromRenderer>,
+    next_id: u64,
+}
+
+impl Renderer {
+    /// Starts a renderer on one core and waits until it has loaded the app.
+    ///
+    /// # Errors
+    ///
+    /// When it does not become ready.
+    pub fn start(program: &Path, dist: &Path, core: usize) -> Result<Self, BenchFailure> {
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(broken)?;
+        let (control, control_end) = StdUnixStream::pair().map_err(broken)?;
+        let (link, link_end) = StdUnixStream::pair().map_err(broken)?;
+        let args = ChildArgs {
+            control: inheritable(&control_end.into()).map_err(broken)?,
+            links: vec![vec![inheritable(&link_end.into()).map_err(broken)?]],
+            log_filter: "warn".to_owned(),
+            log_format: LogFormat::Text,
+        };
+        let mut command = Command::new(program);
+        command.args(args.to_args());
+        let mut command = machine::pinned(core, &command);
+        let child = command.stdin(Stdio::null()).spawn().map_err(broken)?;
+        for end in [args.control, args.links[0][0]] {
+            nix::unistd::close(end).map_err(|errno| broken(errno.into()))?;
+        }
+        let setup = RendererSetup {
+            app_dir: dist.to_owned(),
+            env: BTreeMap::from([("NODE_ENV".to_owned(), "production".to_owned())]),
+            max_jobs_per_isolate: MAX_CONCURRENCY,
+            max_heap_bytes: 512 << 20,
+            warmup_path: "/".into(),
+        };
+        let (control, link) = tokio
+            .block_on(async {
+                let mut control: Channel<ToChild, FromChild> = channel(control)?;
+                control.send(&ToChild::Setup(Setup::Renderer(setup))).await.map_err(io::Error::other)?;
+                match control.receive().await.map_err(io::Error::other)? {
+                    Some(FromChild::IsolateReady { .. }) => Ok((control, channel(link)?)),
+                    other => Err(io::Error::other(format!("{other:?}"))),
+                }
+            })
+            .map_err(broken)?;
+        Ok(Self { tokio, child, _control: control, link, next_id: 0 })
+    }
+}
+
+fn broken(error: io::Error) -> BenchFailure {
+    BenchFailure::Render { who: "isopod", problem: error.to_string() }
+}
+
+/// The number of a descriptor that the next child inherits and that stays open here until it is closed by number.
+fn inheritable(end: &OwnedFd) -> io::Result<RawFd> {
+    let copy = nix::unistd::dup(end)?;
+    fcntl(&copy, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    let number = copy.as_raw_fd();
+    std::mem::forget(copy);
+    Ok(number)
+}
+
+fn channel<Out: shared::message::Message, In: shared::message::Message>(
+    stream: StdUnixStream,
+) -> io::Result<Channel<Out, In>> {
+    stream.set_nonblocking(true)?;
+    Ok(Channel::new(UnixStream::from_std(stream)?))
+}
+
+fn head(path: &str) -> RequestHead {
+    let fields = [("host", "localhost:3000"), ("user-agent", USER_AGENT), ("accept", "text/html")];
+    RequestHead {
+        method: "GET".into(),
+        url: format!("http://localhost:3000{path}").into(),
+        client_ip: "127.0.0.1".into(),
+        request_id: "bench".into(),
+        has_body: false,
+        headers: fields.map(|(name, value)| (name.into(), value.into())).into(),
+    }
+}
+
+/// Keeps the page's number of jobs under way until `count` have ended; returns the bytes of all bodies.
+async fn drive(
+    link: &mut Channel<ToRenderer, FromRenderer>,
+    next_id: &mut u64,
+    page: &Page,
+    count: usize,
+) -> io::Result<usize> {
+    let (mut started, mut ended, mut bytes_read) = (0, 0, 0);
+    let mut windows: BTreeMap<u64, ReceiveWindow> = BTreeMap::new();
+    while ended < count {
+        while started < count && started - ended < page.concurrency {
+            *next_id += 1;
+            link.queue(&ToRenderer::Job { id: *next_id, head: head(page.path) });
+            windows.insert(*next_id, ReceiveWindow::default());
+            started += 1;
+        }
+        link.flush().await.map_err(io::Error::other)?;
+        match link.receive().await.map_err(io::Error::other)? {
+            Some(FromRenderer::Head { head, .. }) if head.status != 200 => {
+                return Err(io::Error::other(format!("{} answers {}", page.path, head.status)));
+            }
+            Some(FromRenderer::Body { id, bytes }) => {
+                bytes_read += bytes.len();
+                let Some(window) = windows.get_mut(&id) else { continue };
+                window.received(bytes.len()).map_err(io::Error::other)?;
+                if let Some(credit) = window.consumed(bytes.len()) {
+                    let bytes = u32::try_from(credit).unwrap_or(u32::MAX);
+                    link.queue(&ToRenderer::Credit { id, bytes });
+                }
+            }
+            Some(FromRenderer::End { id }) => {
+                windows.remove(&id);
+                ended += 1;
+            }
+            Some(FromRenderer::Failed { failure, .. }) => return Err(io::Error::other(failure.detail)),
+            Some(_) => {}
+            None => return Err(io::Error::other("the renderer has gone")),
+        }
+    }
+    Ok(bytes_read)
+}
+
+impl Renders for Renderer {
+    fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn render(&mut self, page: &Page, count: usize) -> Result<usize, BenchFailure> {
+        let driven = drive(&mut self.link, &mut self.next_id, page, count);
+        let bytes = self.tokio.block_on(driven).map_err(broken)?;
+        Ok(bytes / count.max(1))
+    }
+}
+
+impl Drop for Renderer {
+    fn drop(&mut self) {
+        // It ends with its links anyway.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,121 @@
+//! The app: the directory that `vite build` wrote, checked before anything starts.
+
+use std::path::{Path, PathBuf};
+
+use shared::message::control::LoadFailure;
+
+/// An app whose files are where they belong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct App {
+    /// Its directory, absolute and without symbolic links.
+    pub dir: PathBuf,
+}
+
+impl App {
+    /// Checks the app in `dir`.
+    ///
+    /// # Errors
+    /// [`AppError`] names the file and the remedy.
+    pub fn open(dir: &Path) -> Result<Self, AppError> {
+        let problem =
+            |file: PathBuf, problem: String, remedy: String| Err(AppError { file, problem, remedy });
+        let absolute = match dir.canonicalize() {
+            Ok(absolute) if absolute.is_dir() => absolute,
+            Ok(_) => {
+                let remedy = "point --app to the directory that `vite build` wrote, not to a file in it";
+                return problem(dir.into(), "is not a directory".into(), remedy.into());
+            }
+            Err(error) => {
+                let remedy =
+                    "run `vite build` in the app, or point --app to the directory that it wrote (dist)";
+                return problem(dir.into(), format!("cannot be opened: {error}"), remedy.into());
+            }
+        };
+        let bundle = absolute.join("server/server.js");
+        if !bundle.is_file() {
+            return problem(bundle, "is not there, or not a file".into(), bundle_remedy(&absolute));
+        }
+        let client = absolute.join("client");
+        if !client.is_dir() {
+            let remedy = "run `vite build` again: it writes client/ beside server/";
+            return problem(client, "is not there, or not a directory".into(), remedy.into());
+        }
+        Ok(Self { dir: absolute })
+    }
+
+    /// The directory of the static files.
+    pub fn client_dir(&self) -> PathBuf {
+        self.dir.join("client")
+    }
+}
+
+/// What to do about a bundle that is not there; people often name the folder beside or above the right one.
+fn bundle_remedy(dir: &Path) -> String {
+    let near = [dir.join("dist"), dir.parent().unwrap_or(dir).to_owned(), dir.join(".output")];
+    match near.iter().find(|near| near.join("server/server.js").is_file()) {
+        Some(near) => format!("there is one in {}: --app {}", near.display(), near.display()),
+        None => "run `vite build` in the app, and point --app to the directory that it wrote (dist)".into(),
+    }
+}
+
+/// The app cannot run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the app cannot run\n    file:    {}\n    problem: {problem}\n    to do:   {remedy}", .file.display())]
+pub struct AppError {
+    /// The file at fault.
+    pub file: PathBuf,
+    /// What is wrong with it.
+    pub problem: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl From<LoadFailure> for AppError {
+    fn from(failure: LoadFailure) -> Self {
+        Self { file: failure.file.into(), problem: failure.problem, remedy: failure.remedy }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn app(files: &[&str]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = dir.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn a_build_is_accepted() {
+        let dir = app(&["server/server.js", "client/favicon.ico"]);
+        assert!(App::open(dir.path()).is_ok());
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_the_remedy() {
+        for (files, file) in [
+            (&["client/a"][..], "server/server.js"),
+            (&["server/server.js/x", "client/a"], "server/server.js"),
+            (&["server/server.js"], "client"),
+        ] {
+            let dir = app(files);
+            let error = App::open(dir.path()).unwrap_err();
+            assert!(error.file.ends_with(file), "{error}");
+            assert!(error.remedy.contains("vite build"), "{error}");
+        }
+        let error = App::open(Path::new("/nowhere/dist")).unwrap_err();
+        assert!(error.to_string().contains("/nowhere/dist"), "{error}");
+    }
+
+    #[test]
+    fn the_folder_above_is_forgiven_with_a_hint() {
+        let dir = app(&["dist/server/server.js", "dist/client/a"]);
+        let error = App::open(dir.path()).unwrap_err();
+        assert!(error.remedy.ends_with("dist"), "{error}");
+    }
+}

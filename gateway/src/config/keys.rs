@@ -1,0 +1,168 @@
+//! What a key is. Flags, environment variables, `config/gateway.toml` and all messages follow from the
+//! [`table`](super::table) of them.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::value;
+
+/// What values a key takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// An IP address with a port.
+    Address,
+    /// A whole number within bounds.
+    Count {
+        /// The least.
+        min: usize,
+        /// The most.
+        max: usize,
+    },
+    /// A time within bounds.
+    Time {
+        /// The shortest.
+        min: Duration,
+        /// The longest.
+        max: Duration,
+    },
+    /// A number of bytes within bounds.
+    Size {
+        /// The least.
+        min: u64,
+        /// The most.
+        max: u64,
+    },
+    /// A file or directory.
+    Path,
+    /// The path below which static files live.
+    BasePath,
+    /// The path and query of a request.
+    RequestPath,
+    /// Names of environment variables; several.
+    EnvPatterns,
+    /// Networks; several.
+    Networks,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Which log lines are written.
+    LogFilter,
+}
+
+impl Kind {
+    /// Whether the key takes several values.
+    pub fn is_many(self) -> bool {
+        matches!(self, Self::EnvPatterns | Self::Networks)
+    }
+
+    /// How help names a value.
+    pub fn placeholder(self) -> &'static str {
+        match self {
+            Self::Address => "ADDR",
+            Self::Count { .. } => "N",
+            Self::Time { .. } => "TIME",
+            Self::Size { .. } => "SIZE",
+            Self::Path | Self::BasePath | Self::RequestPath => "PATH",
+            Self::EnvPatterns => "NAME",
+            Self::Networks => "CIDR",
+            Self::Choice(_) => "WORD",
+            Self::LogFilter => "FILTER",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address => f.write_str("an IP address with a port, such as 127.0.0.1:3000 or [::]:3000"),
+            Self::Count { min, max } => write!(f, "a whole number from {min} to {max}"),
+            Self::Time { min, max } => {
+                let (min, max) = (value::show_duration(*min), value::show_duration(*max));
+                write!(f, "a time from {min} to {max}, with a unit: ms, s, m or h")
+            }
+            Self::Size { min, max } => {
+                let (min, max) = (value::show_bytes(*min), value::show_bytes(*max));
+                write!(f, "a size from {min} to {max}, with a unit: B, KiB, MiB or GiB")
+            }
+            Self::Path => f.write_str("a path"),
+            Self::BasePath => {
+                f.write_str("a path such as / or /shop/en, its segments of letters, digits, - . _ or ~")
+            }
+            Self::RequestPath => {
+                f.write_str("the path of a page, from its first slash on, such as / or /shop?warm=1")
+            }
+            Self::EnvPatterns => f.write_str("names of environment variables; a * may end a name"),
+            Self::Networks => f.write_str("networks such as 10.0.0.0/8 or fd00::/8, or single addresses"),
+            Self::Choice(words) => write!(f, "one of: {}", words.join(", ")),
+            Self::LogFilter => f.write_str("an EnvFilter directive list, such as info or warn,access=info"),
+        }
+    }
+}
+
+/// The value of a key that nobody set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fallback {
+    /// This text.
+    Text(&'static str),
+    /// As many as the machine has cores, and at most so many.
+    Cores {
+        /// The most.
+        most: usize,
+    },
+    /// No value; the text says what that means.
+    Unset(&'static str),
+}
+
+impl Fallback {
+    /// The text of the default on this machine, if there is one.
+    pub fn text(self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text.to_owned()),
+            Self::Cores { most } => Some(cores().min(most).to_string()),
+            Self::Unset(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Fallback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Cores { most: usize::MAX } => f.write_str("the number of cores"),
+            Self::Cores { most } => write!(f, "the number of cores, at most {most}"),
+            Self::Unset(meaning) => f.write_str(meaning),
+        }
+    }
+}
+
+/// The cores that this process may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// One key.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// Its name in the file; flag and variable follow from it.
+    pub name: &'static str,
+    /// What values it takes.
+    pub kind: Kind,
+    /// Its value when nobody sets it.
+    pub fallback: Fallback,
+    /// What it does, in one or two sentences.
+    pub doc: &'static str,
+}
+
+impl Key {
+    /// The flag, without its dashes.
+    pub fn flag(&self) -> String {
+        self.name.replace('_', "-")
+    }
+
+    /// The environment variable.
+    pub fn variable(&self) -> String {
+        format!("{VARIABLE_PREFIX}{}", self.name.to_ascii_uppercase())
+    }
+}
+
+/// What the environment variables begin with.
+pub const VARIABLE_PREFIX: &str = "ISOPOD_";

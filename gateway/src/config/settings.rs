@@ -1,0 +1,373 @@
+//! Everything that the gateway was told, in types that carry their units.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use shared::logging::{self, LogFormat};
+
+use super::read::Reader;
+use super::value;
+
+/// The most sockets between gateway and children: each gateway thread has a link of its own to each isolate and
+/// to each fn worker.
+pub const MAX_LINKS: usize = 4096;
+
+/// All settings.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The app's directory, as given.
+    pub app: PathBuf,
+    /// Static files live below it; empty for the root, else without a slash at the end.
+    pub base_path: String,
+    /// Environment variables that the app may see; a `*` at the end is a wildcard.
+    pub env: Vec<String>,
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// Where metrics, health and status are served.
+    pub admin: SocketAddr,
+    /// What is asked of clients.
+    pub clients: Clients,
+    /// The child processes.
+    pub processes: Processes,
+    /// The work that they do.
+    pub jobs: Jobs,
+    /// The most bytes of static files held in memory.
+    pub static_memory: u64,
+    /// How long running requests may take to finish after SIGTERM.
+    pub drain_timeout: Duration,
+    /// Which log lines are written.
+    pub log_filter: String,
+    /// How they are written.
+    pub log_format: LogFormat,
+    /// What looked like a mistake and need not be one.
+    pub warnings: Vec<String>,
+}
+
+/// Limits towards clients and proxies.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    /// Connections open at a time.
+    pub max_connections: usize,
+    /// The longest head of a request, in bytes.
+    pub head_limit: usize,
+    /// The longest body of a request, in bytes.
+    pub body_limit: u64,
+    /// How long a head may take.
+    pub head_timeout: Duration,
+    /// How long a body may pause.
+    pub body_timeout: Duration,
+    /// How long a client may take no bytes of its response.
+    pub write_timeout: Duration,
+    /// How long an idle connection stays open.
+    pub keep_alive: Duration,
+    /// Proxies whose word is taken.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Which headers they write.
+    pub forwarded: ForwardedStyle,
+}
+
+/// Which headers trusted proxies write. The others are dropped even from them: a proxy passes on what it does
+/// not know, and a client could have written it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForwardedStyle {
+    /// `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`.
+    XForwarded,
+    /// `Forwarded`, RFC 7239.
+    Forwarded,
+}
+
+/// The child processes.
+#[derive(Debug, Clone)]
+pub struct Processes {
+    /// Renderer processes.
+    pub renderers: usize,
+    /// Isolates in each.
+    pub isolates: usize,
+    /// Fn workers.
+    pub fn_workers: usize,
+    /// Threads of the gateway that serve clients.
+    pub threads: usize,
+    /// The renderer program.
+    pub renderer_bin: PathBuf,
+    /// The fn worker program; empty when `fn_workers` is 0 and none was given.
+    pub fn_worker_bin: PathBuf,
+    /// Threads in each fn worker that run functions.
+    pub fn_worker_threads: usize,
+    /// Calls that wait for one function.
+    pub fn_worker_mailbox: usize,
+    /// Bytes of V8's heap for an isolate.
+    pub max_heap_bytes: u64,
+    /// How long an isolate may take to load the app.
+    pub load_timeout: Duration,
+    /// The page that warms an isolate.
+    pub warmup_path: String,
+    /// The pause before a lost process is started again.
+    pub restart_backoff: Duration,
+    /// The longest such pause.
+    pub restart_backoff_max: Duration,
+    /// Restarts of one slot within a minute.
+    pub restarts_per_minute: usize,
+    /// After so long a run the next loss counts as a first one.
+    pub restart_stable_after: Duration,
+}
+
+/// The work of the child processes.
+#[derive(Debug, Clone)]
+pub struct Jobs {
+    /// How long a request waits for an isolate.
+    pub queue_wait: Duration,
+    /// Requests that wait at a time.
+    pub queue_limit: usize,
+    /// Requests that one isolate answers at a time.
+    pub max_jobs_per_isolate: usize,
+    /// How long the app may take until its response begins.
+    pub job_timeout: Duration,
+    /// How long a native function may take.
+    pub native_call_timeout: Duration,
+}
+
+/// Reads all settings; `None` when any was wrong, which the reader remembers.
+pub fn read(reader: &mut Reader<'_>) -> Option<Settings> {
+    let app = app(reader);
+    let base_path = reader.base_path("base_path");
+    let env = reader.env_patterns("env");
+    let (listen, admin) = (reader.address("listen"), reader.address("admin"));
+    if let (Some(listen), Some(admin)) = (listen, admin) {
+        refuse_one_address_for_both(reader, listen, admin);
+    }
+    let (clients, processes, jobs) = (clients(reader), processes(reader), jobs(reader));
+    let static_memory = reader.size("static_memory");
+    let drain_timeout = reader.time("drain_timeout");
+    let log_filter =
+        reader.parsed("log_filter", |text| logging::check_filter(text).ok().map(|()| text.to_owned()));
+    let log_format = reader.parsed("log_format", |text| text.parse().ok());
+    Some(Settings {
+        app: app?,
+        base_path: base_path?,
+        env: env?,
+        listen: listen?,
+        admin: admin?,
+        clients: clients?,
+        processes: processes?,
+        jobs: jobs?,
+        static_memory: static_memory?,
+        drain_timeout: drain_timeout?,
+        log_filter: log_filter?,
+        log_format: log_format?,
+        warnings: reader.warnings(),
+    })
+}
+
+fn app(reader: &mut Reader<'_>) -> Option<PathBuf> {
+    if !reader.is_given("app") {
+        let allowed = "the directory that `vite build` wrote, with client/ and server/server.js";
+        let remedy = "say where it is, for example: gateway --app dist";
+        reader.refuse("app", "nothing".into(), allowed.into(), remedy.into());
+    }
+    reader.path("app")
+}
+
+fn refuse_one_address_for_both(reader: &mut Reader<'_>, listen: SocketAddr, admin: SocketAddr) {
+    if listen == admin && listen.port() != 0 {
+        let allowed = format!("another address than listen, which is {listen} as well");
+        let remedy = "choose another port, for example --admin 127.0.0.1:9090";
+        reader.refuse("admin", admin.to_string(), allowed, remedy.into());
+    }
+}
+
+fn clients(reader: &mut Reader<'_>) -> Option<Clients> {
+    let max_connections = reader.count("max_connections");
+    let (head_limit, body_limit) = (reader.size("head_limit"), reader.size("body_limit"));
+    let (head_timeout, body_timeout) = (reader.time("head_timeout"), reader.time("body_timeout"));
+    let (write_timeout, keep_alive) = (reader.time("write_timeout"), reader.time("keep_alive"));
+    let trusted_proxies = reader.networks("trusted_proxy");
+    let forwarded = reader.parsed("forwarded_header", |text| match text {
+        "x-forwarded" => Some(ForwardedStyle::XForwarded),
+        "forwarded" => Some(ForwardedStyle::Forwarded),
+        _ => None,
+    });
+    Some(Clients {
+        max_connections: max_connections?,
+        head_limit: usize::try_from(head_limit?).ok()?,
+        body_limit: body_limit?,
+        head_timeout: head_timeout?,
+        body_timeout: body_timeout?,
+        write_timeout: write_timeout?,
+        keep_alive: keep_alive?,
+        trusted_proxies: trusted_proxies?,
+        forwarded: forwarded?,
+    })
+}
+
+fn processes(reader: &mut Reader<'_>) -> Option<Processes> {
+    let (renderers, isolates) = (reader.count("renderers"), reader.count("isolates"));
+    let (fn_workers, threads) = (reader.count("fn_workers"), reader.count("threads"));
+    if let (Some(renderers), Some(isolates), Some(fn_workers), Some(threads)) =
+        (renderers, isolates, fn_workers, threads)
+    {
+        refuse_too_many_links(reader, renderers * isolates, fn_workers, threads);
+    }
+    let renderer_bin = program(reader, "renderer_bin", "renderer-pool");
+    let fn_worker_bin = match fn_workers {
+        Some(0) if !reader.is_given("fn_worker_bin") => Some(PathBuf::new()),
+        _ => program(reader, "fn_worker_bin", "fn-workers"),
+    };
+    let (fn_worker_threads, fn_worker_mailbox) =
+        (reader.count("fn_worker_threads"), reader.count("fn_worker_mailbox"));
+    let (max_heap, load_timeout) = (reader.size("max_heap"), reader.time("load_timeout"));
+    let warmup_path = reader.parsed("warmup_path", value::request_path);
+    let (backoff, backoff_max) = (reader.time("restart_backoff"), reader.time("restart_backoff_max"));
+    if let (Some(first), Some(most)) = (backoff, backoff_max)
+        && first > most
+    {
+        let allowed = format!("at most restart_backoff_max, which is {}", value::show_duration(most));
+        let remedy = "lower restart_backoff or raise restart_backoff_max";
+        reader.refuse("restart_backoff", value::show_duration(first), allowed, remedy.into());
+    }
+    let (per_minute, stable_after) =
+        (reader.count("restarts_per_minute"), reader.time("restart_stable_after"));
+    Some(Processes {
+        renderers: renderers?,
+        isolates: isolates?,
+        fn_workers: fn_workers?,
+        threads: threads?,
+        renderer_bin: renderer_bin?,
+        fn_worker_bin: fn_worker_bin?,
+        fn_worker_threads: fn_worker_threads?,
+        fn_worker_mailbox: fn_worker_mailbox?,
+        max_heap_bytes: max_heap?,
+        load_timeout: load_timeout?,
+        warmup_path: warmup_path?,
+        restart_backoff: backoff?,
+        restart_backoff_max: backoff_max?,
+        restarts_per_minute: per_minute?,
+        restart_stable_after: stable_after?,
+    })
+}
+
+fn refuse_too_many_links(reader: &mut Reader<'_>, isolates: usize, fn_workers: usize, threads: usize) {
+    let links = threads * (isolates + fn_workers);
+    if links > MAX_LINKS {
+        let given = format!(
+            "{threads} threads, each with a socket to {isolates} isolates and {fn_workers} fn workers: {links}"
+        );
+        let remedy = "lower threads first: 8 serve many cores' worth of isolates; else renderers or isolates";
+        reader.refuse("threads", given, format!("at most {MAX_LINKS} sockets"), remedy.into());
+    }
+}
+
+fn jobs(reader: &mut Reader<'_>) -> Option<Jobs> {
+    let (queue_wait, queue_limit) = (reader.time("queue_wait"), reader.count("queue_limit"));
+    let max_jobs_per_isolate = reader.count("max_jobs_per_isolate");
+    let (job_timeout, native_call_timeout) = (reader.time("job_timeout"), reader.time("native_call_timeout"));
+    Some(Jobs {
+        queue_wait: queue_wait?,
+        queue_limit: queue_limit?,
+        max_jobs_per_isolate: max_jobs_per_isolate?,
+        job_timeout: job_timeout?,
+        native_call_timeout: native_call_timeout?,
+    })
+}
+
+/// A child's program: where the key says, else beside the gateway.
+fn program(reader: &mut Reader<'_>, key: &'static str, name: &str) -> Option<PathBuf> {
+    let given = reader.path(key);
+    if given.is_none() && reader.is_given(key) {
+        return None;
+    }
+    let beside = || std::env::current_exe().ok().map(|exe| exe.with_file_name(name));
+    let path = given.or_else(beside)?;
+    if is_program(&path) {
+        return Some(std::path::absolute(&path).unwrap_or(path));
+    }
+    let flag = key.replace('_', "-");
+    let remedy = format!("build it (cargo build --release -p {name}) or say where it is: --{flag} PATH");
+    reader.refuse(key, path.display().to_string(), "a program that can be run".into(), remedy);
+    None
+}
+
+fn is_program(path: &Path) -> bool {
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::config::problem::Problems;
+    use crate::config::{Sources, load};
+
+    /// With programs that exist, so that only what the test is about can be wrong.
+    fn settings(pairs: &[(&'static str, &str)]) -> Result<Settings, Problems> {
+        let mut flags = BTreeMap::from([
+            ("app", vec!["dist".to_owned()]),
+            ("renderer_bin", vec!["/bin/sh".to_owned()]),
+            ("fn_worker_bin", vec!["/bin/sh".to_owned()]),
+        ]);
+        flags.extend(pairs.iter().map(|(name, text)| (*name, vec![(*text).to_owned()])));
+        load(&Sources::gather(&flags, &BTreeMap::new(), None))
+    }
+
+    #[test]
+    fn defaults_are_enough_beside_the_app() {
+        let settings = settings(&[]).unwrap();
+        assert_eq!(settings.app, Path::new("dist"));
+        assert_eq!(settings.clients.body_limit, 10 << 20);
+        assert_eq!(settings.jobs.queue_wait, Duration::from_millis(250));
+        assert_eq!(settings.drain_timeout, Duration::from_secs(30));
+        assert_eq!(settings.base_path, "");
+    }
+
+    #[test]
+    fn problems_of_all_kinds_come_together() {
+        let problems = settings(&[
+            ("listen", "localhost"),
+            ("threads", "0"),
+            ("restart_backoff", "20s"),
+            ("renderer_bin", "/nowhere/renderer-pool"),
+            ("log_filter", "info,=="),
+            ("log_format", "xml"),
+        ])
+        .unwrap_err();
+        let keys: Vec<_> = problems.0.iter().map(|problem| problem.key.as_str()).collect();
+        assert_eq!(
+            keys,
+            ["listen", "threads", "renderer_bin", "restart_backoff", "log_filter", "log_format"]
+        );
+    }
+
+    #[test]
+    fn an_app_must_be_named() {
+        let problems = load(&Sources::default()).unwrap_err();
+        assert!(
+            problems.0.iter().any(|problem| problem.key == "app" && problem.remedy.contains("--app dist"))
+        );
+    }
+
+    #[test]
+    fn the_number_of_sockets_is_bounded() {
+        let problems = settings(&[("threads", "64"), ("renderers", "64"), ("isolates", "2")]).unwrap_err();
+        assert_eq!(problems.0.len(), 1);
+        assert!(problems.to_string().contains("4096"), "{problems}");
+    }
+
+    #[test]
+    fn both_servers_cannot_have_one_address() {
+        assert!(settings(&[("listen", "127.0.0.1:9090")]).is_err());
+        assert!(settings(&[("listen", "127.0.0.1:0"), ("admin", "127.0.0.1:0")]).is_ok());
+    }
+
+    #[test]
+    fn no_fn_workers_need_no_program() {
+        let flags = BTreeMap::from([
+            ("app", vec!["dist".to_owned()]),
+            ("renderer_bin", vec!["/bin/sh".to_owned()]),
+            ("fn_workers", vec!["0".to_owned()]),
+        ]);
+        assert!(load(&Sources::gather(&flags, &BTreeMap::new(), None)).is_ok());
+    }
+}

@@ -1,0 +1,328 @@
+//! The table of keys: what can be set, in which unit, with which default, and what it does.
+
+use std::time::Duration;
+
+use super::keys::Fallback::{Cores, Text, Unset};
+use super::keys::{Fallback, Key, Kind};
+
+const fn key(name: &'static str, kind: Kind, fallback: Fallback, doc: &'static str) -> Key {
+    Key { name, kind, fallback, doc }
+}
+
+const fn count(min: usize, max: usize) -> Kind {
+    Kind::Count { min, max }
+}
+
+const fn time(min_ms: u64, max_ms: u64) -> Kind {
+    Kind::Time { min: Duration::from_millis(min_ms), max: Duration::from_millis(max_ms) }
+}
+
+const fn size(min: u64, max: u64) -> Kind {
+    Kind::Size { min, max }
+}
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const SECOND: u64 = 1000;
+const HOUR: u64 = 3600 * SECOND;
+
+/// Keys that belong together.
+#[derive(Debug, Clone, Copy)]
+pub struct Section {
+    /// Its heading.
+    pub title: &'static str,
+    /// Its keys.
+    pub keys: &'static [Key],
+}
+
+/// Every key, in the order of help and file.
+pub const SECTIONS: &[Section] = &[
+    Section {
+        title: "The app",
+        keys: &[
+            key(
+                "app",
+                Kind::Path,
+                Unset("none, it must be given"),
+                "The app: the directory that `vite build` wrote, with client/ and server/server.js.",
+            ),
+            key(
+                "base_path",
+                Kind::BasePath,
+                Text("/"),
+                "Static files live below this path; the bundle sees the whole path of a request.",
+            ),
+            key(
+                "static_memory",
+                size(0, 16 * GIB),
+                Text("64MiB"),
+                "Static files up to 1MiB are held in memory, up to this total; others are streamed from disk.",
+            ),
+            key(
+                "env",
+                Kind::EnvPatterns,
+                Unset("NODE_ENV=production alone"),
+                "Environment variables that the app may see, by name; a * at the end is a wildcard.",
+            ),
+        ],
+    },
+    Section {
+        title: "Addresses",
+        keys: &[
+            key(
+                "listen",
+                Kind::Address,
+                Text("127.0.0.1:3000"),
+                "Where clients connect. Port 0 picks a free port.",
+            ),
+            key(
+                "admin",
+                Kind::Address,
+                Text("127.0.0.1:9090"),
+                "Where metrics, health and status are served. Keep it away from clients. Port 0 picks a free port.",
+            ),
+        ],
+    },
+    Section {
+        title: "Processes",
+        keys: &[
+            key("renderers", count(1, 256), Cores { most: 256 }, "Renderer processes."),
+            key(
+                "isolates",
+                count(1, 64),
+                Text("1"),
+                "V8 isolates in each renderer, each on a thread of its own.",
+            ),
+            key("fn_workers", count(0, 64), Text("1"), "Processes that run native functions; 0 runs none."),
+            key("threads", count(1, 256), Cores { most: 8 }, "Threads of the gateway that serve clients."),
+            key(
+                "renderer_bin",
+                Kind::Path,
+                Unset("renderer-pool beside the gateway"),
+                "The renderer program.",
+            ),
+            key(
+                "fn_worker_bin",
+                Kind::Path,
+                Unset("fn-workers beside the gateway"),
+                "The program that runs native functions: yours, built with the fn-workers SDK, or the one that comes along.",
+            ),
+            key(
+                "fn_worker_threads",
+                count(1, 256),
+                Text("2"),
+                "Threads in each fn worker that run functions.",
+            ),
+            key(
+                "fn_worker_mailbox",
+                count(1, 100_000),
+                Text("64"),
+                "Calls that wait for one function; 503 for more.",
+            ),
+            key(
+                "max_heap",
+                size(32 * MIB, 64 * GIB),
+                Text("512MiB"),
+                "The most memory on V8's heap for an isolate.",
+            ),
+            key(
+                "load_timeout",
+                time(SECOND, HOUR),
+                Text("60s"),
+                "How long an isolate may take to load the app.",
+            ),
+            key(
+                "warmup_path",
+                Kind::RequestPath,
+                Text("/"),
+                "The page that an isolate renders for nobody before it is ready, so that the first visitor finds \
+                 everything loaded. The request has the header x-isopod-warmup; its failure is logged.",
+            ),
+        ],
+    },
+    Section {
+        title: "Clients",
+        keys: &[
+            key(
+                "max_connections",
+                count(1, 1_000_000),
+                Text("10000"),
+                "Connections open at a time; more wait to be accepted.",
+            ),
+            key(
+                "head_limit",
+                size(KIB, 128 * KIB),
+                Text("64KiB"),
+                "The longest head of a request; a longer one is answered 431. At most 96 header fields in any case.",
+            ),
+            key(
+                "body_limit",
+                size(0, 16 * GIB),
+                Text("10MiB"),
+                "The longest body of a request; a longer one is answered 413.",
+            ),
+            key(
+                "head_timeout",
+                time(100, HOUR),
+                Text("10s"),
+                "How long a client may take to send a request's head; 408 afterwards.",
+            ),
+            key(
+                "body_timeout",
+                time(100, HOUR),
+                Text("30s"),
+                "How long a client may pause while it sends a request's body; 408 afterwards.",
+            ),
+            key(
+                "write_timeout",
+                time(100, HOUR),
+                Text("30s"),
+                "How long a client may take no bytes of its response; the connection is cut afterwards.",
+            ),
+            key(
+                "keep_alive",
+                time(0, HOUR),
+                Text("75s"),
+                "How long an idle connection stays open; 0ms closes at once.",
+            ),
+        ],
+    },
+    Section {
+        title: "Proxies",
+        keys: &[
+            key(
+                "trusted_proxy",
+                Kind::Networks,
+                Unset("none"),
+                "Proxies whose word on the client's address, scheme and host is taken. From others it is dropped.",
+            ),
+            key(
+                "forwarded_header",
+                Kind::Choice(&["x-forwarded", "forwarded"]),
+                Text("x-forwarded"),
+                "Which headers the trusted proxies write: X-Forwarded-For, -Proto and -Host, or Forwarded (RFC 7239).",
+            ),
+        ],
+    },
+    Section {
+        title: "Jobs",
+        keys: &[
+            key(
+                "queue_wait",
+                time(0, 60 * SECOND),
+                Text("250ms"),
+                "How long a request waits for a free isolate; 503 afterwards.",
+            ),
+            key(
+                "queue_limit",
+                count(0, 1_000_000),
+                Text("1024"),
+                "Requests that wait at a time; 503 for more.",
+            ),
+            key(
+                "max_jobs_per_isolate",
+                count(1, 10_000),
+                Text("64"),
+                "Requests that one isolate answers at a time.",
+            ),
+            key(
+                "job_timeout",
+                time(100, 24 * HOUR),
+                Text("15s"),
+                "How long the app may take until its response begins; 504 afterwards.",
+            ),
+            key(
+                "native_call_timeout",
+                time(10, HOUR),
+                Text("10s"),
+                "How long a native function may take; 504 afterwards.",
+            ),
+        ],
+    },
+    Section {
+        title: "Restarts and shutdown",
+        keys: &[
+            key(
+                "drain_timeout",
+                time(0, HOUR),
+                Text("30s"),
+                "How long running requests may take to finish after SIGTERM.",
+            ),
+            key(
+                "restart_backoff",
+                time(1, HOUR),
+                Text("100ms"),
+                "The pause before a lost process is started again; doubles.",
+            ),
+            key("restart_backoff_max", time(1, HOUR), Text("10s"), "The longest such pause."),
+            key(
+                "restarts_per_minute",
+                count(1, 10_000),
+                Text("30"),
+                "Restarts of one process slot within a minute, at most.",
+            ),
+            key(
+                "restart_stable_after",
+                time(1, HOUR),
+                Text("10s"),
+                "How long a process must run until its next loss counts as a first one.",
+            ),
+        ],
+    },
+    Section {
+        title: "Log",
+        keys: &[
+            key(
+                "log_filter",
+                Kind::LogFilter,
+                Text("info,access=warn,actix_server=warn,actix_http=off"),
+                "Which log lines are written. access=info writes one line for each request, access=warn for failed ones.",
+            ),
+            key(
+                "log_format",
+                Kind::Choice(&["text", "json"]),
+                Text("text"),
+                "How log lines are written, on standard error.",
+            ),
+        ],
+    },
+];
+
+/// Every key.
+pub fn all() -> impl Iterator<Item = &'static Key> {
+    SECTIONS.iter().flat_map(|section| section.keys)
+}
+
+/// The key of this name.
+pub fn find(name: &str) -> Option<&'static Key> {
+    all().find(|key| key.name == name)
+}
+
+/// The known key that `name` most likely means.
+pub fn nearest(name: &str) -> Option<&'static str> {
+    let wanted = name.replace('-', "_");
+    let distance = |key: &&'static Key| strsim::damerau_levenshtein(key.name, &wanted);
+    all().min_by_key(distance).filter(|key| distance(key) <= key.name.len().div_ceil(2)).map(|key| key.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_plain() {
+        let keys: Vec<_> = all().collect();
+        for (index, key) in keys.iter().enumerate() {
+            assert!(key.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{}", key.name);
+            assert!(keys[..index].iter().all(|other| other.name != key.name), "{} twice", key.name);
+        }
+    }
+
+    #[test]
+    fn a_misspelt_key_finds_its_neighbour() {
+        assert_eq!(nearest("rendrers"), Some("renderers"));
+        assert_eq!(nearest("trusted-proxies"), Some("trusted_proxy"));
+        assert_eq!(nearest("zzzzzzzzzzzz"), None);
+    }
+}

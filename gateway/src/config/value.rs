@@ -1,0 +1,154 @@
+//! Values with their units: `250ms`, `10MiB`, `127.0.0.1:3000`, `10.0.0.0/8`. Pure.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+const DURATION_UNITS: &[(&str, u64)] = &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
+const BYTE_UNITS: &[(&str, u64)] = &[("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)];
+
+/// A whole number and its unit; the unit is the first of `units` that the text ends with.
+fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let (number, factor) =
+        units.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?.trim_end(), factor)))?;
+    // `parse` alone would take a sign.
+    if !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    number.parse::<u64>().ok()?.checked_mul(*factor)
+}
+
+/// A duration such as `250ms`, `30s`, `5m` or `1h`; a bare number has no unit and is refused.
+pub fn duration(text: &str) -> Option<Duration> {
+    scaled(text, DURATION_UNITS).map(Duration::from_millis)
+}
+
+/// A number of bytes such as `512B`, `64KiB`, `10MiB` or `1GiB`; a bare number is refused.
+pub fn bytes(text: &str) -> Option<u64> {
+    scaled(text, BYTE_UNITS)
+}
+
+/// Writes a duration the way [`duration`] reads it, in the largest unit that is exact.
+pub fn show_duration(duration: Duration) -> String {
+    let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    show(millis, DURATION_UNITS)
+}
+
+/// Writes bytes the way [`bytes`] reads them, in the largest unit that is exact.
+pub fn show_bytes(bytes: u64) -> String {
+    show(bytes, BYTE_UNITS)
+}
+
+fn show(number: u64, units: &[(&str, u64)]) -> String {
+    let fits = |unit: &&(&str, u64)| number.is_multiple_of(unit.1) && (number > 0 || unit.1 == 1);
+    let best = units.iter().filter(fits).max_by_key(|unit| unit.1);
+    best.map_or_else(|| number.to_string(), |(unit, factor)| format!("{}{unit}", number / factor))
+}
+
+/// A socket address with a port; 0 lets the system choose one.
+pub fn address(text: &str) -> Option<SocketAddr> {
+    text.parse().ok()
+}
+
+/// A network such as `10.0.0.0/8`; a bare address is that address alone.
+pub fn network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}
+
+/// A path prefix in the one form used inside: empty for the root, else `/a/b` without a slash at the end.
+pub fn base_path(text: &str) -> Option<String> {
+    if text == "/" {
+        return Some(String::new());
+    }
+    let path = text.strip_suffix('/').unwrap_or(text);
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let segment = |part: &str| !part.is_empty() && part != "." && part != ".." && part.bytes().all(plain);
+    path.strip_prefix('/')?.split('/').all(segment).then(|| path.to_owned())
+}
+
+/// The name of an environment variable; a `*` at its end stands for any rest.
+pub fn env_pattern(text: &str) -> Option<String> {
+    let name = text.strip_suffix('*').unwrap_or(text);
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let starts_well = !name.starts_with(|first: char| first.is_ascii_digit());
+    (!text.is_empty() && starts_well && name.bytes().all(plain)).then(|| text.to_owned())
+}
+
+/// The path and query of a request.
+pub fn request_path(text: &str) -> Option<String> {
+    let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
+    let fits = text.starts_with('/') && !text.starts_with("//") && text.bytes().all(plain);
+    fits.then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn durations_carry_their_unit() {
+        assert_eq!(duration("250ms"), Some(Duration::from_millis(250)));
+        assert_eq!(duration("30s"), Some(Duration::from_secs(30)));
+        assert_eq!(duration("2 m"), Some(Duration::from_secs(120)));
+        for bad in ["", "30", "s", "-1s", "1.5s", "1 d", "99999999999999999999s", "18446744073709551615h"] {
+            assert_eq!(duration(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn bytes_carry_their_unit() {
+        assert_eq!(bytes("10MiB"), Some(10 << 20));
+        assert_eq!(bytes("0B"), Some(0));
+        for bad in ["10", "10MB", "10mib", "+1B", "MiB"] {
+            assert_eq!(bytes(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_network_may_be_one_address() {
+        assert_eq!(network("10.1.2.3").unwrap().to_string(), "10.1.2.3/32");
+        assert_eq!(network("fd00::/8").unwrap().to_string(), "fd00::/8");
+        assert_eq!(network("10.0.0.0/33"), None);
+    }
+
+    #[test]
+    fn a_base_path_has_one_form() {
+        assert_eq!(base_path("/"), Some(String::new()));
+        assert_eq!(base_path("/shop/"), Some("/shop".into()));
+        for bad in ["", "shop", "//", "/a//b", "/a/../b", "/a b", "/%61"] {
+            assert_eq!(base_path(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_requests_path_is_as_it_goes_on_the_wire() {
+        for good in ["/", "/shop?warm=1", "/a%20b"] {
+            assert_eq!(request_path(good).as_deref(), Some(good));
+        }
+        for bad in ["", "shop", "http://a/", "//a", "/a b", "/#top"] {
+            assert_eq!(request_path(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_environment_pattern_names_and_does_not_set() {
+        for good in ["DATABASE_URL", "APP_*", "*"] {
+            assert_eq!(env_pattern(good).as_deref(), Some(good));
+        }
+        for bad in ["", "A=B", "1A", "A*B"] {
+            assert_eq!(env_pattern(bad), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_is_read_again(number in 0u64..1 << 40) {
+            prop_assert_eq!(bytes(&show_bytes(number)), Some(number));
+            let time = Duration::from_millis(number);
+            prop_assert_eq!(duration(&show_duration(time)), Some(time));
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! One table from cause to status. Every answer that the gateway gives instead of the app is made here.
+
+use actix_web::HttpResponse;
+use actix_web::body::BoxBody;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use bytes::Bytes;
+
+use crate::router::path::PathError;
+
+/// Why the gateway answers a request itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The path could be read in two ways.
+    Path(PathError),
+    /// The target is none of this server: an unknown scheme, or no path.
+    Target,
+    /// The host is missing, ambiguous or no host.
+    Host,
+    /// The head exceeds its limit.
+    HeadTooLarge,
+    /// A method that this server knows and does not serve.
+    MethodRefused,
+    /// A method that this server does not know.
+    MethodUnknown,
+    /// The body exceeds its limit.
+    BodyTooLarge,
+    /// The body broke off.
+    BodyBroken,
+    /// The body paused for too long.
+    BodySlow,
+    /// Another site tries to change state.
+    CrossSite,
+    /// The body is not of the type that is needed.
+    MediaType,
+    /// No native function can have this name.
+    NoFunction,
+    /// Native functions are called by POST.
+    NativeMethod,
+    /// The queue in front of the isolates is full.
+    QueueFull,
+    /// No isolate became free in time.
+    QueueTimeout,
+    /// The gateway is about to stop.
+    Draining,
+    /// No isolate is ready.
+    NoIsolate,
+    /// The isolate was lost.
+    IsolateLost,
+    /// The isolate broke the rules of the wire.
+    Protocol,
+    /// The app threw.
+    Threw,
+    /// The app's response cannot be sent.
+    BadResponse,
+    /// The app took too long.
+    Timeout,
+    /// A static file changed on disk after the start.
+    FileChanged,
+    /// A fault of the gateway.
+    Panic,
+}
+
+/// A cause's row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// The status.
+    pub status: u16,
+    /// The `reason` label of metrics and log.
+    pub reason: &'static str,
+    /// What the client may know.
+    pub message: &'static str,
+    /// Seconds until another attempt makes sense.
+    pub retry_after: Option<&'static str>,
+    /// Whether the connection ends: its stream may hold bytes that nobody will read.
+    pub closes: bool,
+}
+
+const fn row(status: u16, reason: &'static str, message: &'static str) -> Row {
+    Row { status, reason, message, retry_after: None, closes: false }
+}
+
+const fn busy(reason: &'static str, message: &'static str) -> Row {
+    Row { retry_after: Some("1"), ..row(503, reason, message) }
+}
+
+const fn closing(status: u16, reason: &'static str, message: &'static str) -> Row {
+    Row { closes: true, ..row(status, reason, message) }
+}
+
+impl Cause {
+    /// The table.
+    pub const fn row(self) -> Row {
+        match self {
+            Self::Path(_) => row(400, "path", "The path of this request is ambiguous."),
+            Self::Target => closing(400, "target", "The target of this request is not one of this server."),
+            Self::Host => closing(400, "host", "The host of this request is missing or not a host."),
+            Self::HeadTooLarge => closing(431, "head_too_large", "The head of this request is too large."),
+            Self::MethodRefused => closing(405, "method", "This method is not served."),
+            Self::MethodUnknown => closing(501, "method", "This method is not known."),
+            Self::BodyTooLarge => closing(413, "body_too_large", "The body of this request is too large."),
+            Self::BodyBroken => closing(400, "body_broken", "The body of this request is not complete."),
+            Self::BodySlow => closing(408, "body_slow", "The body of this request took too long."),
+            Self::CrossSite => row(403, "cross_site", "Another site may not do this."),
+            Self::MediaType => row(415, "media_type", "The body must be application/json."),
+            Self::NoFunction => row(404, "no_function", "There is no such function."),
+            Self::NativeMethod => row(405, "native_method", "Call functions by POST."),
+            Self::QueueFull => busy("queue_full", "The server is busy."),
+            Self::QueueTimeout => busy("queue_timeout", "The server is busy."),
+            Self::Draining => busy("draining", "The server is about to stop."),
+            Self::NoIsolate => busy("no_isolate", "The server is not ready."),
+            Self::IsolateLost => row(502, "isolate_lost", "The app did not answer."),
+            Self::Protocol => row(502, "protocol", "The app did not answer."),
+            Self::Threw => row(500, "threw", "The app failed."),
+            Self::BadResponse => row(500, "bad_response", "The app failed."),
+            Self::Timeout => row(504, "timeout", "The app took too long."),
+            Self::FileChanged => row(500, "file_changed", "This file changed while the server was running."),
+            Self::Panic => row(500, "panic", "The server failed."),
+        }
+    }
+
+    /// The reason to count as a refusal, for what is refused here; admission counts its own.
+    pub const fn refusal(self) -> Option<&'static str> {
+        let row = self.row();
+        if row.status < 500 || matches!(self, Self::MethodUnknown) { Some(row.reason) } else { None }
+    }
+
+    /// The response, in the form that `request` accepts: HTML, JSON or plain text.
+    pub fn response(self, request: &HeaderMap) -> HttpResponse {
+        let row = self.row();
+        let (content_type, body) = Form::wanted(request).body(row.status, row.message);
+        self.respond(content_type, body)
+    }
+
+    /// The response as JSON, whatever the request accepts.
+    pub fn json(self) -> HttpResponse {
+        let row = self.row();
+        let (content_type, body) = Form::Json.body(row.status, row.message);
+        self.respond(content_type, body)
+    }
+
+    fn respond(self, content_type: &'static str, body: String) -> HttpResponse {
+        let row = self.row();
+        let status = StatusCode::from_u16(row.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = HttpResponse::with_body(status, BoxBody::new(Bytes::from(body)));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Some(seconds) = row.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
+        }
+        let allowed = match self {
+            Self::MethodRefused => Some(SERVED_METHODS),
+            Self::NativeMethod => Some("POST"),
+            _ => None,
+        };
+        if let Some(methods) = allowed {
+            headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+        }
+        if row.closes {
+            response.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// The methods that reach the app.
+pub const SERVED_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/// In which form a client wants to read what went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Html,
+    Json,
+    Text,
+}
+
+impl Form {
+    /// The first that the client names; a machine names none.
+    fn wanted(request: &HeaderMap) -> Self {
+        let accept = request.get(header::ACCEPT).map_or(&b""[..], HeaderValue::as_bytes);
+        let position = |wanted: &[u8]| accept.windows(wanted.len()).position(|part| part == wanted);
+        match (position(b"text/html"), position(b"application/json")) {
+            (Some(html), Some(json)) if json < html => Self::Json,
+            (Some(_), _) => Self::Html,
+            (None, Some(_)) => Self::Json,
+            (None, None) => Self::Text,
+        }
+    }
+
+    /// Messages are constants of this file: nothing in them needs escaping.
+    fn body(self, status: u16, message: &'static str) -> (&'static str, String) {
+        match self {
+            Self::Html => (
+                "text/html; charset=utf-8",
+                format!(
+                    "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{status}</title>\
+                     <h1>{status}</h1><p>{message}</p></html>\n"
+                ),
+            ),
+            Self::Json => ("application/json", format!("{{\"error\":\"{message}\"}}\n")),
+            Self::Text => ("text/plain; charset=utf-8", format!("{status} {message}\n")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::body::to_bytes;
+
+    use super::*;
+
+    fn accepting(accept: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_str(accept).unwrap());
+        headers
+    }
+
+    #[test]
+    fn the_form_follows_accept() {
+        for (accept, form) in [
+            ("text/html,application/xhtml+xml,*/*;q=0.8", Form::Html),
+            ("application/json, text/html;q=0.1", Form::Json),
+            ("application/json", Form::Json),
+            ("*/*", Form::Text),
+        ] {
+            assert_eq!(Form::wanted(&accepting(accept)), form, "{accept}");
+        }
+        assert_eq!(Form::wanted(&HeaderMap::new()), Form::Text);
+    }
+
+    #[actix_web::test]
+    async fn a_busy_server_says_when_to_come_back() {
+        for cause in [Cause::QueueFull, Cause::QueueTimeout, Cause::Draining, Cause::NoIsolate] {
+            let response = cause.response(&accepting("application/json"));
+            assert_eq!(response.status(), 503);
+            assert_eq!(response.headers().get(header::RETRY_AFTER).unwrap(), "1");
+            let body = to_bytes(response.into_body()).await.unwrap();
+            assert!(serde_json::from_slice::<serde_json::Value>(&body).unwrap()["error"].is_string());
+        }
+    }
+
+    #[test]
+    fn a_refused_method_is_told_which_are_served() {
+        assert_eq!(Cause::NativeMethod.json().headers().get(header::ALLOW).unwrap(), "POST");
+        assert!(Cause::MethodRefused.json().headers().get(header::ALLOW).is_some());
+        assert!(Cause::Timeout.json().headers().get(header::ALLOW).is_none());
+    }
+}

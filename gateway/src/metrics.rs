@@ -1,0 +1,164 @@
+//! All metrics: names, units and labels live in this file and nowhere else.
+//!
+//! Base units, prefix `isopod_`. Labels have few values: a route class and never a path, a reason from an enum.
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+/// Seconds; from a static file to a page that waits for slow loaders.
+const LATENCY_BUCKETS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// Seconds; a queue that is worth waiting in is short.
+const WAIT_BUCKETS: &[f64] = &[0.0001, 0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
+
+/// The gateway's metrics, registered. Cheap to clone: every field is a handle.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Registry,
+    /// Answered requests by route class, method and status.
+    pub requests: IntCounterVec,
+    /// Seconds from a request's head to its response's last byte, by route class.
+    pub request_seconds: HistogramVec,
+    /// Requests that are being answered.
+    pub requests_in_flight: IntGauge,
+    /// Requests that were refused, by reason.
+    pub refusals: IntCounterVec,
+    /// Seconds that a job waited for a permit.
+    pub queue_wait_seconds: Histogram,
+    /// Jobs that wait for a permit now.
+    pub queued_jobs: IntGauge,
+    /// Jobs that isolates run now.
+    pub jobs_in_flight: IntGauge,
+    /// Jobs that ended without a whole response, by cause.
+    pub job_failures: IntCounterVec,
+    /// Jobs that were sent to a second isolate because the first was lost.
+    pub job_retries: IntCounter,
+    /// Isolates by state: starting, ready, draining.
+    pub isolates: IntGaugeVec,
+    /// Fn workers by state: starting, ready, draining.
+    pub fn_workers: IntGaugeVec,
+    /// Child processes that were started again, by kind and reason.
+    pub restarts: IntCounterVec,
+    /// Native calls by caller and outcome. Names are not a label: they come from outside.
+    pub native_calls: IntCounterVec,
+    /// Bytes on V8's heap, by renderer and isolate.
+    pub isolate_heap_bytes: IntGaugeVec,
+    /// Bytes outside V8's heap that objects on it hold, by renderer and isolate.
+    pub isolate_external_bytes: IntGaugeVec,
+    /// Resident bytes of each process, by kind and slot.
+    pub process_resident_bytes: IntGaugeVec,
+    /// CPU milliseconds that each process has used, by kind and slot; a gauge, since a slot's process changes.
+    pub process_cpu_milliseconds: IntGaugeVec,
+}
+
+impl Metrics {
+    /// Registers every metric in a registry of its own.
+    ///
+    /// # Errors
+    /// Two metrics with one name: a mistake in this file.
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let r = &registry;
+        Ok(Self {
+            requests: counters(r, "requests_total", "Answered requests.", &["route", "method", "status"])?,
+            request_seconds: histograms(
+                r,
+                "request_duration_seconds",
+                "From a request's head to its response's last byte.",
+                LATENCY_BUCKETS,
+                &["route"],
+            )?,
+            requests_in_flight: registered(
+                r,
+                IntGauge::new("isopod_requests_in_flight", "Requests being answered.")?,
+            )?,
+            refusals: counters(r, "refusals_total", "Requests refused.", &["reason"])?,
+            queue_wait_seconds: registered(
+                r,
+                Histogram::with_opts(
+                    HistogramOpts::new("isopod_queue_wait_seconds", "How long jobs waited for a permit.")
+                        .buckets(WAIT_BUCKETS.to_vec()),
+                )?,
+            )?,
+            queued_jobs: registered(r, IntGauge::new("isopod_queued_jobs", "Jobs that wait for a permit.")?)?,
+            jobs_in_flight: registered(
+                r,
+                IntGauge::new("isopod_jobs_in_flight", "Jobs that isolates run.")?,
+            )?,
+            job_failures: counters(r, "job_failures_total", "Jobs without a whole response.", &["cause"])?,
+            job_retries: registered(
+                r,
+                IntCounter::new("isopod_job_retries_total", "Jobs sent to a second isolate.")?,
+            )?,
+            isolates: gauges(r, "isolates", "Isolates by state.", &["state"])?,
+            fn_workers: gauges(r, "fn_workers", "Fn workers by state.", &["state"])?,
+            restarts: counters(r, "restarts_total", "Child processes started again.", &["kind", "reason"])?,
+            native_calls: counters(r, "native_calls_total", "Native calls.", &["caller", "outcome"])?,
+            isolate_heap_bytes: gauges(
+                r,
+                "isolate_heap_bytes",
+                "Bytes on V8's heap.",
+                &["renderer", "isolate"],
+            )?,
+            isolate_external_bytes: gauges(
+                r,
+                "isolate_external_bytes",
+                "Bytes outside V8's heap held from it.",
+                &["renderer", "isolate"],
+            )?,
+            process_resident_bytes: gauges(
+                r,
+                "process_resident_bytes",
+                "Resident bytes of each process.",
+                &["kind", "slot"],
+            )?,
+            process_cpu_milliseconds: gauges(
+                r,
+                "process_cpu_milliseconds",
+                "CPU time that each process has used.",
+                &["kind", "slot"],
+            )?,
+            registry,
+        })
+    }
+
+    /// All metrics in Prometheus' text format.
+    ///
+    /// # Errors
+    /// When a metric cannot be written as text: a mistake in this file.
+    pub fn render(&self) -> prometheus::Result<Vec<u8>> {
+        let mut text = Vec::with_capacity(16 * 1024);
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+fn registered<C: prometheus::core::Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: C,
+) -> prometheus::Result<C> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn counters(r: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+    registered(r, IntCounterVec::new(Opts::new(format!("isopod_{name}"), help), labels)?)
+}
+
+fn gauges(r: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+    registered(r, IntGaugeVec::new(Opts::new(format!("isopod_{name}"), help), labels)?)
+}
+
+fn histograms(
+    r: &Registry,
+    name: &str,
+    help: &str,
+    buckets: &[f64],
+    labels: &[&str],
+) -> prometheus::Result<HistogramVec> {
+    let opts = HistogramOpts::new(format!("isopod_{name}"), help).buckets(buckets.to_vec());
+    registered(r, HistogramVec::new(opts, labels)?)
+}

@@ -1,0 +1,226 @@
+//! Who asks, for what host, under which request id: the outermost layer. It makes the [`Exchange`].
+
+use std::future::{Ready, ready};
+use std::net::{IpAddr, Ipv4Addr};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::{Error, HttpMessage};
+use ipnet::IpNet;
+
+use super::exchange::{Exchange, RequestId};
+use super::{forwarded, host};
+use crate::config::settings::ForwardedStyle;
+
+/// Names a request for its client and for all processes.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Whose word is taken on what.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    rules: Rc<Rules>,
+}
+
+#[derive(Debug)]
+struct Rules {
+    trusted: Vec<IpNet>,
+    style: ForwardedStyle,
+    /// The host of requests that may name none (HTTP/1.0): the address that the gateway listens on.
+    own_host: HeaderValue,
+}
+
+impl Identity {
+    /// Takes the word of `trusted` in headers of this `style`; requests of HTTP/1.0 without a host are for
+    /// `own_host`.
+    pub fn new(trusted: Vec<IpNet>, style: ForwardedStyle, own_host: HeaderValue) -> Self {
+        Self { rules: Rc::new(Rules { trusted, style, own_host }) }
+    }
+}
+
+impl Rules {
+    fn exchange(&self, request: &ServiceRequest) -> Exchange {
+        let peer =
+            request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip()).to_canonical();
+        let named = self.named_host(request);
+        let headers = request.headers();
+        if !forwarded::is_trusted(peer, &self.trusted) {
+            return Exchange::new(RequestId::fresh(), peer, false, named, None);
+        }
+        let id = headers.get(&REQUEST_ID).and_then(|id| RequestId::given(id.as_bytes()));
+        let client = forwarded::read(headers, self.style, peer, &self.trusted);
+        let host = match client.host {
+            Some(host) if host::is_host(host.as_bytes()) => HeaderValue::from_str(host).ok(),
+            // A trusted proxy that passes nonsense on passes a client's nonsense on.
+            Some(_) => None,
+            None => named,
+        };
+        let is_secure = client.is_secure.unwrap_or(false);
+        Exchange::new(id.unwrap_or_else(RequestId::fresh), client.ip, is_secure, host, Some(self.style))
+    }
+
+    /// The host that the request itself names: that of an absolute target wins (RFC 9112 section 3.2.2).
+    fn named_host(&self, request: &ServiceRequest) -> Option<HeaderValue> {
+        let mut fields = request.headers().get_all(header::HOST);
+        let (field, second) = (fields.next(), fields.next());
+        if second.is_some() || field.is_some_and(|field| !host::is_host(field.as_bytes())) {
+            return None;
+        }
+        if let Some(authority) = request.uri().authority() {
+            let text = authority.as_str();
+            return host::is_host(text.as_bytes()).then(|| HeaderValue::from_str(text).ok()).flatten();
+        }
+        match field {
+            Some(field) => Some(field.clone()),
+            None if request.version() < actix_web::http::Version::HTTP_11 => Some(self.own_host.clone()),
+            None => None,
+        }
+    }
+}
+
+impl<S, B> Transform<S, ServiceRequest> for Identity
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+    B: MessageBody,
+{
+    type Response = ServiceResponse<B>;
+    type Error = Error;
+    type Transform = IdentityService<S>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, inner: S) -> Self::Future {
+        ready(Ok(IdentityService { inner, rules: Rc::clone(&self.rules) }))
+    }
+}
+
+/// [`Identity`] around the next layer.
+#[derive(Debug)]
+pub struct IdentityService<S> {
+    inner: S,
+    rules: Rc<Rules>,
+}
+
+impl<S, B> Service<ServiceRequest> for IdentityService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+    B: MessageBody,
+{
+    type Response = ServiceResponse<B>;
+    type Error = Error;
+    type Future = IdentityFuture<S::Future>;
+
+    forward_ready!(inner);
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let exchange = self.rules.exchange(&request);
+        let id = exchange.id;
+        request.extensions_mut().insert(Rc::new(exchange));
+        IdentityFuture { inner: self.inner.call(request), id }
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// Adds the request id to the response.
+    #[derive(Debug)]
+    pub struct IdentityFuture<F> {
+        #[pin]
+        inner: F,
+        id: RequestId,
+    }
+}
+
+impl<F, B> Future for IdentityFuture<F>
+where
+    F: Future<Output = Result<ServiceResponse<B>, Error>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut result = std::task::ready!(this.inner.poll(cx));
+        if let Ok(response) = &mut result
+            && let Ok(id) = HeaderValue::from_str(this.id.as_str())
+        {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        Poll::Ready(result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::Version;
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn exchange(request: TestRequest) -> Exchange {
+        let own = HeaderValue::from_static("127.0.0.1:3000");
+        let identity = Identity::new(vec!["10.0.0.0/8".parse().unwrap()], ForwardedStyle::XForwarded, own);
+        identity.rules.exchange(&request.to_srv_request())
+    }
+
+    fn from(peer: &str) -> TestRequest {
+        TestRequest::get().peer_addr(format!("{peer}:5000").parse().unwrap())
+    }
+
+    #[test]
+    fn a_stranger_is_not_believed() {
+        let exchange = exchange(
+            from("203.0.113.9")
+                .insert_header(("host", "example.com"))
+                .insert_header(("x-forwarded-for", "1.2.3.4"))
+                .insert_header(("x-forwarded-proto", "https"))
+                .insert_header(("x-forwarded-host", "evil.example"))
+                .insert_header(("x-request-id", "mine")),
+        );
+        assert_eq!(exchange.client_ip.to_string(), "203.0.113.9");
+        assert_eq!((exchange.scheme(), exchange.host()), ("http", "example.com"));
+        assert_ne!(exchange.id.as_str(), "mine");
+        assert_eq!(exchange.believed, None);
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_believed() {
+        let exchange = exchange(
+            from("10.1.2.3")
+                .insert_header(("host", "inner:8080"))
+                .insert_header(("x-forwarded-for", "1.2.3.4"))
+                .insert_header(("x-forwarded-proto", "https"))
+                .insert_header(("x-forwarded-host", "example.com"))
+                .insert_header(("x-request-id", "abc-1")),
+        );
+        assert_eq!(exchange.client_ip.to_string(), "1.2.3.4");
+        assert_eq!((exchange.scheme(), exchange.host()), ("https", "example.com"));
+        assert_eq!(exchange.id.as_str(), "abc-1");
+    }
+
+    #[test]
+    fn an_absolute_target_names_the_host() {
+        let request =
+            from("203.0.113.9").uri("http://target.example/a").insert_header(("host", "other.example"));
+        assert_eq!(exchange(request).host(), "target.example");
+    }
+
+    #[test]
+    fn no_host_or_a_bad_one_is_none() {
+        assert_eq!(exchange(from("203.0.113.9")).host, None);
+        for bad in ["user@example.com", "a b", "example.com:99999", ""] {
+            assert_eq!(exchange(from("203.0.113.9").insert_header(("host", bad))).host, None, "{bad}");
+        }
+        let twice = from("203.0.113.9").append_header(("host", "a")).append_header(("host", "b"));
+        assert_eq!(exchange(twice).host, None);
+        let bad_forwarded =
+            from("10.0.0.1").insert_header(("host", "a")).insert_header(("x-forwarded-host", "a b"));
+        assert_eq!(exchange(bad_forwarded).host, None);
+    }
+
+    #[test]
+    fn http_1_0_may_name_no_host() {
+        assert_eq!(exchange(from("203.0.113.9").version(Version::HTTP_10)).host(), "127.0.0.1:3000");
+    }
+}

@@ -1,0 +1,14 @@
+//! What every request passes, one file each. [`crate::server`] draws and sets their order.
+//!
+//! - [`identity`]: who asks, for what host, under which request id. Makes the [`exchange::Exchange`].
+//! - [`observe`]: access log and metrics, from the head to the last byte.
+//! - [`panic_barrier`]: a panic answers 500 and hurts no other request.
+//! - [`limits`]: head, body, method, host and target.
+
+pub mod exchange;
+pub mod forwarded;
+pub mod host;
+pub mod identity;
+pub mod limits;
+pub mod observe;
+pub mod panic_barrier;

@@ -1,0 +1,116 @@
+//! The dispatcher of one gateway thread: an actor that owns the thread's links, and the way of a job over them.
+//!
+//! Control (new links) goes through the actor's mailbox. Jobs do not: they share [`Thread`] by `Rc`, so that a
+//! job costs no mailbox hop and never crosses threads.
+
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Context, Handler};
+use actix_web::http::header::HeaderMap;
+use shared::head::RequestHeadRef;
+use shared::message::{NativeCall, Outcome};
+
+use super::Pool;
+use super::body::Rendered;
+use super::error::RenderError;
+use super::ports::NewLink;
+use super::thread::Thread;
+use super::upload::RequestBody;
+
+/// A job for an isolate.
+pub struct RenderJob<'a> {
+    /// The request's first part.
+    pub head: RequestHeadRef<'a>,
+    /// Its header fields, without those that concern the client's connection alone.
+    pub headers: &'a HeaderMap,
+    /// Its body; [`RequestHeadRef::has_body`] says the same.
+    pub body: Option<RequestBody>,
+    /// Whether it may be sent to a second isolate when the first is lost before any byte of the response.
+    pub retry_safe: bool,
+}
+
+/// What the handlers of one gateway thread use to reach isolates and fn workers. Cheap to clone; stays on its
+/// thread.
+#[derive(Debug, Clone)]
+pub struct Dispatcher {
+    thread: Rc<Thread>,
+}
+
+/// The control plane of one gateway thread.
+#[derive(Debug)]
+pub(super) struct DispatcherActor {
+    thread: Rc<Thread>,
+}
+
+impl Actor for DispatcherActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<NewLink> for DispatcherActor {
+    type Result = ();
+
+    fn handle(&mut self, link: NewLink, _: &mut Self::Context) {
+        self.thread.attach(link);
+    }
+}
+
+impl Dispatcher {
+    /// Starts the dispatcher of the calling thread, or finds the one that it has.
+    pub(super) fn attach(pool: &Arc<Pool>) -> Self {
+        thread_local! {
+            static ATTACHED: RefCell<Vec<Weak<Thread>>> = const { RefCell::new(Vec::new()) };
+        }
+        ATTACHED.with_borrow_mut(|attached| {
+            attached.retain(|thread| thread.strong_count() > 0);
+            let mut threads = attached.iter().filter_map(Weak::upgrade);
+            if let Some(thread) = threads.find(|thread| Arc::ptr_eq(&thread.pool, pool)) {
+                return Self { thread };
+            }
+            let dispatcher = Self::start(pool);
+            attached.push(Rc::downgrade(&dispatcher.thread));
+            dispatcher
+        })
+    }
+
+    fn start(pool: &Arc<Pool>) -> Self {
+        let attached = pool.ports.attach(|number, links| {
+            let thread = Rc::new(Thread::new(number, pool.clone()));
+            links.into_iter().for_each(|link| thread.attach(link));
+            (DispatcherActor { thread: thread.clone() }.start(), Self { thread })
+        });
+        attached.unwrap_or_else(|| {
+            tracing::error!(
+                threads = pool.settings.threads,
+                "a gateway thread more than the pool has links for"
+            );
+            Self { thread: Rc::new(Thread::new(pool.settings.threads, pool.clone())) }
+        })
+    }
+
+    /// Runs a job on the least loaded isolate, and waits for its response's head. Dropping the future cancels
+    /// the job.
+    ///
+    /// # Errors
+    /// [`RenderError`]; it has been counted.
+    pub async fn render(&self, job: RenderJob<'_>) -> Result<Rendered, RenderError> {
+        self.thread.render(job, None).await
+    }
+
+    /// As [`Dispatcher::render`], but the head must come within `limit` of the job's start; the time in the
+    /// queue does not count. The job is told of a timeout then, rather than of a client that went away.
+    ///
+    /// # Errors
+    /// [`RenderError::Timeout`], and those of [`Dispatcher::render`].
+    pub async fn render_within(&self, job: RenderJob<'_>, limit: Duration) -> Result<Rendered, RenderError> {
+        self.thread.render(job, Some(limit)).await
+    }
+
+    /// Calls a native function. The outcome comes within the call's deadline, or the pool's if that is shorter.
+    /// Dropping the future cancels the call.
+    pub async fn call(&self, call: NativeCall) -> Outcome {
+        self.thread.call(call).await
+    }
+}

@@ -1,0 +1,125 @@
+//! Why the pool does not start, and why a job has no whole response.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use shared::message::control::LoadFailure;
+
+use super::slot::ChildKind;
+use crate::admission::RefusalReason;
+
+/// The pool cannot start.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StartError {
+    /// The app cannot run; another start would fail as well.
+    #[error("{}: {}; {}", .0.file, .0.problem, .0.remedy)]
+    Load(LoadFailure),
+    /// A child's program is not there.
+    #[error("`{}` is not there: build it, or say in the config where it is", path.display())]
+    NoProgram {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A child process could not be made.
+    #[error("`{}` cannot be started", path.display())]
+    Spawn {
+        /// The child's program.
+        path: PathBuf,
+        /// Why.
+        source: Arc<io::Error>,
+    },
+    /// A child ended again and again before it was ready.
+    #[error("{} {slot} does not start: {reason}", kind.label())]
+    Child {
+        /// What it is.
+        kind: ChildKind,
+        /// Which.
+        slot: usize,
+        /// How it ended the last time.
+        reason: String,
+    },
+    /// The pool was stopped before it was ready.
+    #[error("stopped before it was ready")]
+    Stopped,
+}
+
+impl StartError {
+    /// The gateway's exit code: 65 for a bad app build, 69 for a program that is not there, 70 for our own fault.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Load(_) => 65,
+            Self::NoProgram { .. } => 69,
+            Self::Spawn { .. } | Self::Child { .. } | Self::Stopped => 70,
+        }
+    }
+}
+
+/// Why a request's body did not come whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RequestBodyError {
+    /// It is longer than it may be.
+    #[error("the request's body is too large")]
+    TooLarge,
+    /// The client broke it off, or it is not what its framing promises.
+    #[error("the request's body broke off")]
+    Broken,
+    /// It came too slowly.
+    #[error("the request's body came too slowly")]
+    Timeout,
+}
+
+/// Why a job has no whole response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RenderError {
+    /// It was not run.
+    #[error("the job was refused")]
+    Refused(#[source] RefusalReason),
+    /// Its isolate was lost.
+    #[error("the isolate was lost")]
+    Lost,
+    /// The bundle threw.
+    #[error("the bundle threw")]
+    Threw,
+    /// The request's body is longer than it may be.
+    #[error("the request's body is too large")]
+    BodyTooLarge,
+    /// The request's body did not come whole.
+    #[error("the request's body broke off")]
+    BodyBroken,
+    /// The request's body came too slowly.
+    #[error("the request's body came too slowly")]
+    BodyTimeout,
+    /// Its time was over.
+    #[error("the job's time was over")]
+    Timeout,
+    /// The isolate did what it must not do.
+    #[error("the isolate broke the protocol")]
+    Protocol,
+}
+
+impl RenderError {
+    /// The value of the metrics' `cause` label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Refused(_) => "refused",
+            Self::Lost => "lost",
+            Self::Threw => "threw",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BodyBroken => "body_broken",
+            Self::BodyTimeout => "body_timeout",
+            Self::Timeout => "timeout",
+            Self::Protocol => "protocol",
+        }
+    }
+}
+
+impl From<RequestBodyError> for RenderError {
+    fn from(error: RequestBodyError) -> Self {
+        match error {
+            RequestBodyError::TooLarge => Self::BodyTooLarge,
+            RequestBodyError::Broken => Self::BodyBroken,
+            RequestBodyError::Timeout => Self::BodyTimeout,
+        }
+    }
+}

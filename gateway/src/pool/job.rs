@@ -1,0 +1,309 @@
+//! One job as its gateway thread sees it: what has come of the response, what may be sent of the request's body,
+//! and who waits for either. Does no I/O; [`super::isolate_link`] moves the bytes.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Bytes, BytesMut};
+use shared::head::ResponseHead;
+use shared::message::{Failure, FailureKind};
+use shared::window::{MAX_CHUNK_BYTES, ReceiveWindow, SendWindow};
+use tokio::task::AbortHandle;
+
+use super::error::RequestBodyError;
+use super::in_flight::Entry;
+use super::link::RuleError;
+use crate::admission::Permit;
+
+/// Pieces up to this length, in bytes, are joined while they wait.
+const SMALL_PIECE_BYTES: usize = 16 * 1024;
+
+/// How a job ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// The response is whole.
+    Complete,
+    /// The isolate gave it up.
+    Failed(FailureKind),
+    /// The link to the isolate ended first.
+    Lost,
+}
+
+/// What the reader of the response finds.
+#[derive(Debug)]
+pub(super) enum Part<T> {
+    /// The next part.
+    Next(T),
+    /// There is none; the job has ended.
+    Ended(End),
+    /// The request's body failed.
+    BodyFailed(RequestBodyError),
+}
+
+/// What a job occupies: its place on the isolate, and its line in the list of what runs. Both free when it is
+/// dropped.
+#[derive(Debug)]
+pub(super) struct Hold {
+    _permit: Permit,
+    _entry: Entry,
+}
+
+impl Hold {
+    pub fn new(permit: Permit, entry: Entry) -> Self {
+        Self { _permit: permit, _entry: entry }
+    }
+}
+
+/// A job on a link.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub id: u64,
+    pub request_id: Rc<str>,
+    /// The reader has gone, or was told of a failure: what still comes is dropped.
+    abandoned: Cell<bool>,
+    state: RefCell<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    head: Option<ResponseHead>,
+    headed: bool,
+    chunks: VecDeque<Bytes>,
+    received: ReceiveWindow,
+    upload: SendWindow,
+    upload_error: Option<RequestBodyError>,
+    end: Option<End>,
+    reader: Option<Waker>,
+    uploader: Option<Waker>,
+    calls: HashMap<u32, AbortHandle>,
+    hold: Option<Hold>,
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+impl Job {
+    pub fn new(id: u64, request_id: &str, hold: Hold) -> Self {
+        let state = State {
+            head: None,
+            headed: false,
+            chunks: VecDeque::new(),
+            received: ReceiveWindow::default(),
+            upload: SendWindow::default(),
+            upload_error: None,
+            end: None,
+            reader: None,
+            uploader: None,
+            calls: HashMap::new(),
+            hold: Some(hold),
+        };
+        Self { id, request_id: request_id.into(), abandoned: Cell::new(false), state: RefCell::new(state) }
+    }
+
+    // What the isolate says.
+
+    /// The response's head has come.
+    pub fn on_head(&self, head: ResponseHead) -> Result<(), RuleError> {
+        let mut state = self.state.borrow_mut();
+        if std::mem::replace(&mut state.headed, true) {
+            return Err(RuleError::SecondHead(self.id));
+        }
+        if !self.abandoned.get() {
+            state.head = Some(head);
+        }
+        let reader = state.reader.take();
+        drop(state);
+        wake(reader);
+        Ok(())
+    }
+
+    /// A piece of the response's body has come.
+    pub fn on_body(&self, bytes: Bytes) -> Result<(), RuleError> {
+        let mut state = self.state.borrow_mut();
+        if !state.headed {
+            return Err(RuleError::NoHead(self.id));
+        }
+        let window = |source| RuleError::Window { id: self.id, source };
+        state.received.received(bytes.len()).map_err(window)?;
+        // Empty pieces cost no window, so they must cost no memory either.
+        if self.abandoned.get() || bytes.is_empty() {
+            return Ok(());
+        }
+        state.keep(bytes);
+        let reader = state.reader.take();
+        drop(state);
+        wake(reader);
+        Ok(())
+    }
+
+    /// The isolate has read `bytes` of the request's body.
+    pub fn on_credit(&self, bytes: u32) -> Result<(), RuleError> {
+        let mut state = self.state.borrow_mut();
+        let window = |source| RuleError::Window { id: self.id, source };
+        state.upload.credit(bytes as usize).map_err(window)?;
+        let uploader = state.uploader.take();
+        drop(state);
+        wake(uploader);
+        Ok(())
+    }
+
+    /// The response is complete: it must have had a head.
+    pub fn on_end(&self) -> Result<(), RuleError> {
+        let headed = self.state.borrow().headed;
+        if !headed {
+            return Err(RuleError::NoHead(self.id));
+        }
+        self.finish(End::Complete);
+        Ok(())
+    }
+
+    /// There will be no whole response.
+    pub fn on_failed(&self, failure: &Failure) {
+        self.finish(End::Failed(failure.kind));
+    }
+
+    /// The job has left the isolate: everything that it occupied there frees, and all who wait are told.
+    pub fn finish(&self, end: End) {
+        let mut state = self.state.borrow_mut();
+        if state.end.is_some() {
+            return;
+        }
+        state.end = Some(end);
+        let hold = state.hold.take();
+        let calls = std::mem::take(&mut state.calls);
+        let (reader, uploader) = (state.reader.take(), state.uploader.take());
+        drop(state);
+        calls.into_values().for_each(|call| call.abort());
+        drop(hold);
+        wake(reader);
+        wake(uploader);
+    }
+
+    // What the reader of the response does.
+
+    pub fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Part<ResponseHead>> {
+        let mut state = self.state.borrow_mut();
+        if let Some(head) = state.head.take() {
+            return Poll::Ready(Part::Next(head));
+        }
+        state.poll_end(cx)
+    }
+
+    /// The next piece of the body, with the credit that is due to the isolate for it.
+    pub fn poll_body(&self, cx: &mut Context<'_>) -> Poll<Part<(Bytes, Option<usize>)>> {
+        let mut state = self.state.borrow_mut();
+        if let Some(bytes) = state.chunks.pop_front() {
+            let credit = state.received.consumed(bytes.len());
+            let credit = if state.end.is_none() { credit } else { None };
+            return Poll::Ready(Part::Next((bytes, credit)));
+        }
+        state.poll_end(cx)
+    }
+
+    /// The length of what is left of the body if all of it is here.
+    pub fn whole(&self) -> Option<usize> {
+        let state = self.state.borrow();
+        (state.end == Some(End::Complete)).then(|| state.received.unread())
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.state.borrow().end.is_some()
+    }
+
+    /// The isolate still runs it, and somebody still wants its response.
+    pub fn is_wanted(&self) -> bool {
+        !self.abandoned.get() && !self.has_ended()
+    }
+
+    /// Nobody reads the response any more. Says whether the isolate is to be told.
+    pub fn abandon(&self) -> bool {
+        let wanted = self.is_wanted();
+        self.abandoned.set(true);
+        let mut state = self.state.borrow_mut();
+        state.head = None;
+        let chunks = std::mem::take(&mut state.chunks);
+        state.reader = None;
+        let uploader = state.uploader.take();
+        drop(state);
+        drop(chunks);
+        wake(uploader);
+        wanted
+    }
+
+    // What the sender of the request's body does.
+
+    /// Takes up to `wanted` bytes off the upload's window; 0 when it is spent.
+    pub fn take_upload_window(&self, wanted: usize) -> usize {
+        self.state.borrow_mut().upload.take(wanted)
+    }
+
+    /// The uploader is woken by credit and when nobody wants the body any more.
+    pub fn park_uploader(&self, cx: &mut Context<'_>) {
+        self.state.borrow_mut().uploader = Some(cx.waker().clone());
+    }
+
+    /// The request's body failed: the reader of the response is told.
+    pub fn fail_upload(&self, error: RequestBodyError) {
+        let mut state = self.state.borrow_mut();
+        state.upload_error = Some(error);
+        let reader = state.reader.take();
+        drop(state);
+        wake(reader);
+    }
+
+    // Its native calls.
+
+    pub fn calls(&self) -> usize {
+        self.state.borrow().calls.len()
+    }
+
+    pub fn add_call(&self, call: u32, task: AbortHandle) {
+        self.state.borrow_mut().calls.insert(call, task);
+    }
+
+    pub fn has_call(&self, call: u32) -> bool {
+        self.state.borrow().calls.contains_key(&call)
+    }
+
+    pub fn remove_call(&self, call: u32) -> Option<AbortHandle> {
+        self.state.borrow_mut().calls.remove(&call)
+    }
+}
+
+impl State {
+    /// Appends a piece. A small one behind others is copied to the last of them: each piece holds on to the whole
+    /// block that it was read into, and a slow reader may let many come together.
+    fn keep(&mut self, bytes: Bytes) {
+        let fits = |last: &&mut Bytes| last.len() + bytes.len() <= MAX_CHUNK_BYTES;
+        let last = self.chunks.back_mut().filter(fits);
+        let Some(last) = last.filter(|_| bytes.len() <= SMALL_PIECE_BYTES) else {
+            return self.chunks.push_back(bytes);
+        };
+        let mut merged = std::mem::take(last).try_into_mut().unwrap_or_else(|shared| {
+            let mut own = BytesMut::with_capacity(shared.len() + bytes.len());
+            own.extend_from_slice(&shared);
+            own
+        });
+        merged.extend_from_slice(&bytes);
+        *last = merged.freeze();
+    }
+
+    fn poll_end<T>(&mut self, cx: &mut Context<'_>) -> Poll<Part<T>> {
+        match (self.end, self.upload_error) {
+            (Some(End::Complete), _) => return Poll::Ready(Part::Ended(End::Complete)),
+            (_, Some(error)) => return Poll::Ready(Part::BodyFailed(error)),
+            (Some(end), None) => return Poll::Ready(Part::Ended(end)),
+            (None, None) => {}
+        }
+        match &mut self.reader {
+            Some(reader) => reader.clone_from(cx.waker()),
+            reader => *reader = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+}

@@ -1,0 +1,269 @@
+//! The pool: child processes, the links to them, and the way of a job.
+//!
+//! ```text
+//!   main thread                              each gateway thread
+//!   +-----------------------------+          +------------------------------------+
+//!   | supervisor (actor)          |  links   | dispatcher (actor)                 |
+//!   |   restart   pure            |--------->|   thread    jobs and calls         |
+//!   |   process   fork, exec      |  ports   |   isolate_link, worker_link        |
+//!   |   watch     one per child   |          |   job, upload, body                |
+//!   +-----------------------------+          +------------------------------------+
+//!        | roster: who is there                   | admission: a permit before work
+//!        v                                        v
+//!     status, readiness, metrics             in_flight: what runs
+//! ```
+//!
+//! The main thread starts processes and tells them to load, drain and end. Jobs never touch it: each gateway
+//! thread has a link of its own to each isolate and each fn worker.
+
+mod body;
+mod calls;
+#[cfg(test)]
+pub(crate) mod dice;
+mod dispatcher;
+mod error;
+mod in_flight;
+mod isolate_link;
+mod job;
+mod link;
+mod ports;
+mod process;
+mod render;
+pub mod restart;
+mod roster;
+mod sample;
+pub(crate) mod slot;
+mod status;
+mod supervisor;
+#[cfg(test)]
+mod tests;
+mod thread;
+mod upload;
+mod watch;
+mod worker_link;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use actix::{Actor, Addr};
+use shared::logging::LogFormat;
+use shared::setup::{RendererSetup, WorkerSetup};
+use tokio::sync::watch as latest;
+
+use crate::admission::{Admission, AdmissionSettings};
+use crate::metrics::Metrics;
+use in_flight::InFlight;
+use ports::Ports;
+use restart::RestartPolicy;
+use roster::Roster;
+use supervisor::{EndAll, Supervisor};
+
+pub use body::{Rendered, RenderedBody};
+pub use dispatcher::{Dispatcher, RenderJob};
+pub use error::{RenderError, RequestBodyError, StartError};
+pub use roster::{Heap, State};
+pub use slot::ChildKind;
+pub use status::{ChildStatus, IsolateStatus, PoolStatus, Readiness};
+pub use upload::RequestBody;
+
+/// What the pool is made of.
+#[derive(Debug, Clone)]
+pub struct PoolSettings {
+    /// The renderer's program.
+    pub renderer_bin: PathBuf,
+    /// The fn worker's program.
+    pub worker_bin: PathBuf,
+    /// Renderer processes.
+    pub renderers: usize,
+    /// Isolates in each of them.
+    pub isolates_per_renderer: usize,
+    /// Fn workers.
+    pub fn_workers: usize,
+    /// Gateway threads: each has a link of its own to each isolate and each fn worker.
+    pub threads: usize,
+    /// What a renderer is told; its variables are also the fn workers' environment.
+    pub renderer_setup: RendererSetup,
+    /// What an fn worker is told.
+    pub worker_setup: WorkerSetup,
+    /// Who may run, and who waits.
+    pub admission: AdmissionSettings,
+    /// When children that have ended are started again.
+    pub restart: RestartPolicy,
+    /// How long a child may take to load; it is killed and counted then.
+    pub load_timeout: Duration,
+    /// The longest that a native call may take.
+    pub native_call_timeout: Duration,
+    /// How long a child may take to finish what runs after it was told to end; SIGTERM and SIGKILL follow.
+    pub child_drain_timeout: Duration,
+    /// Which log lines children write, in the syntax of `tracing-subscriber`'s `EnvFilter`.
+    pub log_filter: String,
+    /// How they write them.
+    pub log_format: LogFormat,
+}
+
+/// Whether the pool's start has come to an end.
+#[derive(Debug, Clone)]
+enum Start {
+    Pending,
+    Ready,
+    Failed(StartError),
+}
+
+/// What all threads of the gateway share of the pool.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    settings: PoolSettings,
+    metrics: Metrics,
+    admission: Admission,
+    in_flight: Arc<InFlight>,
+    ports: Ports,
+    roster: Mutex<Roster>,
+    draining: AtomicBool,
+    start: latest::Sender<Start>,
+    /// Living children by kind, in the order of [`ChildKind`].
+    alive: latest::Sender<[usize; 2]>,
+    supervisor: OnceLock<Addr<Supervisor>>,
+}
+
+impl Pool {
+    fn new(settings: PoolSettings, metrics: Metrics) -> Self {
+        Self {
+            admission: Admission::new(settings.admission, metrics.clone()),
+            in_flight: Arc::default(),
+            ports: Ports::new(settings.threads),
+            roster: Mutex::default(),
+            draining: AtomicBool::new(false),
+            start: latest::Sender::new(Start::Pending),
+            alive: latest::Sender::new([0, 0]),
+            supervisor: OnceLock::new(),
+            settings,
+            metrics,
+        }
+    }
+
+    fn roster(&self) -> MutexGuard<'_, Roster> {
+        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Isolates that there are when all is well.
+    fn isolates(&self) -> usize {
+        self.settings.renderers * self.settings.isolates_per_renderer
+    }
+
+    /// The start has come to this end, unless it had come to one before.
+    fn settle_start(&self, end: Start) -> bool {
+        self.start.send_if_modified(|start| {
+            let pending = matches!(start, Start::Pending);
+            if pending {
+                *start = end;
+            }
+            pending
+        })
+    }
+}
+
+/// Starts the pool. Call it on the main thread, in its actix system: children are killed when the thread that
+/// started them ends.
+///
+/// # Errors
+/// [`StartError::NoProgram`]. What goes wrong later is told by [`PoolHandle::first_ready`].
+pub fn start(settings: PoolSettings, metrics: Metrics) -> Result<PoolHandle, StartError> {
+    let needed = [(settings.renderers, &settings.renderer_bin), (settings.fn_workers, &settings.worker_bin)];
+    for (count, path) in needed {
+        if count > 0 && !path.is_file() {
+            return Err(StartError::NoProgram { path: path.clone() });
+        }
+    }
+    let pool = Arc::new(Pool::new(settings, metrics));
+    let supervisor = Supervisor::new(pool.clone()).start();
+    // Set once: the pool was made above.
+    let _ = pool.supervisor.set(supervisor);
+    Ok(PoolHandle { pool })
+}
+
+/// The pool, for all threads of the gateway. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct PoolHandle {
+    pool: Arc<Pool>,
+}
+
+impl PoolHandle {
+    /// Waits until all isolates and workers have been ready once.
+    ///
+    /// # Errors
+    /// [`StartError::Load`] when the app cannot run; others when children do not start, or when the pool is
+    /// stopped meanwhile. No child is started again after an error.
+    pub async fn first_ready(&self) -> Result<(), StartError> {
+        let mut start = self.pool.start.subscribe();
+        let end = start.wait_for(|start| !matches!(start, Start::Pending)).await;
+        match end.as_deref() {
+            Ok(Start::Ready) => Ok(()),
+            Ok(Start::Failed(error)) => Err(error.clone()),
+            Ok(Start::Pending) | Err(_) => Err(StartError::Stopped),
+        }
+    }
+
+    /// Whether requests may be sent here: more than half of the isolates take jobs, and the pool does not drain.
+    pub fn readiness(&self) -> Readiness {
+        self.pool.readiness()
+    }
+
+    /// The pool's state in detail.
+    pub fn status(&self) -> PoolStatus {
+        self.pool.status()
+    }
+
+    /// The dispatcher of the calling gateway thread. The first call on a thread starts it; the thread must run
+    /// an actix system's arbiter. At most [`PoolSettings::threads`] threads get links.
+    pub fn attach_thread(&self) -> Dispatcher {
+        Dispatcher::attach(&self.pool)
+    }
+
+    /// Takes memory and CPU time of every child and of the gateway itself into the metrics.
+    pub fn sample_processes(&self) {
+        self.pool.sample_processes();
+    }
+
+    /// No new jobs from now on: those that wait and those that come are refused. What runs goes on.
+    pub fn begin_drain(&self) {
+        self.pool.draining.store(true, Ordering::Release);
+        self.pool.admission.drain();
+    }
+
+    /// Waits for running jobs and calls, at most until `deadline` has passed, and ends all children. Call it on
+    /// the main thread. Returns when all of them are reaped, or when the kernel holds one back beyond all
+    /// time limits, which is logged.
+    pub async fn stop(&self, deadline: Duration) {
+        self.begin_drain();
+        self.pool.settle_start(Start::Failed(StartError::Stopped));
+        if tokio::time::timeout(deadline, self.pool.in_flight.idle()).await.is_err() {
+            let running = self.pool.in_flight.count();
+            tracing::warn!(running, "jobs are cut off: the time to drain is over");
+        }
+        // Renderers first: what they still run may call native functions.
+        for (index, kind) in [ChildKind::Renderer, ChildKind::FnWorker].into_iter().enumerate() {
+            self.end_all(index, kind).await;
+        }
+    }
+
+    async fn end_all(&self, index: usize, kind: ChildKind) {
+        let Some(supervisor) = self.pool.supervisor.get() else { return };
+        let mut alive = self.pool.alive.subscribe();
+        if supervisor.send(EndAll(kind)).await.is_err() {
+            return;
+        }
+        let limit = self.pool.settings.child_drain_timeout
+            + watch::TERM_GRACE
+            + watch::KILL_GRACE
+            + watch::KILL_GRACE;
+        if tokio::time::timeout(limit, alive.wait_for(|alive| alive[index] == 0)).await.is_err() {
+            tracing::error!(kind = kind.label(), "children do not end, though they were killed");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The way of a job: a permit, an isolate, the head of its response, and once more if the isolate was lost.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use shared::message::{CancelReason, FailureKind};
+
+use super::body::{Rendered, RenderedBody, failure};
+use super::dispatcher::RenderJob;
+use super::error::RenderError;
+use super::in_flight::Place;
+use super::isolate_link::JobHandle;
+use super::job::{End, Hold, Part};
+use super::slot::IsolateId;
+use super::thread::Thread;
+use super::upload;
+use crate::admission::RefusalReason;
+
+/// How often a job may come to an isolate whose link has just ended, before it is refused.
+const MAX_DEAD_ENDS: usize = 3;
+
+/// What became of one attempt to run a job.
+enum Attempt {
+    Rendered(Rendered),
+    /// It may be tried again, on another isolate than this.
+    Again(IsolateId),
+    Failed(RenderError),
+}
+
+impl Thread {
+    /// See [`super::Dispatcher::render`]; `limit` is the time until the head.
+    pub async fn render(
+        self: &Rc<Self>,
+        job: RenderJob<'_>,
+        limit: Option<Duration>,
+    ) -> Result<Rendered, RenderError> {
+        let RenderJob { head, headers, mut body, retry_safe } = job;
+        let (mut avoid, mut dead_ends, mut retried) = (None, 0, false);
+        loop {
+            let permit = self.pool.admission.acquire(avoid).await.map_err(RenderError::Refused)?;
+            let isolate = permit.isolate();
+            let Some(link) = self.isolate_link(isolate) else {
+                // It was lost between the grant and now. Nothing was sent, so that this is no retry.
+                dead_ends += 1;
+                if dead_ends > MAX_DEAD_ENDS {
+                    return Err(self.failed(RenderError::Lost));
+                }
+                avoid = Some(isolate);
+                continue;
+            };
+            let id = self.next_id();
+            let entry = self.pool.in_flight.enter(id, Place::Isolate(isolate));
+            let handle = link.begin(id, head, headers, Hold::new(permit, entry));
+            let has_body = body.is_some();
+            if let Some(body) = body.take() {
+                upload::spawn(body, &handle);
+            }
+            let may_retry = !retried && !has_body;
+            match self.attempt(handle, isolate, may_retry, retry_safe, limit).await {
+                Attempt::Rendered(rendered) => return Ok(rendered),
+                Attempt::Failed(error) => return Err(self.failed(error)),
+                Attempt::Again(isolate) => {
+                    self.pool.metrics.job_retries.inc();
+                    (retried, avoid) = (true, Some(isolate));
+                }
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        handle: JobHandle,
+        isolate: IsolateId,
+        may_retry: bool,
+        retry_safe: bool,
+        limit: Option<Duration>,
+    ) -> Attempt {
+        let head = std::future::poll_fn(|cx| handle.job.poll_head(cx));
+        let part = match limit {
+            None => head.await,
+            Some(limit) => match tokio::time::timeout(limit, head).await {
+                Ok(part) => part,
+                Err(_) => {
+                    handle.cancel(CancelReason::Timeout);
+                    return Attempt::Failed(RenderError::Timeout);
+                }
+            },
+        };
+        match part {
+            Part::Next(head) => Attempt::Rendered(Rendered {
+                status: head.status,
+                headers: head.headers,
+                body: RenderedBody::new(handle),
+            }),
+            Part::Ended(End::Lost) if may_retry && retry_safe => Attempt::Again(isolate),
+            // Nothing of it ran, so that it may run elsewhere whatever its method.
+            Part::Ended(End::Failed(FailureKind::NotReady)) if may_retry => Attempt::Again(isolate),
+            Part::Ended(End::Failed(FailureKind::NotReady)) => {
+                Attempt::Failed(RenderError::Refused(RefusalReason::NoIsolate))
+            }
+            Part::Ended(End::Lost) => Attempt::Failed(RenderError::Lost),
+            Part::Ended(End::Failed(kind)) => Attempt::Failed(failure(kind)),
+            // An end without a head does not get past the link.
+            Part::Ended(End::Complete) => Attempt::Failed(RenderError::Protocol),
+            Part::BodyFailed(error) => {
+                handle.cancel(CancelReason::ClientGone);
+                Attempt::Failed(error.into())
+            }
+        }
+    }
+
+    fn failed(&self, error: RenderError) -> RenderError {
+        let metrics = &self.pool.metrics;
+        match error {
+            RenderError::Refused(reason) => metrics.refusals.with_label_values(&[reason.label()]).inc(),
+            _ => metrics.job_failures.with_label_values(&[error.label()]).inc(),
+        }
+        error
+    }
+}

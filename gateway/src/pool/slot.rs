@@ -1,0 +1,99 @@
+//! Who is who in the pool: names of children and isolates, and the counters of an fn worker that all gateway
+//! threads share.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use serde::Serialize;
+
+/// What a child process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChildKind {
+    /// Hosts isolates.
+    Renderer,
+    /// Runs native functions.
+    FnWorker,
+}
+
+impl ChildKind {
+    /// The value of the metrics' `kind` label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Renderer => "renderer",
+            Self::FnWorker => "fn_worker",
+        }
+    }
+}
+
+/// One child process: its place, and which of the processes that have held it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ChildId {
+    pub kind: ChildKind,
+    pub slot: usize,
+    pub generation: u64,
+}
+
+impl fmt::Display for ChildId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}.{}", self.kind.label(), self.slot, self.generation)
+    }
+}
+
+/// One isolate of one renderer process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct IsolateId {
+    pub slot: usize,
+    pub generation: u64,
+    pub isolate: usize,
+}
+
+impl IsolateId {
+    /// The process that hosts it.
+    pub fn child(self) -> ChildId {
+        ChildId { kind: ChildKind::Renderer, slot: self.slot, generation: self.generation }
+    }
+}
+
+impl fmt::Display for IsolateId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "renderer {}.{} isolate {}", self.slot, self.generation, self.isolate)
+    }
+}
+
+/// An fn worker as all gateway threads see it.
+#[derive(Debug)]
+pub(crate) struct WorkerSlot {
+    pub id: ChildId,
+    ready: AtomicBool,
+    in_flight: AtomicUsize,
+}
+
+impl WorkerSlot {
+    pub fn new(id: ChildId) -> Self {
+        Self { id, ready: AtomicBool::new(false), in_flight: AtomicUsize::new(0) }
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Release);
+    }
+
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Takes a place for one more call unless `limit` calls run already.
+    pub fn enter(&self, limit: usize) -> bool {
+        let more = |calls: usize| (calls < limit).then_some(calls + 1);
+        self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    /// Gives the place back.
+    pub fn leave(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}

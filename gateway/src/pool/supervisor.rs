@@ -1,0 +1,304 @@
+//! The supervisor: an actor on the main thread that starts children, watches them, starts them again and ends
+//! them.
+//!
+//! ```text
+//!   start --> watch --IsolateReady--> admission opens the isolate
+//!     ^         |
+//!     |         +--IsolateFailed----> admission closes it; a replacement is started, then the rest is drained
+//!     |         +--Ended------------> admission closes all of it
+//!     +---- restart: not too soon, not too often ----+
+//! ```
+
+mod ending;
+mod starting;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use actix::{Actor, Context, Handler, Message};
+use shared::message::FromChild;
+use shared::message::control::LoadFailure;
+use tokio::sync::mpsc;
+
+use super::error::StartError;
+use super::restart::{Event, Restart};
+use super::roster::{Heap, State};
+use super::slot::{ChildId, ChildKind, IsolateId};
+use super::watch::{Command, Report};
+use super::{Pool, Start};
+
+/// A link of a gateway thread has ended.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct LinkEnded {
+    pub child: ChildId,
+    /// The child broke the protocol.
+    pub violation: bool,
+}
+
+/// End all children of this kind; none is started again.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct EndAll(pub ChildKind);
+
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct Watched {
+    child: ChildId,
+    report: Report,
+}
+
+/// All gateway threads that are there can use the child's links.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct LinksAttached(ChildId);
+
+/// A place in the pool and the process that holds it.
+struct Slot {
+    kind: ChildKind,
+    number: usize,
+    restart: Restart,
+    generation: u64,
+    /// The process that holds the place.
+    current: Option<Handle>,
+    /// Those before it that still finish what they run.
+    retiring: Vec<Handle>,
+    /// It was ready at least once.
+    proven: bool,
+}
+
+struct Handle {
+    id: ChildId,
+    commands: mpsc::Sender<Command>,
+    attached: bool,
+    /// Isolates that were ready before the gateway threads had their links.
+    early: Vec<usize>,
+    /// Isolates, or the worker, that are not ready yet.
+    loading: HashSet<usize>,
+}
+
+impl Handle {
+    fn tell(&self, command: Command) {
+        // A watch that does not take commands has ended, or has more than it needs.
+        let _ = self.commands.try_send(command);
+    }
+}
+
+/// See the module.
+pub(super) struct Supervisor {
+    pool: Arc<Pool>,
+    slots: Vec<Slot>,
+    /// Kinds of which none is started any more.
+    ended: HashSet<ChildKind>,
+}
+
+impl Supervisor {
+    pub fn new(pool: Arc<Pool>) -> Self {
+        let settings = &pool.settings;
+        let slot = |kind, number| Slot {
+            kind,
+            number,
+            restart: Restart::new(settings.restart),
+            generation: 0,
+            current: None,
+            retiring: Vec::new(),
+            proven: false,
+        };
+        let renderers = (0..settings.renderers).map(|number| slot(ChildKind::Renderer, number));
+        let workers = (0..settings.fn_workers).map(|number| slot(ChildKind::FnWorker, number));
+        let slots = renderers.chain(workers).collect();
+        Self { pool, slots, ended: HashSet::new() }
+    }
+
+    fn slot(&mut self, id: ChildId) -> Option<&mut Slot> {
+        self.slots.iter_mut().find(|slot| slot.kind == id.kind && slot.number == id.slot)
+    }
+
+    fn handle_of(&mut self, id: ChildId) -> Option<&mut Handle> {
+        let slot = self.slot(id)?;
+        slot.current.iter_mut().chain(&mut slot.retiring).find(|handle| handle.id == id)
+    }
+
+    fn is_current(&mut self, id: ChildId) -> bool {
+        self.slot(id).and_then(|slot| slot.current.as_ref()).is_some_and(|handle| handle.id == id)
+    }
+
+    fn hear(&mut self, id: ChildId, message: FromChild, ctx: &mut Context<Self>) {
+        match message {
+            FromChild::IsolateReady { isolate, startup_ms } => {
+                let isolate = IsolateId { slot: id.slot, generation: id.generation, isolate };
+                if let Some(isolate) = self.pool.roster().isolate(isolate) {
+                    isolate.startup_ms = Some(startup_ms);
+                }
+                self.loaded(id, isolate.isolate);
+            }
+            FromChild::WorkerReady { functions } => {
+                if let Some(member) = self.pool.roster().member(id) {
+                    member.functions = functions;
+                }
+                self.loaded(id, 0);
+            }
+            FromChild::LoadFailed(failure) => self.load_failed(id, failure),
+            FromChild::IsolateFailed { isolate, reason } => {
+                tracing::error!(child = %id, isolate, reason, "an isolate failed; its process will be replaced");
+                self.isolate_failed(IsolateId { slot: id.slot, generation: id.generation, isolate }, ctx);
+            }
+            FromChild::IsolateStats { isolate, heap_used_bytes, heap_total_bytes, external_bytes } => {
+                let heap =
+                    Heap { used_bytes: heap_used_bytes, total_bytes: heap_total_bytes, external_bytes };
+                self.take_stats(IsolateId { slot: id.slot, generation: id.generation, isolate }, heap);
+            }
+        }
+        self.publish();
+    }
+
+    /// A lane of the child is ready: it gets work as soon as all gateway threads have their links.
+    fn loaded(&mut self, id: ChildId, lane: usize) {
+        let Some(handle) = self.handle_of(id) else { return };
+        if !handle.loading.remove(&lane) {
+            return tracing::error!(child = %id, lane, "a child reports ready what it does not have, or twice");
+        }
+        if !handle.attached {
+            return handle.early.push(lane);
+        }
+        self.open(id, lane);
+    }
+
+    fn open(&mut self, id: ChildId, lane: usize) {
+        match id.kind {
+            ChildKind::Renderer => {
+                let isolate = IsolateId { slot: id.slot, generation: id.generation, isolate: lane };
+                let mut roster = self.pool.roster();
+                let Some(member) = roster.member(id).filter(|member| !member.leaving) else { return };
+                member.isolates[lane].state = State::Ready;
+                drop(roster);
+                self.pool.admission.open(isolate);
+            }
+            ChildKind::FnWorker => {
+                if let Some(worker) = self.pool.roster().member(id).and_then(|member| member.worker.as_ref())
+                {
+                    worker.set_ready(true);
+                }
+            }
+        }
+        let now = now();
+        let Some(slot) = self.slot(id) else { return };
+        let whole = slot
+            .current
+            .as_ref()
+            .is_some_and(|handle| handle.id == id && handle.loading.is_empty() && handle.early.is_empty());
+        if !whole {
+            return;
+        }
+        slot.restart.handle(Event::Ready, now);
+        slot.proven = true;
+        let before: Vec<_> = slot.retiring.iter().map(|handle| handle.id).collect();
+        tracing::info!(child = %id, "a child is ready");
+        before.into_iter().for_each(|id| self.drain(id));
+        if self.slots.iter().all(|slot| slot.proven) {
+            self.pool.settle_start(Start::Ready);
+        }
+    }
+
+    fn load_failed(&mut self, id: ChildId, failure: LoadFailure) {
+        let LoadFailure { file, problem, remedy } = &failure;
+        tracing::error!(child = %id, file, problem, remedy, "the app cannot run");
+        self.fail_start(StartError::Load(failure));
+    }
+
+    fn take_stats(&self, isolate: IsolateId, heap: Heap) {
+        let mut roster = self.pool.roster();
+        let Some(entry) = roster.isolate(isolate) else { return };
+        entry.heap = heap;
+        let labels = [isolate.slot.to_string(), isolate.isolate.to_string()];
+        let labels = [labels[0].as_str(), labels[1].as_str()];
+        let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.pool.metrics.isolate_heap_bytes.with_label_values(&labels).set(bytes(heap.used_bytes));
+        self.pool.metrics.isolate_external_bytes.with_label_values(&labels).set(bytes(heap.external_bytes));
+    }
+
+    /// Shows the state of the pool in the metrics, and to those who wait for children to end.
+    fn publish(&self) {
+        let roster = self.pool.roster();
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        for state in State::ALL {
+            let labels = &[state.label()];
+            self.pool.metrics.isolates.with_label_values(labels).set(count(roster.isolates_in(state)));
+            self.pool.metrics.fn_workers.with_label_values(labels).set(count(roster.workers_in(state)));
+        }
+        let alive = [ChildKind::Renderer, ChildKind::FnWorker].map(|kind| roster.alive(kind));
+        drop(roster);
+        self.pool.alive.send_replace(alive);
+    }
+}
+
+/// The clock of the runtime, which tests can stop.
+fn now() -> std::time::Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let places: Vec<_> = self.slots.iter().map(|slot| (slot.kind, slot.number)).collect();
+        for (kind, number) in places {
+            self.start(kind, number, None, ctx);
+        }
+    }
+}
+
+impl Handler<Watched> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Watched { child, report }: Watched, ctx: &mut Self::Context) {
+        match report {
+            Report::Said(message) => self.hear(child, message, ctx),
+            Report::Ended(exit) => self.ended(child, exit, ctx),
+        }
+    }
+}
+
+impl Handler<LinksAttached> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, LinksAttached(id): LinksAttached, _: &mut Self::Context) {
+        let Some(handle) = self.handle_of(id) else { return };
+        handle.attached = true;
+        while let Some(lane) = self.handle_of(id).and_then(|handle| handle.early.pop()) {
+            self.open(id, lane);
+        }
+        self.publish();
+    }
+}
+
+impl Handler<LinkEnded> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, LinkEnded { child, violation }: LinkEnded, _: &mut Self::Context) {
+        // The whole process goes: a thread without its link would never get work to it again.
+        if self.pool.roster().member(child).is_none_or(|member| member.leaving && !violation) {
+            return;
+        }
+        self.close(child);
+        if let Some(handle) = self.handle_of(child) {
+            handle.tell(if violation { Command::Kill } else { Command::Suspect });
+        }
+        self.publish();
+    }
+}
+
+impl Handler<EndAll> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, EndAll(kind): EndAll, _: &mut Self::Context) {
+        self.ended.insert(kind);
+        let children = self.slots.iter().filter(|slot| slot.kind == kind);
+        let children: Vec<_> = children
+            .flat_map(|slot| slot.current.iter().chain(&slot.retiring))
+            .map(|handle| handle.id)
+            .collect();
+        children.into_iter().for_each(|id| self.drain(id));
+        self.publish();
+    }
+}

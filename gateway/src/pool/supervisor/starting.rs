@@ -1,0 +1,138 @@
+//! How a place in the pool is filled.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+
+use actix::{AsyncContext, Context};
+use shared::setup::Setup;
+use tokio::sync::mpsc;
+
+use super::{Handle, LinksAttached, Supervisor, Watched};
+use crate::pool::error::StartError;
+use crate::pool::ports::{NewLink, Peer};
+use crate::pool::process::{self, Plan};
+use crate::pool::roster::Member;
+use crate::pool::slot::{ChildId, ChildKind, IsolateId, WorkerSlot};
+use crate::pool::watch::Limits;
+
+/// Commands to one child that wait for its watch.
+const COMMANDS: usize = 8;
+
+impl Supervisor {
+    /// Fills a place. `reason` says why it became free, `None` at the pool's start.
+    pub(super) fn start(
+        &mut self,
+        kind: ChildKind,
+        number: usize,
+        reason: Option<&'static str>,
+        ctx: &mut Context<Self>,
+    ) {
+        if self.ended.contains(&kind) {
+            return;
+        }
+        let place = ChildId { kind, slot: number, generation: 0 };
+        let Some(slot) = self.slot(place) else { return };
+        if slot.current.is_some() {
+            return;
+        }
+        slot.generation += 1;
+        let id = ChildId { generation: slot.generation, ..place };
+        if let Some(reason) = reason {
+            self.pool.metrics.restarts.with_label_values(&[kind.label(), reason]).inc();
+        }
+        match self.spawn(id, ctx) {
+            Ok(handle) => {
+                if let Some(slot) = self.slot(id) {
+                    slot.current = Some(handle);
+                }
+            }
+            Err(error) => {
+                tracing::error!(child = %id, %error, "a child cannot be started");
+                let path = self.program(kind).to_owned();
+                self.fail_start(StartError::Spawn { path, source: Arc::new(error) });
+                self.restart(id, "spawn_failed", ctx);
+            }
+        }
+        self.publish();
+    }
+
+    fn program(&self, kind: ChildKind) -> &Path {
+        match kind {
+            ChildKind::Renderer => &self.pool.settings.renderer_bin,
+            ChildKind::FnWorker => &self.pool.settings.worker_bin,
+        }
+    }
+
+    fn spawn(&self, id: ChildId, ctx: &mut Context<Self>) -> io::Result<Handle> {
+        let settings = &self.pool.settings;
+        let nothing = BTreeMap::new();
+        let (lanes, setup, env, worker) = match id.kind {
+            ChildKind::Renderer => {
+                // The bundle gets its variables with the set-up and can see no others.
+                (
+                    settings.isolates_per_renderer,
+                    Setup::Renderer(settings.renderer_setup.clone()),
+                    &nothing,
+                    None,
+                )
+            }
+            ChildKind::FnWorker => {
+                let worker = Some(Arc::new(WorkerSlot::new(id)));
+                (1, Setup::Worker(settings.worker_setup.clone()), &settings.renderer_setup.env, worker)
+            }
+        };
+        let spawned = process::spawn(&Plan {
+            program: self.program(id.kind),
+            lanes,
+            threads: settings.threads,
+            env,
+            log_filter: &settings.log_filter,
+            log_format: settings.log_format,
+        })?;
+        tracing::info!(child = %id, pid = spawned.pid, "a child was started");
+        let isolates = if worker.is_none() { lanes } else { 0 };
+        self.pool.roster().members.push(Member::new(id, spawned.pid, isolates, worker.clone()));
+        let limits = Limits { load: settings.load_timeout, drain: settings.child_drain_timeout };
+        let (watch, links) = spawned.watch(setup, lanes, limits);
+        self.hand_out(id, links, worker, ctx);
+        let (commands, inbox) = mpsc::channel(COMMANDS);
+        let supervisor = ctx.address();
+        let report = move |report| {
+            let told = supervisor.send(Watched { child: id, report });
+            async move {
+                let _ = told.await;
+            }
+        };
+        actix::spawn(watch.run(inbox, report));
+        Ok(Handle { id, commands, attached: false, early: Vec::new(), loading: (0..lanes).collect() })
+    }
+
+    /// Gives each gateway thread its link to each lane of the child.
+    fn hand_out(
+        &self,
+        id: ChildId,
+        lanes: Vec<Vec<UnixStream>>,
+        worker: Option<Arc<WorkerSlot>>,
+        ctx: &mut Context<Self>,
+    ) {
+        let mut deliveries = Vec::new();
+        for (isolate, links) in lanes.into_iter().enumerate() {
+            for (thread, stream) in links.into_iter().enumerate() {
+                let to = match &worker {
+                    Some(worker) => Peer::Worker(worker.clone()),
+                    None => Peer::Isolate(IsolateId { slot: id.slot, generation: id.generation, isolate }),
+                };
+                deliveries.extend(self.pool.ports.deliver(thread, NewLink { stream, to }));
+            }
+        }
+        let supervisor = ctx.address();
+        actix::spawn(async move {
+            // A thread that has gone needs no links.
+            futures_util::future::join_all(deliveries).await;
+            let _ = supervisor.send(LinksAttached(id)).await;
+        });
+    }
+}

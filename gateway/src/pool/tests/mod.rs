@@ -1,0 +1,177 @@
+//! Tests of the data plane: one gateway thread, with isolates and workers played by hand.
+
+mod calls;
+mod children;
+mod jobs;
+mod uploads;
+
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
+use shared::head::{RequestHead, RequestHeadRef, ResponseHead};
+use shared::link::Channel;
+use shared::logging::LogFormat;
+use shared::message::{Failure, FailureKind, FromRenderer, FromWorker, ToRenderer, ToWorker};
+use shared::setup::{RendererSetup, WorkerSetup};
+use tokio::net::UnixStream;
+
+use super::ports::{NewLink, Peer};
+use super::restart::RestartPolicy;
+use super::slot::{ChildId, ChildKind, IsolateId, WorkerSlot};
+use super::thread::Thread;
+use super::{Pool, PoolSettings, RenderError, RenderJob, Rendered, RequestBody};
+use crate::admission::AdmissionSettings;
+use crate::metrics::Metrics;
+
+fn settings() -> PoolSettings {
+    PoolSettings {
+        renderer_bin: PathBuf::new(),
+        worker_bin: PathBuf::new(),
+        renderers: 2,
+        isolates_per_renderer: 1,
+        fn_workers: 1,
+        threads: 1,
+        renderer_setup: RendererSetup {
+            app_dir: PathBuf::new(),
+            env: [("COLOUR".to_owned(), "blue".to_owned())].into(),
+            max_jobs_per_isolate: 2,
+            max_heap_bytes: 1 << 28,
+            warmup_path: "/".into(),
+        },
+        worker_setup: WorkerSetup { arbiters: 1, mailbox: 1 },
+        admission: AdmissionSettings {
+            max_jobs_per_isolate: 2,
+            queue_wait: Duration::from_millis(250),
+            queue_limit: 1,
+        },
+        restart: RestartPolicy { initial_backoff: Duration::from_millis(1), ..Default::default() },
+        load_timeout: Duration::from_secs(20),
+        native_call_timeout: Duration::from_secs(10),
+        child_drain_timeout: Duration::from_secs(5),
+        log_filter: "off".into(),
+        log_format: LogFormat::Text,
+    }
+}
+
+/// One gateway thread.
+struct Gateway {
+    pool: Arc<Pool>,
+    thread: Rc<Thread>,
+}
+
+fn gateway() -> Gateway {
+    let pool = Arc::new(Pool::new(settings(), Metrics::new().unwrap()));
+    Gateway { thread: Rc::new(Thread::new(0, pool.clone())), pool }
+}
+
+impl Gateway {
+    /// A link to a new isolate that is ready.
+    fn isolate(&self, slot: usize) -> Isolate {
+        let id = IsolateId { slot, generation: 1, isolate: 0 };
+        let (stream, theirs) = StdUnixStream::pair().unwrap();
+        self.thread.attach(NewLink { stream, to: Peer::Isolate(id) });
+        self.pool.admission.open(id);
+        Isolate { id, channel: channel(theirs) }
+    }
+
+    /// A link to a new worker that is ready.
+    fn worker(&self, slot: usize) -> Worker {
+        let slot = Arc::new(WorkerSlot::new(ChildId { kind: ChildKind::FnWorker, slot, generation: 1 }));
+        let (stream, theirs) = StdUnixStream::pair().unwrap();
+        self.thread.attach(NewLink { stream, to: Peer::Worker(slot.clone()) });
+        slot.set_ready(true);
+        Worker { slot, channel: channel(theirs) }
+    }
+
+    /// Starts a job in a task of its own.
+    fn job(&self, body: Option<RequestBody>) -> Answer {
+        self.job_with(body, true, None)
+    }
+
+    fn job_with(&self, body: Option<RequestBody>, retry_safe: bool, limit: Option<Duration>) -> Answer {
+        let thread = self.thread.clone();
+        actix_web::rt::spawn(async move {
+            let mut headers = HeaderMap::new();
+            headers.append(HeaderName::from_static("accept"), HeaderValue::from_static("text/html"));
+            let head = RequestHeadRef {
+                method: if body.is_some() { "POST" } else { "GET" },
+                url: "http://localhost/",
+                client_ip: "127.0.0.1",
+                request_id: "r1",
+                has_body: body.is_some(),
+            };
+            thread.render(RenderJob { head, headers: &headers, body, retry_safe }, limit).await
+        })
+    }
+
+    fn failures(&self, cause: &str) -> u64 {
+        self.pool.metrics.job_failures.with_label_values(&[cause]).get()
+    }
+}
+
+type Answer = actix_web::rt::task::JoinHandle<Result<Rendered, RenderError>>;
+
+fn channel<Out: shared::message::Message, In: shared::message::Message>(
+    stream: StdUnixStream,
+) -> Channel<Out, In> {
+    stream.set_nonblocking(true).unwrap();
+    Channel::new(UnixStream::from_std(stream).unwrap())
+}
+
+/// The isolate's side of a link.
+struct Isolate {
+    id: IsolateId,
+    channel: Channel<FromRenderer, ToRenderer>,
+}
+
+impl Isolate {
+    async fn receive(&mut self) -> ToRenderer {
+        self.channel.receive().await.unwrap().expect("the gateway closed the link")
+    }
+
+    async fn receive_job(&mut self) -> (u64, RequestHead) {
+        match self.receive().await {
+            ToRenderer::Job { id, head } => (id, head),
+            other => panic!("no job: {other:?}"),
+        }
+    }
+
+    async fn send(&mut self, messages: impl IntoIterator<Item = FromRenderer>) {
+        messages.into_iter().for_each(|message| self.channel.queue(&message));
+        self.channel.flush().await.unwrap();
+    }
+}
+
+/// The worker's side of a link.
+struct Worker {
+    slot: Arc<WorkerSlot>,
+    channel: Channel<FromWorker, ToWorker>,
+}
+
+impl Worker {
+    async fn receive(&mut self) -> ToWorker {
+        self.channel.receive().await.unwrap().expect("the gateway closed the link")
+    }
+}
+
+fn head(id: u64) -> FromRenderer {
+    let headers = vec![("content-type".into(), "text/html".into())];
+    FromRenderer::Head { id, head: ResponseHead { status: 200, headers } }
+}
+
+fn body(id: u64, bytes: impl Into<Bytes>) -> FromRenderer {
+    FromRenderer::Body { id, bytes: bytes.into() }
+}
+
+fn end(id: u64) -> FromRenderer {
+    FromRenderer::End { id }
+}
+
+fn failed(id: u64, kind: FailureKind) -> FromRenderer {
+    FromRenderer::Failed { id, failure: Failure { kind, detail: "why".into() } }
+}

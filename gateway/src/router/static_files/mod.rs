@@ -1,0 +1,192 @@
+//! Static files, straight from `client/`: no isolate, no lookup by name on disk.
+//!
+//! - [`index`]: what there is, made once at the start.
+//! - [`naming`]: content types, and which names carry a hash of their content.
+//! - [`conditions`]: what a conditional or ranged request is due. Pure.
+//! - [`disk`]: files that are too large for memory, in bounded pieces.
+
+pub mod conditions;
+pub mod disk;
+pub mod index;
+pub mod naming;
+
+use std::ops::Range;
+
+use actix_web::HttpResponse;
+use actix_web::body::{BodySize, BoxBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+
+use super::body::Headless;
+use crate::error::Cause;
+use conditions::Due;
+use index::{Content, Entry};
+
+/// Answers a GET or HEAD of a file.
+pub async fn answer(entry: &Entry, request: ServiceRequest) -> ServiceResponse {
+    let response = match conditions::due(request.method(), request.headers(), entry) {
+        Due::NotModified => {
+            let mut response = HttpResponse::with_body(StatusCode::NOT_MODIFIED, empty());
+            describe(entry, response.headers_mut());
+            response
+        }
+        Due::Unsatisfiable => unsatisfiable(entry),
+        Due::Whole => {
+            let mut response = body(entry, request.method(), 0..entry.length, StatusCode::OK).await;
+            headers_of(entry, response.headers_mut());
+            response
+        }
+        Due::Part(range) => {
+            let text = format!("bytes {}-{}/{}", range.start, range.end - 1, entry.length);
+            let mut response = body(entry, request.method(), range, StatusCode::PARTIAL_CONTENT).await;
+            headers_of(entry, response.headers_mut());
+            if let Ok(value) = HeaderValue::from_str(&text) {
+                response.headers_mut().insert(header::CONTENT_RANGE, value);
+            }
+            response
+        }
+    };
+    request.into_response(response)
+}
+
+fn empty() -> BoxBody {
+    BoxBody::new(Headless(BodySize::None))
+}
+
+fn unsatisfiable(entry: &Entry) -> HttpResponse {
+    let mut response = HttpResponse::with_body(
+        StatusCode::RANGE_NOT_SATISFIABLE,
+        BoxBody::new(Headless(BodySize::Sized(0))),
+    );
+    if let Ok(value) = HeaderValue::from_str(&format!("bytes */{}", entry.length)) {
+        response.headers_mut().insert(header::CONTENT_RANGE, value);
+    }
+    response
+}
+
+/// The fields that a 304 repeats (RFC 9110 section 15.4.5).
+fn describe(entry: &Entry, headers: &mut HeaderMap) {
+    headers.insert(header::ETAG, entry.etag.clone());
+    headers.insert(header::LAST_MODIFIED, entry.last_modified.clone());
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(entry.cache_control));
+}
+
+fn headers_of(entry: &Entry, headers: &mut HeaderMap) {
+    if headers.contains_key(header::CACHE_CONTROL) {
+        // An error took the file's place.
+        return;
+    }
+    describe(entry, headers);
+    headers.insert(header::CONTENT_TYPE, entry.content_type.clone());
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}
+
+async fn body(entry: &Entry, method: &Method, range: Range<u64>, status: StatusCode) -> HttpResponse {
+    let length = range.end - range.start;
+    if *method == Method::HEAD {
+        return HttpResponse::with_body(status, BoxBody::new(Headless(BodySize::Sized(length))));
+    }
+    match &entry.content {
+        Content::Memory(bytes) => {
+            // What lies in memory is addressed by usize.
+            let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+            HttpResponse::with_body(status, BoxBody::new(bytes.slice(at(range.start)..at(range.end))))
+        }
+        Content::Disk(file) => match file.open(range).await {
+            Ok(body) => HttpResponse::with_body(status, BoxBody::new(body)),
+            Err(error) => {
+                tracing::error!(file = %file.path().display(), error = %error, "a static file cannot be served");
+                Cause::FileChanged.response(&HeaderMap::new())
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::body::{MessageBody, to_bytes};
+    use actix_web::test::TestRequest;
+
+    use super::*;
+    use crate::router::static_files::index::{Index, IndexSettings};
+
+    fn index(dir: &tempfile::TempDir, memory: u64) -> Index {
+        std::fs::create_dir_all(dir.path().join("assets")).unwrap();
+        std::fs::write(dir.path().join("assets/main-BJ3kX_9a.js"), "0123456789").unwrap();
+        std::fs::write(dir.path().join("favicon.svg"), "<svg/>").unwrap();
+        let settings = IndexSettings { base_path: String::new(), memory };
+        Index::of(dir.path(), &settings).unwrap()
+    }
+
+    async fn served(memory: u64, path: &str, request: TestRequest) -> (HttpResponse, String) {
+        let dir = tempfile::tempdir().unwrap();
+        let index = index(&dir, memory);
+        let response = answer(index.get(path).unwrap(), request.to_srv_request()).await.into_parts().1;
+        let (response, body) = response.into_parts();
+        let bytes = to_bytes(body).await.unwrap_or_else(|_| panic!("the body broke off"));
+        (response.set_body(empty()), String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
+    fn field<'a>(response: &'a HttpResponse, name: &str) -> &'a str {
+        response.headers().get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    #[actix_web::test]
+    async fn a_hashed_file_is_immutable_from_memory_and_from_disk() {
+        for memory in [1 << 20, 0] {
+            let (response, body) = served(memory, "/assets/main-BJ3kX_9a.js", TestRequest::get()).await;
+            assert_eq!((response.status().as_u16(), body.as_str()), (200, "0123456789"));
+            assert_eq!(field(&response, "content-type"), "text/javascript; charset=utf-8");
+            assert_eq!(field(&response, "cache-control"), "public, max-age=31536000, immutable");
+            assert_eq!(field(&response, "accept-ranges"), "bytes");
+            assert_eq!(field(&response, "x-content-type-options"), "nosniff");
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_range_is_a_part_from_memory_and_from_disk() {
+        for memory in [1 << 20, 0] {
+            let request = TestRequest::get().insert_header(("range", "bytes=2-4"));
+            let (response, body) = served(memory, "/assets/main-BJ3kX_9a.js", request).await;
+            assert_eq!((response.status().as_u16(), body.as_str()), (206, "234"));
+            assert_eq!(field(&response, "content-range"), "bytes 2-4/10");
+        }
+        let request = TestRequest::get().insert_header(("range", "bytes=10-"));
+        let (response, body) = served(0, "/assets/main-BJ3kX_9a.js", request).await;
+        assert_eq!((response.status().as_u16(), body.as_str()), (416, ""));
+        assert_eq!(field(&response, "content-range"), "bytes */10");
+    }
+
+    #[actix_web::test]
+    async fn a_known_file_is_not_sent_again() {
+        let (response, _) = served(0, "/favicon.svg", TestRequest::get()).await;
+        assert_eq!(field(&response, "cache-control"), "public, max-age=0, must-revalidate");
+        let again = TestRequest::get().insert_header(("if-none-match", field(&response, "etag")));
+        let (response, body) = served(0, "/favicon.svg", again).await;
+        assert_eq!((response.status().as_u16(), body.as_str()), (304, ""));
+        assert!(!field(&response, "etag").is_empty());
+    }
+
+    #[actix_web::test]
+    async fn head_tells_the_length_and_sends_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let index = index(&dir, 0);
+        let request = TestRequest::default().method(Method::HEAD).to_srv_request();
+        let response = answer(index.get("/favicon.svg").unwrap(), request).await.into_parts().1;
+        assert_eq!(response.body().size(), BodySize::Sized(6));
+        assert!(to_bytes(response.into_body()).await.unwrap_or_default().is_empty());
+    }
+
+    #[actix_web::test]
+    async fn a_file_that_changed_is_not_sent_under_its_old_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let index = index(&dir, 0);
+        std::fs::write(dir.path().join("favicon.svg"), "<svg>longer</svg>").unwrap();
+        let entry = index.get("/favicon.svg").unwrap();
+        let response = answer(entry, TestRequest::get().to_srv_request()).await.into_parts().1;
+        assert_eq!(response.status(), 500);
+        assert!(!response.headers().contains_key(header::ETAG));
+    }
+}

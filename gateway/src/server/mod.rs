@@ -1,0 +1,305 @@
+//! The gateway as a whole: what is started in which order, and how it ends.
+//!
+//! ```text
+//!  start   static files indexed -> addresses taken -> children spawned -> admin port open
+//!          -> all isolates and fn workers ready -> public port open -> "listening on ..."
+//!  drain   not ready any more -> public port and idle connections closed -> running requests finished
+//!          -> pool closed -> gateway threads ended -> children ended -> admin port closed
+//! ```
+
+pub mod assembly;
+pub mod connection;
+pub mod files;
+pub mod listen;
+pub mod public;
+pub mod signals;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::dev::ServerHandle;
+use actix_web::http::header::{HeaderValue, InvalidHeaderValue};
+use prometheus::IntGauge;
+use shared::setup::{RendererSetup, WorkerSetup};
+
+use crate::admin::{self, Desk, Phase, SharedPhase};
+use crate::admission::AdmissionSettings;
+use crate::app::{App, AppError};
+use crate::config::{Settings, environment};
+use crate::metrics::Metrics;
+use crate::pool::restart::RestartPolicy;
+use crate::pool::{self, PoolHandle, PoolSettings, StartError};
+use crate::router::static_files::index::{Index, IndexSettings};
+use assembly::Plan;
+use listen::Bound;
+use public::Public;
+use signals::{Signals, Stop};
+
+/// How often a draining gateway looks whether all requests are answered.
+const DRAIN_TICK: Duration = Duration::from_millis(10);
+
+/// How long a child may take to end once all jobs have.
+const CHILD_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why the gateway does not run, or does not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The app cannot run.
+    #[error(transparent)]
+    App(#[from] AppError),
+    /// An address cannot be taken.
+    #[error(
+        "{key} {address} cannot be used\n    to do:   end what uses it, or choose another address, such as \
+         --{key} 127.0.0.1:0 for a free port"
+    )]
+    Address {
+        /// The key that names it.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The pool does not start.
+    #[error("the child processes do not start")]
+    Start(#[source] StartError),
+    /// The system refuses what is always needed.
+    #[error("the gateway cannot run")]
+    System(#[from] io::Error),
+    /// Two metrics with one name.
+    #[error("the metrics cannot be registered")]
+    Metrics(#[from] prometheus::Error),
+    /// An address that is no header's value.
+    #[error("the own address cannot be named")]
+    OwnHost(#[from] InvalidHeaderValue),
+    /// The public server ended by itself.
+    #[error("the public server ended by itself")]
+    Ended,
+}
+
+impl From<StartError> for RunError {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Load(failure) => Self::App(failure.into()),
+            other => Self::Start(other),
+        }
+    }
+}
+
+impl RunError {
+    /// 65 when the app is at fault, 69 when something that is needed is not there, 70 when we are.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::App(_) => 65,
+            Self::Address { .. } => 69,
+            Self::Start(error) => error.exit_code(),
+            Self::System(_) | Self::Metrics(_) | Self::OwnHost(_) | Self::Ended => 70,
+        }
+    }
+}
+
+/// How the gateway ended when all went as asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// What ran was finished, or given up when its time was over.
+    Drained,
+    /// A second signal did not wait for that.
+    Forced(Stop),
+}
+
+impl End {
+    /// 0, or the second signal's.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Drained => 0,
+            Self::Forced(stop) => stop.exit_code(),
+        }
+    }
+}
+
+/// The addresses with their real ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// The admin port.
+    pub admin: SocketAddr,
+}
+
+/// Finds the static files of an app.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn index(app: &App, settings: &Settings) -> Result<Index, AppError> {
+    let base_path = settings.base_path.clone();
+    let dir = app.client_dir();
+    Index::of(&dir, &IndexSettings { base_path, memory: settings.static_memory }).map_err(|error| AppError {
+        file: dir,
+        problem: format!("cannot be read: {error}"),
+        remedy: "make it readable for this user, or run `vite build` again".into(),
+    })
+}
+
+/// Runs the gateway until it is told to stop. `listening` is called once clients can connect. Must run on the
+/// main thread, in an actix system: children are killed when the thread that started them ends.
+///
+/// # Errors
+/// [`RunError`] when it does not start, or does not go on.
+pub async fn run(
+    settings: Settings,
+    app: App,
+    environment: &BTreeMap<String, String>,
+    listening: impl FnOnce(Addresses),
+) -> Result<End, RunError> {
+    let started = Instant::now();
+    let mut signals = Signals::new()?;
+    let files = Arc::new(index(&app, &settings)?);
+    tracing::info!(files = files.files(), in_memory_bytes = files.memory(), "static files indexed");
+    let (public, admin) = (bound("listen", settings.listen)?, bound("admin", settings.admin)?);
+    let addresses = Addresses { listen: public.address(), admin: admin.address() };
+    let links = settings.processes.renderers * settings.processes.isolates * settings.processes.threads;
+    files::raise_limit(settings.clients.max_connections, links);
+
+    let metrics = Metrics::new()?;
+    let pool = pool::start(pool_settings(&settings, &app, environment), metrics.clone())?;
+    let phase = SharedPhase::default();
+    let desk = Desk { pool: pool.clone(), metrics: metrics.clone(), phase: phase.clone(), started };
+    let admin = opened("admin", admin).and_then(|listener| Ok(admin::server(listener, desk)?));
+    let in_flight = metrics.requests_in_flight.clone();
+    let drain_timeout = settings.drain_timeout;
+    let mut running = Running { pool, phase, admin: None, public: None, in_flight, drain_timeout };
+    let outcome = async {
+        let admin = admin?;
+        running.admin = Some(admin.handle());
+        actix_web::rt::spawn(admin);
+        tokio::select! {
+            ready = running.pool.first_ready() => ready?,
+            stop = signals.next() => return Ok(stop),
+        }
+        let own_host = HeaderValue::from_str(&addresses.listen.to_string())?;
+        let plan = Plan::new(Arc::new(settings), files, metrics, own_host);
+        let (public, server) = Public::new(opened("listen", public)?, plan, running.pool.clone())?;
+        running.public = Some(public);
+        let mut server = actix_web::rt::spawn(server);
+        running.phase.enter(Phase::Serving);
+        listening(addresses);
+        tokio::select! {
+            _ = &mut server => Err(RunError::Ended),
+            stop = signals.next() => Ok(stop),
+        }
+    }
+    .await;
+    running.end(outcome, &mut signals).await
+}
+
+/// What must be ended again.
+struct Running {
+    pool: PoolHandle,
+    phase: SharedPhase,
+    admin: Option<ServerHandle>,
+    public: Option<Public>,
+    in_flight: IntGauge,
+    drain_timeout: Duration,
+}
+
+impl Running {
+    /// Drains after a signal; after an error there is nothing to wait for.
+    async fn end(self, outcome: Result<Stop, RunError>, signals: &mut Signals) -> Result<End, RunError> {
+        let stop = match outcome {
+            Ok(stop) => stop,
+            Err(error) => {
+                self.pool.stop(Duration::ZERO).await;
+                return Err(error);
+            }
+        };
+        tracing::info!(?stop, "draining; a second signal ends at once");
+        tokio::select! {
+            () = self.drain() => Ok(End::Drained),
+            stop = signals.next() => Ok(End::Forced(stop)),
+        }
+    }
+
+    /// What runs may still need the pool, and what waits may still be run: the pool is closed after the last
+    /// request, but before the threads whose links it watches.
+    async fn drain(self) {
+        let deadline = tokio::time::Instant::now() + self.drain_timeout;
+        self.phase.enter(Phase::Draining);
+        let public = match self.public {
+            Some(public) => Some(public.drain().await),
+            None => None,
+        };
+        if tokio::time::timeout_at(deadline, last_request(&self.in_flight)).await.is_err() {
+            tracing::warn!(
+                requests = self.in_flight.get(),
+                "requests are cut off: the time to drain is over"
+            );
+        }
+        self.pool.begin_drain();
+        if let Some(public) = public {
+            // Flushes what clients have not taken yet.
+            let _ = tokio::time::timeout_at(deadline, public.stop(true)).await;
+        }
+        self.pool.stop(deadline.saturating_duration_since(tokio::time::Instant::now())).await;
+        if let Some(admin) = self.admin {
+            admin.stop(false).await;
+        }
+    }
+}
+
+/// Returns when no request is being answered.
+async fn last_request(in_flight: &IntGauge) {
+    while in_flight.get() > 0 {
+        tokio::time::sleep(DRAIN_TICK).await;
+    }
+}
+
+fn bound(key: &'static str, address: SocketAddr) -> Result<Bound, RunError> {
+    Bound::to(address).map_err(|source| RunError::Address { key, address, source })
+}
+
+fn opened(key: &'static str, bound: Bound) -> Result<std::net::TcpListener, RunError> {
+    let address = bound.address();
+    bound.open().map_err(|source| RunError::Address { key, address, source })
+}
+
+fn pool_settings(settings: &Settings, app: &App, environment: &BTreeMap<String, String>) -> PoolSettings {
+    let (processes, jobs) = (&settings.processes, &settings.jobs);
+    PoolSettings {
+        renderer_bin: processes.renderer_bin.clone(),
+        worker_bin: processes.fn_worker_bin.clone(),
+        renderers: processes.renderers,
+        isolates_per_renderer: processes.isolates,
+        fn_workers: processes.fn_workers,
+        threads: processes.threads,
+        renderer_setup: RendererSetup {
+            app_dir: app.dir.clone(),
+            env: environment::visible(&settings.env, environment),
+            max_jobs_per_isolate: jobs.max_jobs_per_isolate,
+            max_heap_bytes: processes.max_heap_bytes,
+            warmup_path: processes.warmup_path.clone(),
+        },
+        worker_setup: WorkerSetup {
+            arbiters: processes.fn_worker_threads,
+            mailbox: processes.fn_worker_mailbox,
+        },
+        admission: AdmissionSettings {
+            max_jobs_per_isolate: jobs.max_jobs_per_isolate,
+            queue_wait: jobs.queue_wait,
+            queue_limit: jobs.queue_limit,
+        },
+        restart: RestartPolicy {
+            initial_backoff: processes.restart_backoff,
+            max_backoff: processes.restart_backoff_max,
+            restarts_per_minute: processes.restarts_per_minute,
+            stable_after: processes.restart_stable_after,
+        },
+        load_timeout: processes.load_timeout,
+        native_call_timeout: jobs.native_call_timeout,
+        child_drain_timeout: CHILD_DRAIN_TIMEOUT,
+        log_filter: settings.log_filter.clone(),
+        log_format: settings.log_format,
+    }
+}
