@@ -102,7 +102,8 @@ fn call(scope: &mut v8::PinScope<'_, '_>, handlers: &Handlers, event: Event) -> 
             let url = text(scope, &head.url)?;
             let fields = text(scope, &joined_fields(&head))?;
             let has_body = v8::Boolean::new(scope, head.has_body).into();
-            invoke(scope, &handlers.start, &[key, method, url, fields, has_body])
+            let client_ip = text(scope, &head.client_ip)?;
+            invoke(scope, &handlers.start, &[key, method, url, fields, has_body, client_ip])
         }
         Event::Body { key, bytes } => {
             let key = number(scope, key);

@@ -18,6 +18,11 @@ pub type SharedJobTable = Rc<RefCell<JobTable>>;
 #[derive(Debug, Clone, Default)]
 pub struct BundleEnv(pub BTreeMap<String, String>);
 
+/// How many promises that were handed to `waitUntil` are pending.
+#[derive(Debug, Clone, Copy)]
+#[allow(dead_code, reason = "the build script makes isolates that never run")]
+pub struct BackgroundWork(pub u32);
+
 deno_core::extension!(
     deno_telemetry,
     lazy_loaded_js = [
@@ -31,6 +36,7 @@ deno_core::extension!(
     isopod,
     deps = [deno_webidl, deno_web, deno_fetch, deno_crypto, deno_node],
     ops = [
+        op_isopod_background,
         op_isopod_env,
         op_job_call,
         op_job_call_cancel,
@@ -50,6 +56,7 @@ deno_core::extension!(
         "environment.js",
         "errors.js",
         "jobs.js",
+        "request.js",
         "start.js",
         "uncaught.js",
     ],
@@ -64,6 +71,11 @@ deno_core::extension!(
         state.put(options.env);
     },
 );
+
+#[op2(fast)]
+fn op_isopod_background(state: &mut OpState, pending: u32) {
+    state.put(BackgroundWork(pending));
+}
 
 /// What the operator lets the bundle see as `process.env`.
 #[op2]

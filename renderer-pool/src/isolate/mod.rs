@@ -118,7 +118,7 @@ impl IsolateThread {
             runtime.poll(cx)?;
             let mut table = jobs.borrow_mut();
             let flushed = table.poll_flush(cx, &mut events);
-            if draining && table.is_empty() && flushed.is_ready() {
+            if draining && table.is_empty() && flushed.is_ready() && runtime.is_idle() {
                 return Poll::Ready(Ok(()));
             }
             while report_due.poll_tick(cx).is_ready() {

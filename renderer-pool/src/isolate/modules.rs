@@ -29,6 +29,9 @@ const REBUILD: &str = "run `vite build` again and deploy all of its output";
 const NO_ADDONS: &str = "Isopod runs JavaScript and WebAssembly: use the package's JavaScript or WebAssembly \
                          build, or do this work in a native function";
 
+/// Node's modules that `deno_node` lists and that do not work without extensions that are not here.
+const ABSENT: &[&str] = &["sqlite"];
+
 /// So many importers are named.
 const MAX_CHAIN: usize = 8;
 
@@ -178,7 +181,7 @@ fn unresolved(specifier: &str, error: &NodeResolveError) -> String {
 impl ModuleLoader for AppModules {
     fn resolve(&self, specifier: &str, referrer: &str, _kind: ResolutionKind) -> ModuleResolveResponse {
         if let Some(name) = specifier.strip_prefix("node:") {
-            return if deno_node::is_builtin_node_module(name) {
+            return if deno_node::is_builtin_node_module(name) && !ABSENT.contains(&name) {
                 ModuleSpecifier::parse(specifier).map_err(JsErrorBox::from_err)
             } else {
                 let problem = format!("it imports Node's module `{specifier}`, which is not here");
@@ -245,7 +248,7 @@ mod tests {
     fn a_package_that_is_missing_is_named_with_its_importer() {
         let (_dir, modules) = app();
         let entry = url(&modules, "server/server.js");
-        for (specifier, named) in [("pg", "the package `pg`"), ("node:pg", "Node's module `node:pg`")] {
+        for (specifier, named) in [("pg", "the package `pg`"), ("node:sqlite", "Node's module `node:sqlite`")] {
             modules.resolve(specifier, entry.as_str(), ResolutionKind::Import).unwrap_err();
             let failure = modules.take_failure().unwrap();
             assert_eq!(failure.file, "server/server.js");

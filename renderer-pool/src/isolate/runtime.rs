@@ -13,7 +13,7 @@ use shared::message::control::LoadFailure;
 use shared::setup::RendererSetup;
 
 use super::delivery::{self, Handlers};
-use super::extension::{BundleEnv, SharedJobTable};
+use super::extension::{BackgroundWork, BundleEnv, SharedJobTable};
 use super::extensions::{self, Host};
 use super::job::Event;
 use super::modules::AppModules;
@@ -142,6 +142,12 @@ impl Isolate {
             cx.waker().wake_by_ref();
         }
         Ok(())
+    }
+
+    /// Whether no work that a finished request handed to `waitUntil` goes on.
+    pub fn is_idle(&self) -> bool {
+        let state = self.js.op_state();
+        state.borrow().try_borrow::<BackgroundWork>().is_none_or(|work| work.0 == 0)
     }
 
     fn exit_requested(&self) -> Option<ExitRequested> {

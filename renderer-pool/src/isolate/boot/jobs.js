@@ -23,6 +23,7 @@
   const { InnerBody } = core.loadExtScript("ext:deno_fetch/22_body.js");
   const { fromInnerRequest, newInnerRequest } = core.loadExtScript("ext:deno_fetch/23_request.js");
   const { toInnerResponse, wireHeaderList } = core.loadExtScript("ext:deno_fetch/23_response.js");
+  const { waitUntil, withClient } = core.loadExtScript("ext:isopod/request.js");
   const { exceptionTaken, rejectionTaken } = core.loadExtScript("ext:isopod/uncaught.js");
 
   const LEVEL_ERROR = 3;
@@ -154,10 +155,11 @@
     return fromInnerRequest(newInnerRequest(method, url, () => headerPairs(rawFields), body, false), "immutable");
   }
 
-  function start(key, method, url, rawFields, hasBody) {
+  function start(key, method, url, rawFields, hasBody, clientIp) {
     const upload = hasBody ? new Upload(key) : null;
     const body = hasBody ? new InnerBody(upload.stream()) : null;
-    const job = new Job(key, newRequest(method, url, rawFields, body), upload, method === "HEAD");
+    const request = withClient(newRequest(method, url, rawFields, body), clientIp);
+    const job = new Job(key, request, upload, method === "HEAD");
     jobs.set(key, job);
     currentJob.enter(job);
     answer(job);
@@ -166,7 +168,7 @@
 
   async function answer(job) {
     try {
-      await respond(job, await handler(job.request, {}));
+      await respond(job, await handler(job.request, { waitUntil }));
     } catch (error) {
       fail(job, error);
     }
