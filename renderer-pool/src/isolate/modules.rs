@@ -248,7 +248,8 @@ mod tests {
     fn a_package_that_is_missing_is_named_with_its_importer() {
         let (_dir, modules) = app();
         let entry = url(&modules, "server/server.js");
-        for (specifier, named) in [("pg", "the package `pg`"), ("node:sqlite", "Node's module `node:sqlite`")] {
+        for (specifier, named) in [("pg", "the package `pg`"), ("node:sqlite", "Node's module `node:sqlite`")]
+        {
             modules.resolve(specifier, entry.as_str(), ResolutionKind::Import).unwrap_err();
             let failure = modules.take_failure().unwrap();
             assert_eq!(failure.file, "server/server.js");
