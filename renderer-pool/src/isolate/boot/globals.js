@@ -20,6 +20,9 @@ import {
 } from "node:timers";
 
 core.loadExtScript("ext:isopod/errors.js");
+// What `node:process` loads when an isolate starts.
+core.loadExtScript("ext:deno_node/internal/console/constructor.mjs");
+core.loadExtScript("ext:deno_node/internal_binding/stream_wrap.ts");
 
 const { loadExtScript, propNonEnumerable, propWritable } = core;
 

@@ -16,6 +16,7 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use deno_permissions::{
     Host, NetDescriptor, Permissions, PermissionsContainer, PermissionsFromOptionsError, PermissionsOptions,
@@ -47,8 +48,8 @@ impl Files {
     /// # Errors
     /// Without a temporary directory.
     pub fn of_app(app: &Path) -> io::Result<Self> {
-        let temporary = PrivateDirectory::create()?;
-        let mut readable = vec![app.to_owned(), temporary.0.clone()];
+        let temporary = PrivateDirectory::create_in(&std::env::temp_dir())?;
+        let mut readable = vec![app.to_owned(), temporary.path.clone()];
         for directory in app.ancestors() {
             readable.extend(real_path(directory.join("package.json")));
             if let Some(packages) = real_path(directory.join("node_modules")) {
@@ -66,7 +67,7 @@ impl Files {
 
     /// Where the app may write.
     pub fn temporary(&self) -> &Path {
-        &self.temporary.0
+        &self.temporary.path
     }
 
     /// Whether `path`, absolute and without symbolic links, may be read.
@@ -84,7 +85,7 @@ pub fn permissions(files: &Files) -> Result<PermissionsContainer, PermissionsFro
     let text = |path: &PathBuf| path.to_string_lossy().into_owned();
     let options = PermissionsOptions {
         allow_read: Some(files.readable.iter().map(text).collect()),
-        allow_write: Some(vec![text(&files.temporary.0)]),
+        allow_write: Some(vec![text(&files.temporary.path)]),
         // The host's name, load and memory: packages put them into their logs.
         allow_sys: Some(Vec::new()),
         prompt: false,
@@ -126,21 +127,49 @@ fn link_target(entry: &fs::DirEntry) -> Option<PathBuf> {
     entry.file_type().ok().filter(fs::FileType::is_symlink).and_then(|_| real_path(entry.path()))
 }
 
-/// A directory of this isolate's own, gone when it is dropped.
+/// A directory of this isolate's own, gone when it is dropped. What a killed process left behind goes when the
+/// next isolate starts: a directory is its isolate's as long as that holds the lock.
 #[derive(Debug)]
-struct PrivateDirectory(PathBuf);
+struct PrivateDirectory {
+    path: PathBuf,
+    _lock: fs::File,
+}
+
+/// A directory's name, less what makes it unique.
+const PREFIX: &str = "isopod-";
+
+/// A directory that is younger may be about to be locked.
+const ABANDONED_AFTER: Duration = Duration::from_secs(60);
 
 impl PrivateDirectory {
-    fn create() -> io::Result<Self> {
-        let template = std::env::temp_dir().canonicalize()?.join("isopod-XXXXXX");
-        Ok(Self(nix::unistd::mkdtemp(&template)?))
+    fn create_in(parent: &Path) -> io::Result<Self> {
+        let parent = parent.canonicalize()?;
+        remove_abandoned(&parent, ABANDONED_AFTER);
+        let path = nix::unistd::mkdtemp(&parent.join(format!("{PREFIX}XXXXXX")))?;
+        let lock = fs::File::open(&path)?;
+        lock.lock()?;
+        Ok(Self { path, _lock: lock })
     }
 }
 
 impl Drop for PrivateDirectory {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            tracing::warn!(path = %self.0.display(), "a temporary directory stays behind: {error}");
+        if let Err(error) = fs::remove_dir_all(&self.path) {
+            tracing::warn!(path = %self.path.display(), "a temporary directory stays behind: {error}");
+        }
+    }
+}
+
+fn remove_abandoned(parent: &Path, after: Duration) {
+    let ours =
+        entries(parent).filter(|entry| entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()));
+    for entry in ours {
+        let age =
+            entry.metadata().and_then(|data| data.modified()).map(|time| time.elapsed().unwrap_or_default());
+        let is_old = age.is_ok_and(|age| age >= after);
+        if is_old && fs::File::open(entry.path()).is_ok_and(|directory| directory.try_lock().is_ok()) {
+            // Another process may be quicker, or the directory another user's.
+            let _ = fs::remove_dir_all(entry.path());
         }
     }
 }
@@ -207,5 +236,18 @@ mod tests {
         fs::write(path.join("x"), "x").unwrap();
         drop(files);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_a_killed_process_left_goes_and_what_is_in_use_stays() {
+        let parent = tempfile::tempdir().unwrap();
+        let abandoned = parent.path().join("isopod-killed");
+        fs::create_dir(&abandoned).unwrap();
+        let other = parent.path().join("other");
+        fs::create_dir(&other).unwrap();
+        let used = PrivateDirectory::create_in(parent.path()).unwrap();
+        assert!(abandoned.exists(), "it is young");
+        remove_abandoned(parent.path(), Duration::ZERO);
+        assert!(!abandoned.exists() && used.path.exists() && other.exists());
     }
 }
