@@ -1,6 +1,8 @@
 //! Makes the start-up snapshot: an isolate with the Web's globals defined, so that a new one starts in
 //! milliseconds. What the snapshot did not evaluate goes into a table of sources beside it.
 
+#![expect(clippy::print_stdout, reason = "a build script speaks to cargo on standard output")]
+
 #[path = "../src/isolate/extension.rs"]
 mod extension;
 #[path = "../src/isolate/extensions.rs"]

@@ -1,5 +1,7 @@
 //! What the ecosystem's servers put on a request, in a real renderer.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test says what it expects in the shortest way")]
+
 mod renderer;
 
 use std::time::{Duration, Instant};

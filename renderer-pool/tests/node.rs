@@ -1,5 +1,7 @@
 //! Node's modules, CommonJS and packages in a real renderer: small bundles with a `node_modules` of their own.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test says what it expects in the shortest way")]
+
 mod renderer;
 
 use std::path::Path;

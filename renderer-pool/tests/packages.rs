@@ -2,6 +2,8 @@
 //!
 //! `cargo xtask apps` builds them; PostgreSQL and Redis come from Debian's packages.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test says what it expects in the shortest way")]
+
 mod renderer;
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! The real `renderer-pool` process with small real bundles, spoken to over the wire as the gateway does.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test says what it expects in the shortest way")]
+
 mod renderer;
 
 use bytes::Bytes;
