@@ -28,6 +28,9 @@ async fn answer(files: &[(&str, &str)]) -> String {
     body
 }
 
+/// An app's files, the file that is at fault, and what its failure must say.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a [&'a str]);
+
 #[tokio::test]
 async fn every_built_in_module_can_be_imported() {
     let modules = [
@@ -191,7 +194,7 @@ async fn what_cannot_be_loaded_is_named_with_its_importers_and_a_remedy() {
     let imports_lib = format!("import 'lib'; {ENTRY}");
     let entry = ("server/server.js", imports_lib.as_str());
     let malformed = ("node_modules/lib/package.json", "{ not json");
-    let cases: [(&[(&str, &str)], &str, &[&str]); 8] = [
+    let cases: [Case; 8] = [
         (
             &[entry, lib, ("node_modules/lib/i.js", "import 'absent';")],
             "node_modules/lib/i.js",
