@@ -1,0 +1,41 @@
+import type { Plugin } from 'vite'
+
+/** What {@link isopod} does to a build. */
+export interface IsopodOptions {
+  /**
+   * The server bundle carries its packages, with the quickest entry of each framework. Default: `true`. Without it
+   * packages stay in `node_modules`, which must lie beside the build where it runs.
+   */
+  selfContained?: boolean
+  /** Packages that stay in `node_modules` all the same. Default: none. */
+  external?: string[]
+  /** Write `isopod.json` beside `client/` and `server/`. Default: `true`. */
+  manifest?: boolean
+  /** Write `.br`, `.gz` and, with Node 22.15 or newer, `.zst` variants of the client's files. Default: `true`. */
+  precompress?: boolean
+}
+
+/** `isopod.json`: what the build knows of itself. */
+export interface Manifest {
+  /** The version of this layout. */
+  format: 1
+  /** The app's route patterns in TanStack's syntax, such as `/threads/$id`. */
+  routes: string[]
+  /** Client files whose names hold their content's hash, from the app's directory. */
+  immutable: string[]
+  /** Source maps of the server bundle, from the app's directory. */
+  sourceMaps: string[]
+  /** The versions of the packages that the app names. */
+  packages: Record<string, string>
+}
+
+/**
+ * Vite plugin: what a plain build lacks to be served best by Isopod. Put it last:
+ *
+ * ```ts
+ * export default defineConfig({ plugins: [tanstackStart(), viteReact(), isopod()] })
+ * ```
+ *
+ * @throws {TypeError} at an option that is none
+ */
+export function isopod(options?: IsopodOptions): Plugin[]

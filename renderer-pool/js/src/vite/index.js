@@ -1,0 +1,23 @@
+import { builtManifest } from './manifest.js'
+import { readOptions } from './options.js'
+import { precompressed } from './precompress.js'
+import { routePatterns } from './routes.js'
+import { selfContained } from './self-contained.js'
+
+/**
+ * Vite plugin: what a plain build lacks to be served best by Isopod. See `index.d.ts`.
+ *
+ * Put it last: it works on what the framework's plugins have written.
+ *
+ * @param {import('./index.d.ts').IsopodOptions} [given]
+ * @returns {import('vite').Plugin[]}
+ */
+export function isopod(given) {
+  const options = readOptions(given)
+  const build = { routes: [], assets: new Map() }
+  const plugins = []
+  if (options.selfContained) plugins.push(selfContained(options))
+  if (options.manifest) plugins.push(routePatterns(build), builtManifest(build))
+  if (options.precompress) plugins.push(precompressed())
+  return plugins
+}
