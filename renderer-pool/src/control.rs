@@ -111,5 +111,5 @@ fn end_now(error: &ControlError) -> ! {
         tracing::error!("{error}");
     }
     // SAFETY: `_exit` only ends the process. Destructors and exit handlers must not run while isolates do.
-    unsafe { nix::libc::_exit(70) }
+    unsafe { libc::_exit(70) }
 }
