@@ -10,6 +10,7 @@
 //! - [`link`]: a [`link::Channel`] over a Unix socket, its directions in its type.
 //! - [`inherited`]: how a child finds the sockets that its gateway made for it.
 //! - [`setup`]: what a child is told before it starts to work.
+//! - [`route`]: paths in TanStack Router's syntax, and which of many a request matches. Pure.
 //! - [`logging`]: one format of log lines for all processes.
 
 pub mod frame;
@@ -18,6 +19,7 @@ pub mod inherited;
 pub mod link;
 pub mod logging;
 pub mod message;
+pub mod route;
 pub mod setup;
 pub mod window;
 pub mod wire;
