@@ -7,6 +7,95 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::wire::{PayloadError, Reader, put_bytes};
 
+/// The longest [`JobContext`], in bytes of its JSON.
+pub const MAX_CONTEXT_BYTES: usize = 64 * 1024;
+
+/// Bits of the byte that says what a request head has beyond its fixed fields.
+///
+/// They cross into JavaScript as they are: see `boot/jobs.js`.
+mod flag {
+    pub const HAS_BODY: u8 = 1;
+    pub const CONTEXT: u8 = 2;
+    pub const EARLY_HINTS: u8 = 4;
+    pub const RESPONSE_LINK_HEADER: u8 = 8;
+    pub const ALL: u8 = HAS_BODY | CONTEXT | EARLY_HINTS | RESPONSE_LINK_HEADER;
+}
+
+/// What the gateway tells the app of a request beyond the request itself: a JSON object, `opts.context` of
+/// TanStack Start's handler. It travels as text and is parsed in the isolate alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobContext(Bytes);
+
+/// A context beyond [`MAX_CONTEXT_BYTES`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the request's context has {given} bytes of JSON, {MAX_CONTEXT_BYTES} are allowed: put less into it")]
+pub struct ContextTooLong {
+    /// Its length in bytes.
+    pub given: usize,
+}
+
+impl JobContext {
+    /// The context with the members of `object`.
+    ///
+    /// # Errors
+    /// [`ContextTooLong`].
+    pub fn new(object: &serde_json::Map<String, serde_json::Value>) -> Result<Self, ContextTooLong> {
+        // A map of JSON values is JSON.
+        Self::from_json(serde_json::to_vec(object).unwrap_or_default().into())
+    }
+
+    /// A context that is JSON of an object already; other text fails the job in the isolate.
+    ///
+    /// # Errors
+    /// [`ContextTooLong`].
+    pub fn from_json(json: Bytes) -> Result<Self, ContextTooLong> {
+        if json.len() > MAX_CONTEXT_BYTES { Err(ContextTooLong { given: json.len() }) } else { Ok(Self(json)) }
+    }
+
+    /// The JSON.
+    pub fn as_json(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// What the handler is given in its `opts`, beside the request. All of it is absent by default, and costs nothing
+/// on the wire then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HandlerOptions<C> {
+    /// `opts.context`.
+    pub context: Option<C>,
+    /// `opts.onEarlyHints` is there, and what it is called with comes back before the response's head.
+    pub early_hints: bool,
+    /// `opts.responseLinkHeader`: the handler adds a `Link` field to its response.
+    pub response_link_header: bool,
+}
+
+impl<C> Default for HandlerOptions<C> {
+    fn default() -> Self {
+        Self { context: None, early_hints: false, response_link_header: false }
+    }
+}
+
+impl<C> HandlerOptions<C> {
+    /// The same, with the context borrowed.
+    pub fn as_ref(&self) -> HandlerOptions<&C> {
+        let Self { context, early_hints, response_link_header } = self;
+        HandlerOptions {
+            context: context.as_ref(),
+            early_hints: *early_hints,
+            response_link_header: *response_link_header,
+        }
+    }
+
+    fn flags(&self, has_body: bool) -> u8 {
+        let bit = |set: bool, bit| if set { bit } else { 0 };
+        bit(has_body, flag::HAS_BODY)
+            | bit(self.context.is_some(), flag::CONTEXT)
+            | bit(self.early_hints, flag::EARLY_HINTS)
+            | bit(self.response_link_header, flag::RESPONSE_LINK_HEADER)
+    }
+}
+
 /// A header's name (lower case) and value, as bytes of the payload that they came in.
 pub type HeaderField = (Bytes, Bytes);
 
@@ -23,6 +112,8 @@ pub struct RequestHead {
     pub request_id: Bytes,
     /// Whether body frames follow.
     pub has_body: bool,
+    /// What the handler is given beside it.
+    pub options: HandlerOptions<JobContext>,
     /// The header fields.
     pub headers: Vec<HeaderField>,
 }
@@ -40,6 +131,8 @@ pub struct RequestHeadRef<'a> {
     pub request_id: &'a str,
     /// See [`RequestHead::has_body`].
     pub has_body: bool,
+    /// See [`RequestHead::options`].
+    pub options: HandlerOptions<&'a JobContext>,
 }
 
 impl RequestHeadRef<'_> {
@@ -49,7 +142,10 @@ impl RequestHeadRef<'_> {
         put_bytes(out, self.url.as_bytes());
         put_bytes(out, self.client_ip.as_bytes());
         put_bytes(out, self.request_id.as_bytes());
-        out.put_u8(u8::from(self.has_body));
+        out.put_u8(self.options.flags(self.has_body));
+        if let Some(context) = self.options.context {
+            put_bytes(out, context.as_json());
+        }
         encode_fields(out, headers);
     }
 }
@@ -65,10 +161,26 @@ impl RequestHead {
         let url = reader.bytes("url")?;
         let client_ip = reader.bytes("client_ip")?;
         let request_id = reader.bytes("request_id")?;
-        let has_body = decode_flag(&mut reader, "has_body")?;
+        let flags = reader.u8("flags")?;
+        if flags & !flag::ALL != 0 {
+            return Err(PayloadError::Unknown { field: "flags", value: flags.into() });
+        }
+        let has = |bit: u8| flags & bit != 0;
+        let context = if has(flag::CONTEXT) { Some(decode_context(&mut reader)?) } else { None };
+        let options = HandlerOptions {
+            context,
+            early_hints: has(flag::EARLY_HINTS),
+            response_link_header: has(flag::RESPONSE_LINK_HEADER),
+        };
         let headers = decode_fields(&mut reader)?;
         reader.end()?;
-        Ok(Self { method, url, client_ip, request_id, has_body, headers })
+        Ok(Self { method, url, client_ip, request_id, has_body: has(flag::HAS_BODY), options, headers })
+    }
+
+    /// The head's flags as one number, as the isolate's boot script takes them: 1 a body follows, 2 there is a
+    /// context, 4 early hints are wanted, 8 the response is to carry a `Link` field.
+    pub fn flags(&self) -> u8 {
+        self.options.flags(self.has_body)
     }
 }
 
@@ -101,12 +213,9 @@ impl ResponseHead {
     }
 }
 
-fn decode_flag(reader: &mut Reader, field: &'static str) -> Result<bool, PayloadError> {
-    match reader.u8(field)? {
-        0 => Ok(false),
-        1 => Ok(true),
-        value => Err(PayloadError::Unknown { field, value: value.into() }),
-    }
+fn decode_context(reader: &mut Reader) -> Result<JobContext, PayloadError> {
+    JobContext::from_json(reader.bytes("context")?)
+        .map_err(|_| PayloadError::TooLong { field: "context", limit: MAX_CONTEXT_BYTES })
 }
 
 fn encode_fields<'h>(out: &mut BytesMut, headers: impl Iterator<Item = (&'h [u8], &'h [u8])>) {
@@ -150,17 +259,61 @@ mod tests {
         fields.iter().map(|(name, value)| (name.clone().into(), value.clone().into())).collect()
     }
 
+    fn options() -> impl Strategy<Value = HandlerOptions<JobContext>> {
+        let context = proptest::option::of(proptest::collection::btree_map(".{0,10}", any::<i32>(), 0..5));
+        (context, any::<bool>(), any::<bool>()).prop_map(|(members, early_hints, response_link_header)| {
+            let context = members.map(|members| {
+                let object = members.into_iter().map(|(name, value)| (name, value.into())).collect();
+                JobContext::new(&object).unwrap()
+            });
+            HandlerOptions { context, early_hints, response_link_header }
+        })
+    }
+
+    fn encoded(options: HandlerOptions<&JobContext>) -> Bytes {
+        let head =
+            RequestHeadRef { method: "GET", url: "/", client_ip: "", request_id: "", has_body: false, options };
+        let mut out = BytesMut::new();
+        head.encode(&mut out, std::iter::empty());
+        out.freeze()
+    }
+
+    #[test]
+    fn options_that_are_absent_cost_nothing_on_the_wire() {
+        let context = JobContext::from_json("{}".into()).unwrap();
+        let none = encoded(HandlerOptions::default()).len();
+        let hints = encoded(HandlerOptions { early_hints: true, ..HandlerOptions::default() }).len();
+        let with = encoded(HandlerOptions { context: Some(&context), ..HandlerOptions::default() }).len();
+        // Four texts behind their lengths, the flags, the number of fields.
+        assert_eq!((none, hints, with), (4 * 4 + 4 + 1 + 4, none, none + 4 + 2));
+    }
+
+    #[test]
+    fn a_context_that_is_too_long_is_refused_on_both_sides() {
+        let long = Bytes::from(vec![b' '; MAX_CONTEXT_BYTES + 1]);
+        assert_eq!(JobContext::from_json(long.clone()), Err(ContextTooLong { given: MAX_CONTEXT_BYTES + 1 }));
+        let payload = encoded(HandlerOptions { context: Some(&JobContext(long)), ..HandlerOptions::default() });
+        let refused = PayloadError::TooLong { field: "context", limit: MAX_CONTEXT_BYTES };
+        assert_eq!(RequestHead::decode(payload), Err(refused));
+    }
+
     proptest! {
         #[test]
-        fn request_heads_survive_the_way(url in ".{0,80}", has_body: bool, fields in fields()) {
+        fn request_heads_survive_the_way(
+            url in ".{0,80}",
+            has_body: bool,
+            options in options(),
+            fields in fields(),
+        ) {
             let head = RequestHeadRef {
-                method: "GET", url: &url, client_ip: "::1", request_id: "r-1", has_body,
+                method: "GET", url: &url, client_ip: "::1", request_id: "r-1", has_body, options: options.as_ref(),
             };
             let mut out = BytesMut::new();
             head.encode(&mut out, borrowed(&fields));
             let read = RequestHead::decode(out.freeze()).unwrap();
             prop_assert_eq!(read.url, url.as_bytes());
             prop_assert_eq!(read.has_body, has_body);
+            prop_assert_eq!(&read.options, &options);
             prop_assert_eq!(read.headers, owned(&fields));
         }
 

@@ -31,6 +31,14 @@ pub enum PayloadError {
         /// The field.
         field: &'static str,
     },
+    /// A field is longer than it may be.
+    #[error("`{field}` is too long, {limit} bytes are allowed")]
+    TooLong {
+        /// The field.
+        field: &'static str,
+        /// In bytes.
+        limit: usize,
+    },
     /// The payload is JSON of another shape.
     #[error("the control message does not parse: {0}")]
     Json(String),

@@ -11,6 +11,8 @@ pub enum App {
     ThreadsReact,
     /// With Solid.
     ThreadsSolid,
+    /// Packages of Node's world, from a plain build.
+    ThreadsNode,
 }
 
 impl App {
@@ -22,6 +24,7 @@ impl App {
         let name = match self {
             Self::ThreadsReact => "threads-react",
             Self::ThreadsSolid => "threads-solid",
+            Self::ThreadsNode => "threads-node",
         };
         let apps = std::env::var_os("ISOPOD_APPS_DIR")
             .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("apps"), PathBuf::from);

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use shared::head::RequestHead;
+use shared::head::{HandlerOptions, RequestHead};
 use shared::inherited::ChildArgs;
 use shared::link::Channel;
 use shared::logging::LogFormat;
@@ -104,6 +104,7 @@ fn head(path: &str) -> RequestHead {
         client_ip: "127.0.0.1".into(),
         request_id: "bench".into(),
         has_body: false,
+        options: HandlerOptions::default(),
         headers: fields.map(|(name, value)| (name.into(), value.into())).into(),
     }
 }

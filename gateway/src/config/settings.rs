@@ -127,6 +127,8 @@ pub struct Jobs {
     pub job_timeout: Duration,
     /// How long a native function may take.
     pub native_call_timeout: Duration,
+    /// Whether the app is asked to add a `Link` field to its pages.
+    pub response_link_header: bool,
 }
 
 /// Reads all settings; `None` when any was wrong, which the reader remembers.
@@ -263,12 +265,14 @@ fn jobs(reader: &mut Reader<'_>) -> Option<Jobs> {
     let (queue_wait, queue_limit) = (reader.time("queue_wait"), reader.count("queue_limit"));
     let max_jobs_per_isolate = reader.count("max_jobs_per_isolate");
     let (job_timeout, native_call_timeout) = (reader.time("job_timeout"), reader.time("native_call_timeout"));
+    let response_link_header = reader.parsed("response_link_header", value::on_or_off);
     Some(Jobs {
         queue_wait: queue_wait?,
         queue_limit: queue_limit?,
         max_jobs_per_isolate: max_jobs_per_isolate?,
         job_timeout: job_timeout?,
         native_call_timeout: native_call_timeout?,
+        response_link_header: response_link_header?,
     })
 }
 

@@ -21,6 +21,8 @@ const fn size(min: u64, max: u64) -> Kind {
     Kind::Size { min, max }
 }
 
+const ON_OFF: Kind = Kind::Choice(&["on", "off"]);
+
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -237,6 +239,13 @@ pub const SECTIONS: &[Section] = &[
                 time(10, HOUR),
                 Text("10s"),
                 "How long a native function may take; 504 afterwards.",
+            ),
+            key(
+                "response_link_header",
+                ON_OFF,
+                Text("off"),
+                "Whether the app adds a Link header with what a page needs to its response, as TanStack Start's \
+                 handler does when its option responseLinkHeader is true.",
             ),
         ],
     },

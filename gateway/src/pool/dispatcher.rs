@@ -11,7 +11,7 @@ use std::time::Duration;
 use actix::{Actor, Context, Handler};
 use actix_web::http::header::HeaderMap;
 use shared::head::RequestHeadRef;
-use shared::message::{NativeCall, Outcome};
+use shared::message::{EarlyHints, NativeCall, Outcome};
 
 use super::Pool;
 use super::body::Rendered;
@@ -30,7 +30,14 @@ pub struct RenderJob<'a> {
     pub body: Option<RequestBody>,
     /// Whether it may be sent to a second isolate when the first is lost before any byte of the response.
     pub retry_safe: bool,
+    /// Who hears of the links that the app reports before its response's head; `None` spares the app the work of
+    /// finding them. Called within the future that waits for the head, and for a job that is tried again once
+    /// more from the start.
+    pub on_early_hints: Option<OnEarlyHints<'a>>,
 }
+
+/// Hears of a job's early hints.
+pub type OnEarlyHints<'a> = &'a dyn Fn(EarlyHints);
 
 /// What the handlers of one gateway thread use to reach isolates and fn workers. Cheap to clone; stays on its
 /// thread.

@@ -111,7 +111,11 @@ impl IsolateLink {
                 self.forget(id);
                 Ok(())
             }
-            // What a bundle does after its response is its own affair: these three may come late.
+            // What a bundle does after its response is its own affair: these may come late.
+            FromRenderer::EarlyHints { id, hints } => match self.job(id) {
+                Ok(job) => job.on_early_hints(hints),
+                Err(error) => thread.was_issued(id).then_some(()).ok_or(error),
+            },
             FromRenderer::Credit { id, bytes } => match self.job(id) {
                 Ok(job) => job.on_credit(bytes),
                 Err(error) => thread.was_issued(id).then_some(()).ok_or(error),

@@ -8,7 +8,8 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 use shared::head::ResponseHead;
-use shared::message::{Failure, FailureKind};
+use shared::message::renderer::MAX_EARLY_HINTS_PER_JOB;
+use shared::message::{EarlyHints, Failure, FailureKind};
 use shared::window::{MAX_CHUNK_BYTES, ReceiveWindow, SendWindow};
 use tokio::task::AbortHandle;
 
@@ -70,6 +71,8 @@ pub(super) struct Job {
 struct State {
     head: Option<ResponseHead>,
     headed: bool,
+    early_hints: VecDeque<EarlyHints>,
+    early_hints_come: usize,
     chunks: VecDeque<Bytes>,
     received: ReceiveWindow,
     upload: SendWindow,
@@ -92,6 +95,8 @@ impl Job {
         let state = State {
             head: None,
             headed: false,
+            early_hints: VecDeque::new(),
+            early_hints_come: 0,
             chunks: VecDeque::new(),
             received: ReceiveWindow::default(),
             upload: SendWindow::default(),
@@ -116,6 +121,23 @@ impl Job {
         if !self.abandoned.get() {
             state.head = Some(head);
         }
+        let reader = state.reader.take();
+        drop(state);
+        wake(reader);
+        Ok(())
+    }
+
+    /// The app has said what its response will need. Those that come after the head are of no use.
+    pub fn on_early_hints(&self, hints: EarlyHints) -> Result<(), RuleError> {
+        let mut state = self.state.borrow_mut();
+        state.early_hints_come += 1;
+        if state.early_hints_come > MAX_EARLY_HINTS_PER_JOB {
+            return Err(RuleError::EarlyHints(self.id));
+        }
+        if state.headed || self.abandoned.get() {
+            return Ok(());
+        }
+        state.early_hints.push_back(hints);
         let reader = state.reader.take();
         drop(state);
         wake(reader);
@@ -194,6 +216,11 @@ impl Job {
         state.poll_end(cx)
     }
 
+    /// The oldest early hints that nobody has taken. Who waits for the head is woken by them.
+    pub fn take_early_hints(&self) -> Option<EarlyHints> {
+        self.state.borrow_mut().early_hints.pop_front()
+    }
+
     /// The next piece of the body, with the credit that is due to the isolate for it.
     pub fn poll_body(&self, cx: &mut Context<'_>) -> Poll<Part<(Bytes, Option<usize>)>> {
         let mut state = self.state.borrow_mut();
@@ -226,6 +253,7 @@ impl Job {
         self.abandoned.set(true);
         let mut state = self.state.borrow_mut();
         state.head = None;
+        state.early_hints = VecDeque::new();
         let chunks = std::mem::take(&mut state.chunks);
         state.reader = None;
         let uploader = state.uploader.take();

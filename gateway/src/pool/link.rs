@@ -43,6 +43,8 @@ pub(super) enum RuleError {
     SecondHead(u64),
     #[error("a body or an end before the head of job {0:x}")]
     NoHead(u64),
+    #[error("more early hints for job {0:x} than a job may have")]
+    EarlyHints(u64),
     #[error("the call {call} of job {id:x} is running already")]
     SecondCall { id: u64, call: u32 },
     #[error("the window of job {id:x} is broken")]

@@ -61,7 +61,7 @@ use roster::Roster;
 use supervisor::{EndAll, Supervisor};
 
 pub use body::{Rendered, RenderedBody};
-pub use dispatcher::{Dispatcher, RenderJob};
+pub use dispatcher::{Dispatcher, OnEarlyHints, RenderJob};
 pub use error::{RenderError, RequestBodyError, StartError};
 pub use roster::{Heap, State};
 pub use slot::ChildKind;

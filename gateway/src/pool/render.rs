@@ -6,7 +6,7 @@ use std::time::Duration;
 use shared::message::{CancelReason, FailureKind};
 
 use super::body::{Rendered, RenderedBody, failure};
-use super::dispatcher::RenderJob;
+use super::dispatcher::{OnEarlyHints, RenderJob};
 use super::error::RenderError;
 use super::in_flight::Place;
 use super::isolate_link::JobHandle;
@@ -18,6 +18,15 @@ use crate::admission::RefusalReason;
 
 /// How often a job may come to an isolate whose link has just ended, before it is refused.
 const MAX_DEAD_ENDS: usize = 3;
+
+/// When a job that failed may be tried once more.
+#[derive(Debug, Clone, Copy)]
+struct Retry {
+    /// Though some of it may have run.
+    if_lost: bool,
+    /// Where nothing of it has run.
+    if_unstarted: bool,
+}
 
 /// What became of one attempt to run a job.
 enum Attempt {
@@ -34,7 +43,8 @@ impl Thread {
         job: RenderJob<'_>,
         limit: Option<Duration>,
     ) -> Result<Rendered, RenderError> {
-        let RenderJob { head, headers, mut body, retry_safe } = job;
+        let RenderJob { mut head, headers, mut body, retry_safe, on_early_hints } = job;
+        head.options.early_hints = on_early_hints.is_some();
         let (mut avoid, mut dead_ends, mut retried) = (None, 0, false);
         loop {
             let permit = self.pool.admission.acquire(avoid).await.map_err(RenderError::Refused)?;
@@ -56,7 +66,8 @@ impl Thread {
                 upload::spawn(body, &handle);
             }
             let may_retry = !retried && !has_body;
-            match self.attempt(handle, isolate, may_retry, retry_safe, limit).await {
+            let retry = Retry { if_lost: may_retry && retry_safe, if_unstarted: may_retry };
+            match self.attempt(handle, isolate, retry, on_early_hints, limit).await {
                 Attempt::Rendered(rendered) => return Ok(rendered),
                 Attempt::Failed(error) => return Err(self.failed(error)),
                 Attempt::Again(isolate) => {
@@ -71,11 +82,19 @@ impl Thread {
         &self,
         handle: JobHandle,
         isolate: IsolateId,
-        may_retry: bool,
-        retry_safe: bool,
+        retry: Retry,
+        on_early_hints: Option<OnEarlyHints<'_>>,
         limit: Option<Duration>,
     ) -> Attempt {
-        let head = std::future::poll_fn(|cx| handle.job.poll_head(cx));
+        let head = std::future::poll_fn(|cx| {
+            let head = handle.job.poll_head(cx);
+            if let Some(hear) = on_early_hints {
+                while let Some(hints) = handle.job.take_early_hints() {
+                    hear(hints);
+                }
+            }
+            head
+        });
         let part = match limit {
             None => head.await,
             Some(limit) => match tokio::time::timeout(limit, head).await {
@@ -92,9 +111,9 @@ impl Thread {
                 headers: head.headers,
                 body: RenderedBody::new(handle),
             }),
-            Part::Ended(End::Lost) if may_retry && retry_safe => Attempt::Again(isolate),
+            Part::Ended(End::Lost) if retry.if_lost => Attempt::Again(isolate),
             // Nothing of it ran, so that it may run elsewhere whatever its method.
-            Part::Ended(End::Failed(FailureKind::NotReady)) if may_retry => Attempt::Again(isolate),
+            Part::Ended(End::Failed(FailureKind::NotReady)) if retry.if_unstarted => Attempt::Again(isolate),
             Part::Ended(End::Failed(FailureKind::NotReady)) => {
                 Attempt::Failed(RenderError::Refused(RefusalReason::NoIsolate))
             }

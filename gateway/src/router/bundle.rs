@@ -10,7 +10,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use futures_core::Stream;
-use shared::head::RequestHeadRef;
+use shared::head::{HandlerOptions, RequestHeadRef};
 
 use super::Rules;
 use super::backend::{Answer, Backend};
@@ -41,9 +41,13 @@ pub async fn answer<B: Backend>(
         client_ip: &client_ip,
         request_id: exchange.id.as_str(),
         has_body,
+        options: HandlerOptions {
+            response_link_header: rules.response_link_header,
+            ..HandlerOptions::default()
+        },
     };
     let retry_safe = !has_body && (*method == Method::GET || *method == Method::HEAD);
-    let job = RenderJob { head, headers: request.headers(), body, retry_safe };
+    let job = RenderJob { head, headers: request.headers(), body, retry_safe, on_early_hints: None };
     let response = match backend.render(job, rules.job_timeout).await {
         Ok(answer) => respond(answer, &request, exchange),
         Err(error) => cause(error).response(request.headers()),

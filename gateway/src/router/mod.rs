@@ -44,6 +44,8 @@ pub struct Rules {
     pub job_timeout: Duration,
     /// How long a native function may take.
     pub native_call_timeout: Duration,
+    /// Whether the app is asked to add a `Link` field to its pages.
+    pub response_link_header: bool,
 }
 
 /// The router of one gateway thread.

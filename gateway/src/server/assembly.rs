@@ -51,6 +51,7 @@ impl Plan {
             body_timeout: settings.clients.body_timeout,
             job_timeout: settings.jobs.job_timeout,
             native_call_timeout: settings.jobs.native_call_timeout,
+            response_link_header: settings.jobs.response_link_header,
         };
         Self { settings, files, metrics, own_host, rules }
     }

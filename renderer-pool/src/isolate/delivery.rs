@@ -101,9 +101,15 @@ fn call(scope: &mut v8::PinScope<'_, '_>, handlers: &Handlers, event: Event) -> 
             let method = text(scope, &head.method)?;
             let url = text(scope, &head.url)?;
             let fields = text(scope, &joined_fields(&head))?;
-            let has_body = v8::Boolean::new(scope, head.has_body).into();
+            let flags = number(scope, head.flags().into());
             let client_ip = text(scope, &head.client_ip)?;
-            invoke(scope, &handlers.start, &[key, method, url, fields, has_body, client_ip])
+            let context = match &head.options.context {
+                None => v8::undefined(scope).into(),
+                Some(context) => {
+                    v8::String::new_from_utf8(scope, context.as_json(), v8::NewStringType::Normal)?.into()
+                }
+            };
+            invoke(scope, &handlers.start, &[key, method, url, fields, flags, client_ip, context])
         }
         Event::Body { key, bytes } => {
             let key = number(scope, key);

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use deno_core::{OpState, op2, v8};
+use shared::message::HintPhase;
 
 use super::job::JobTable;
 
@@ -41,6 +42,7 @@ deno_core::extension!(
         op_job_call,
         op_job_call_cancel,
         op_job_consumed,
+        op_job_early_hints,
         op_job_end,
         op_job_fail,
         op_job_head,
@@ -92,6 +94,13 @@ fn op_isopod_env<'s>(scope: &mut v8::PinScope<'s, '_>, state: &mut OpState) -> v
 #[op2(fast)]
 fn op_job_head(state: &mut OpState, key: u32, status: u16, #[string(onebyte)] fields: Cow<'_, [u8]>) {
     state.borrow::<SharedJobTable>().borrow_mut().head(key, status, &fields);
+}
+
+/// Links that the response will need, between line feeds. `is_last`: no more follow.
+#[op2(fast)]
+fn op_job_early_hints(state: &mut OpState, key: u32, is_last: bool, #[string] links: &str) {
+    let phase = if is_last { HintPhase::Dynamic } else { HintPhase::Static };
+    state.borrow::<SharedJobTable>().borrow_mut().early_hints(key, phase, links);
 }
 
 #[op2(fast)]

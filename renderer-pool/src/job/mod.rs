@@ -10,8 +10,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use shared::head::RequestHead;
 use shared::link::{Channel, LinkError};
+use shared::message::renderer::MAX_EARLY_HINTS_PER_JOB;
 use shared::message::{
-    CancelReason, Failure, FailureKind, FromRenderer, MAX_CALL_BYTES, Outcome, ToRenderer,
+    CancelReason, EarlyHints, Failure, FailureKind, FromRenderer, HintPhase, MAX_CALL_BYTES, Outcome,
+    ToRenderer,
 };
 use shared::window::{MAX_CHUNK_BYTES, ReceiveWindow, SendWindow, WindowError};
 
@@ -104,6 +106,8 @@ struct Job {
     head_sent: bool,
     ended: bool,
     calls: usize,
+    /// So many reports of early hints may still be sent.
+    early_hints_left: usize,
 }
 
 /// What names a job in a log line.
@@ -286,6 +290,7 @@ impl JobTable {
             head_sent: false,
             ended: false,
             calls: 0,
+            early_hints_left: if head.options.early_hints { MAX_EARLY_HINTS_PER_JOB } else { 0 },
         };
         self.jobs.insert(key, job);
         self.keys.insert((link, id), key);
@@ -337,6 +342,16 @@ impl JobTable {
         let Some(link) = &mut self.links[job.link] else { return };
         job.head_sent = true;
         FromRenderer::encode_head(link.outbound(), job.id, status, header_fields(fields));
+    }
+
+    /// The app says what its response will need; `links` are values of `Link` fields, between line feeds. Of no
+    /// use once the head is sent, and dropped when the gateway does not ask for it or has heard enough.
+    pub fn early_hints(&mut self, key: u32, phase: HintPhase, links: &str) {
+        let wanted = |job: &&mut Job| !job.head_sent && job.early_hints_left > 0;
+        let Some(job) = self.jobs.get_mut(&key).filter(wanted) else { return };
+        job.early_hints_left -= 1;
+        let hints = EarlyHints::new(phase, links);
+        Self::say(&mut self.links, job, &FromRenderer::EarlyHints { id: job.id, hints });
     }
 
     /// A piece of the response. Returns whether the job may write on at once; else it waits for

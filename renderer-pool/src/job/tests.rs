@@ -1,4 +1,4 @@
-use shared::head::ResponseHead;
+use shared::head::{HandlerOptions, ResponseHead};
 use shared::window::INITIAL_WINDOW;
 
 use super::*;
@@ -17,6 +17,7 @@ fn head() -> RequestHead {
         client_ip: "127.0.0.1".into(),
         request_id: "r1".into(),
         has_body: false,
+        options: HandlerOptions::default(),
         headers: vec![],
     }
 }
@@ -51,6 +52,28 @@ async fn a_response_leaves_in_order() {
     assert_eq!(gateway.receive().await.unwrap(), Some(FromRenderer::Body { id: 9, bytes: "hello".into() }));
     assert_eq!(gateway.receive().await.unwrap(), Some(FromRenderer::End { id: 9 }));
     assert!(table.is_empty());
+}
+
+#[tokio::test]
+async fn early_hints_leave_before_the_head_as_far_as_the_gateway_wants_them() {
+    let (mut table, mut gateway) = started().await;
+    table.early_hints(1, HintPhase::Static, "</unasked>");
+    let asks = RequestHead { options: HandlerOptions { early_hints: true, ..head().options }, ..head() };
+    gateway.send(&ToRenderer::Job { id: 10, head: asks }).await.unwrap();
+    events(&mut table).await;
+    for number in 0..MAX_EARLY_HINTS_PER_JOB + 3 {
+        table.early_hints(2, HintPhase::Static, &format!("</{number}>"));
+    }
+    table.head(2, 200, b"");
+    table.early_hints(2, HintPhase::Dynamic, "</late>");
+    table.end(2);
+    flush(&mut table).await;
+    for number in 0..MAX_EARLY_HINTS_PER_JOB {
+        let hints = EarlyHints::new(HintPhase::Static, &format!("</{number}>"));
+        assert_eq!(gateway.receive().await.unwrap(), Some(FromRenderer::EarlyHints { id: 10, hints }));
+    }
+    let head = ResponseHead { status: 200, headers: vec![] };
+    assert_eq!(gateway.receive().await.unwrap(), Some(FromRenderer::Head { id: 10, head }));
 }
 
 #[tokio::test]

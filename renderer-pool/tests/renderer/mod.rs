@@ -11,7 +11,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use bytes::Bytes;
-use shared::head::RequestHead;
+use shared::head::{HandlerOptions, RequestHead};
 use shared::inherited::ChildArgs;
 use shared::link::Channel;
 use shared::logging::LogFormat;
@@ -171,6 +171,7 @@ pub fn head(method: &str, path: &str) -> RequestHead {
         client_ip: "127.0.0.1".into(),
         request_id: "r1".into(),
         has_body: false,
+        options: HandlerOptions::default(),
         headers: vec![("x-name".into(), Bytes::from_static(b"caf\xe9")), ("accept".into(), "*/*".into())],
     }
 }

@@ -11,7 +11,7 @@ use crate::frame::Frame;
 use crate::wire::{PayloadError, Reader, put_bytes};
 
 pub use control::{FromChild, ToChild};
-pub use renderer::{CancelReason, Failure, FailureKind, FromRenderer, ToRenderer};
+pub use renderer::{CancelReason, EarlyHints, Failure, FailureKind, FromRenderer, HintPhase, ToRenderer};
 pub use worker::{Caller, FromWorker, NativeCall, ToWorker};
 
 /// One direction of a link.

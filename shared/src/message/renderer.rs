@@ -4,6 +4,7 @@
 //! gateway                                   isolate
 //!   Job, Body*, BodyEnd  ----------------->
 //!                        <-----------------  Credit (upload consumed)
+//!                        <-----------------  EarlyHints*, only where the job's head asks for them
 //!                        <-----------------  Head, Body*, End   or   Failed
 //!   Credit (client read) ----------------->
 //!                        <-----------------  Call (native function), CallCancel
@@ -51,6 +52,73 @@ pub struct Failure {
     pub kind: FailureKind,
     /// For the log, never for the response.
     pub detail: String,
+}
+
+/// The most bytes of links in one frame of early hints, line feeds included.
+pub const MAX_EARLY_HINTS_BYTES: usize = 16 * 1024;
+
+/// The most frames of early hints for one job; what the app reports beyond is dropped. TanStack Start's handler
+/// reports two: what the matched routes need, then what their loaders added.
+pub const MAX_EARLY_HINTS_PER_JOB: usize = 8;
+
+/// When in a render an early hint was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum HintPhase {
+    /// By the matched routes alone: the same for each request of a route in one build.
+    Static = 1,
+    /// By what the loaders returned. Also says that no more hints follow, so that it may have no links.
+    Dynamic = 2,
+}
+
+/// Links that the app reports before its response: values of `Link` fields (RFC 8288) fit for a 103 response
+/// (RFC 8297). The reports of one job do not repeat each other's links.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EarlyHints {
+    /// When they were found.
+    pub phase: HintPhase,
+    /// The links, between line feeds.
+    links: Bytes,
+}
+
+impl EarlyHints {
+    /// The hints of `lines`: links between line feeds. A link that is empty or no visible ASCII is left out, as
+    /// is what exceeds [`MAX_EARLY_HINTS_BYTES`].
+    pub fn new(phase: HintPhase, lines: &str) -> Self {
+        let fits = |link: &&str| !link.is_empty() && link.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        let mut links = BytesMut::with_capacity(lines.len().min(MAX_EARLY_HINTS_BYTES));
+        for link in lines.split('\n').filter(fits) {
+            if links.len() + 1 + link.len() > MAX_EARLY_HINTS_BYTES {
+                break;
+            }
+            if !links.is_empty() {
+                links.put_u8(b'\n');
+            }
+            links.put_slice(link.as_bytes());
+        }
+        Self { phase, links: links.freeze() }
+    }
+
+    /// The links, each the value of a `Link` field: visible ASCII and spaces, not empty.
+    pub fn links(&self) -> impl Iterator<Item = &str> {
+        // `decode` has looked at each byte.
+        std::str::from_utf8(&self.links).unwrap_or_default().split('\n').filter(|link| !link.is_empty())
+    }
+
+    fn decode(phase: u8, links: Bytes) -> Result<Self, PayloadError> {
+        let phase = match phase {
+            1 => HintPhase::Static,
+            2 => HintPhase::Dynamic,
+            value => return Err(PayloadError::Unknown { field: "phase", value: value.into() }),
+        };
+        if links.len() > MAX_EARLY_HINTS_BYTES {
+            return Err(PayloadError::TooLong { field: "links", limit: MAX_EARLY_HINTS_BYTES });
+        }
+        match links.iter().find(|byte| !matches!(**byte, b' '..=b'~' | b'\n')) {
+            Some(byte) => Err(PayloadError::Unknown { field: "links", value: (*byte).into() }),
+            None => Ok(Self { phase, links }),
+        }
+    }
 }
 
 /// From a gateway thread to an isolate.
@@ -125,6 +193,7 @@ impl Message for ToRenderer {
                     client_ip: &client_ip,
                     request_id: &request_id,
                     has_body: head.has_body,
+                    options: head.options.as_ref(),
                 };
                 Self::encode_job(out, *id, head_ref, head.headers.iter().map(|(n, v)| (&n[..], &v[..])));
             }
@@ -221,6 +290,13 @@ pub enum FromRenderer {
         /// Which of its calls.
         call: u32,
     },
+    /// What the response will need, before its head.
+    EarlyHints {
+        /// The job.
+        id: u64,
+        /// The links.
+        hints: EarlyHints,
+    },
 }
 
 impl FromRenderer {
@@ -260,6 +336,10 @@ impl Message for FromRenderer {
                 out.put_slice(input);
             }),
             Self::CallCancel { id, call } => encode(out, 7, *id, &call.to_le_bytes()),
+            Self::EarlyHints { id, hints } => encode_with(out, 8, *id, |out| {
+                out.put_u8(hints.phase as u8);
+                out.put_slice(&hints.links);
+            }),
         }
     }
 
@@ -291,6 +371,10 @@ impl Message for FromRenderer {
                 let call = reader.u32("call")?;
                 reader.end().map(|()| Self::CallCancel { id, call })
             }
+            8 => {
+                let phase = reader.u8("phase")?;
+                Ok(Self::EarlyHints { id, hints: EarlyHints::decode(phase, reader.rest())? })
+            }
             kind => unknown_kind(kind),
         }
     }
@@ -298,8 +382,11 @@ impl Message for FromRenderer {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::frame::{Decoder, PREFACE};
+    use crate::head::{HandlerOptions, JobContext};
 
     fn through_the_wire<M: Message>(message: &M) -> M {
         let mut buffer = BytesMut::from(&PREFACE[..]);
@@ -317,6 +404,11 @@ mod tests {
             client_ip: "127.0.0.1".into(),
             request_id: "r1".into(),
             has_body: true,
+            options: HandlerOptions {
+                context: Some(JobContext::from_json(r#"{"user":7}"#.into()).unwrap()),
+                early_hints: true,
+                response_link_header: true,
+            },
             headers: vec![("accept".into(), "*/*".into()), ("x".into(), "\u{e9}".into())],
         };
         for message in [
@@ -351,8 +443,41 @@ mod tests {
             FromRenderer::Credit { id: 5, bytes: 1 },
             FromRenderer::Call { id: 6, call: 9, name: "threads.list".into(), input: "null".into() },
             FromRenderer::CallCancel { id: 7, call: 9 },
+            FromRenderer::EarlyHints { id: 8, hints: EarlyHints::new(HintPhase::Static, "</a.css>; rel=preload") },
+            FromRenderer::EarlyHints { id: 8, hints: EarlyHints::new(HintPhase::Dynamic, "") },
         ] {
             assert_eq!(through_the_wire(&message), message);
+        }
+    }
+
+    #[test]
+    fn early_hints_leave_out_what_no_field_may_hold() {
+        let hints = EarlyHints::new(HintPhase::Static, "</a.css>; rel=preload\n\n</b>\r\nset-cookie: a\n</\u{e9}>\n</c>");
+        assert_eq!(hints.links().collect::<Vec<_>>(), ["</a.css>; rel=preload", "set-cookie: a", "</c>"]);
+        let long = format!("</{}>\n", "a".repeat(6_000)).repeat(5);
+        assert_eq!(EarlyHints::new(HintPhase::Dynamic, &long).links().count(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn early_hints_survive_the_way(lines in proptest::collection::vec("[ -~]{1,60}", 0..20), is_static: bool) {
+            let phase = if is_static { HintPhase::Static } else { HintPhase::Dynamic };
+            let sent = FromRenderer::EarlyHints { id: 1, hints: EarlyHints::new(phase, &lines.join("\n")) };
+            let FromRenderer::EarlyHints { hints, .. } = through_the_wire(&sent) else { panic!("another message") };
+            prop_assert_eq!(hints.phase, phase);
+            prop_assert_eq!(hints.links().collect::<Vec<_>>(), lines);
+        }
+
+        #[test]
+        fn noise_is_an_error_and_not_a_panic(
+            kind in 0..12u8,
+            noise in proptest::collection::vec(any::<u8>(), 0..100),
+        ) {
+            let frame = || Frame { kind, id: 1, payload: noise.clone().into() };
+            let _ = ToRenderer::decode(frame());
+            if let Ok(FromRenderer::EarlyHints { hints, .. }) = FromRenderer::decode(frame()) {
+                prop_assert!(hints.links().all(|link| link.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')));
+            }
         }
     }
 

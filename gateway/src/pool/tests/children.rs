@@ -277,8 +277,15 @@ async fn a_thread_gets_links_whether_it_comes_before_or_after_the_children() {
 /// Sends a job to the stand-in, which answers none.
 async fn times_out(dispatcher: &crate::pool::Dispatcher) -> RenderError {
     let headers = HeaderMap::new();
-    let head = RequestHeadRef { method: "GET", url: "/", client_ip: "::1", request_id: "r", has_body: false };
-    let job = RenderJob { head, headers: &headers, body: None, retry_safe: false };
+    let head = RequestHeadRef {
+        method: "GET",
+        url: "/",
+        client_ip: "::1",
+        request_id: "r",
+        has_body: false,
+        options: HandlerOptions::default(),
+    };
+    let job = RenderJob { head, headers: &headers, body: None, retry_safe: false, on_early_hints: None };
     dispatcher.render_within(job, Duration::from_millis(20)).await.unwrap_err()
 }
 

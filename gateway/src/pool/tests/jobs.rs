@@ -52,6 +52,54 @@ async fn a_response_streams_and_its_length_is_unknown_before_its_end() {
     assert_eq!(read(rendered).await.unwrap(), b"rest");
 }
 
+fn early_hints(id: u64, phase: HintPhase, links: &str) -> FromRenderer {
+    FromRenderer::EarlyHints { id, hints: EarlyHints::new(phase, links) }
+}
+
+#[actix_web::test]
+async fn early_hints_come_to_the_one_who_waits_for_the_head() {
+    let gateway = gateway();
+    let mut isolate = gateway.isolate(0);
+    let (answer, heard) = gateway.job_with_hints();
+    let (id, request) = isolate.receive_job().await;
+    assert!(request.options.early_hints);
+    isolate.send([early_hints(id, HintPhase::Static, "</a>; rel=preload\n</b>")]).await;
+    while heard.borrow().is_empty() {
+        yield_now().await;
+    }
+    assert!(!answer.is_finished());
+    let last = early_hints(id, HintPhase::Dynamic, "");
+    isolate.send([last, head(id), early_hints(id, HintPhase::Dynamic, "</late>"), end(id)]).await;
+    assert_eq!(answer.await.unwrap().unwrap().status, 200);
+    let links = |links: &[&str]| links.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let expected = [(HintPhase::Static, links(&["</a>; rel=preload", "</b>"])), (HintPhase::Dynamic, links(&[]))];
+    assert_eq!(*heard.borrow(), expected);
+}
+
+#[actix_web::test]
+async fn nobody_who_hears_early_hints_means_that_none_are_asked_for() {
+    let gateway = gateway();
+    let mut isolate = gateway.isolate(0);
+    let answer = gateway.job(None);
+    let (id, request) = isolate.receive_job().await;
+    assert_eq!(request.options, HandlerOptions::default());
+    isolate.send([early_hints(id, HintPhase::Static, "</unasked>"), head(id), end(id)]).await;
+    assert_eq!(answer.await.unwrap().unwrap().status, 200);
+}
+
+#[actix_web::test]
+async fn early_hints_are_bounded_for_a_job() {
+    let gateway = gateway();
+    let mut isolate = gateway.isolate(0);
+    let (answer, heard) = gateway.job_with_hints();
+    let (id, _) = isolate.receive_job().await;
+    let most = shared::message::renderer::MAX_EARLY_HINTS_PER_JOB;
+    isolate.send((0..=most).map(|_| early_hints(id, HintPhase::Static, "</a>"))).await;
+    assert!(isolate.channel.receive().await.unwrap().is_none(), "the link is closed");
+    assert!(answer.await.unwrap().is_err());
+    assert!(heard.borrow().len() <= most);
+}
+
 #[actix_web::test]
 async fn credit_comes_only_as_the_client_reads() {
     let gateway = gateway();

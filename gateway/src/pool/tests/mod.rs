@@ -5,6 +5,7 @@ mod children;
 mod jobs;
 mod uploads;
 
+use std::cell::RefCell;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -13,10 +14,12 @@ use std::time::Duration;
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
-use shared::head::{RequestHead, RequestHeadRef, ResponseHead};
+use shared::head::{HandlerOptions, RequestHead, RequestHeadRef, ResponseHead};
 use shared::link::Channel;
 use shared::logging::LogFormat;
-use shared::message::{Failure, FailureKind, FromRenderer, FromWorker, ToRenderer, ToWorker};
+use shared::message::{
+    EarlyHints, Failure, FailureKind, FromRenderer, FromWorker, HintPhase, ToRenderer, ToWorker,
+};
 use shared::setup::{RendererSetup, WorkerSetup};
 use tokio::net::UnixStream;
 
@@ -104,15 +107,47 @@ impl Gateway {
                 client_ip: "127.0.0.1",
                 request_id: "r1",
                 has_body: body.is_some(),
+                options: HandlerOptions::default(),
             };
-            thread.render(RenderJob { head, headers: &headers, body, retry_safe }, limit).await
+            let job = RenderJob { head, headers: &headers, body, retry_safe, on_early_hints: None };
+            thread.render(job, limit).await
         })
+    }
+
+    /// Starts a job whose early hints are written down: a phase and its links.
+    fn job_with_hints(&self) -> (Answer, HeardHints) {
+        let (thread, heard) = (self.thread.clone(), HeardHints::default());
+        let notes = heard.clone();
+        let answer = actix_web::rt::spawn(async move {
+            let head = RequestHeadRef {
+                method: "GET",
+                url: "http://localhost/",
+                client_ip: "127.0.0.1",
+                request_id: "r1",
+                has_body: false,
+                options: HandlerOptions::default(),
+            };
+            let hear = |hints: EarlyHints| {
+                notes.borrow_mut().push((hints.phase, hints.links().map(str::to_owned).collect()));
+            };
+            let job = RenderJob {
+                head,
+                headers: &HeaderMap::new(),
+                body: None,
+                retry_safe: true,
+                on_early_hints: Some(&hear),
+            };
+            thread.render(job, None).await
+        });
+        (answer, heard)
     }
 
     fn failures(&self, cause: &str) -> u64 {
         self.pool.metrics.job_failures.with_label_values(&[cause]).get()
     }
 }
+
+type HeardHints = Rc<RefCell<Vec<(HintPhase, Vec<String>)>>>;
 
 type Answer = actix_web::rt::task::JoinHandle<Result<Rendered, RenderError>>;
 

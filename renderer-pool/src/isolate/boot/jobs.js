@@ -9,6 +9,7 @@
     op_job_call,
     op_job_call_cancel,
     op_job_consumed,
+    op_job_early_hints,
     op_job_end,
     op_job_fail,
     op_job_head,
@@ -29,6 +30,10 @@
   const LEVEL_ERROR = 3;
   const NO_JOB = 0;
   const CANCEL_TIMEOUT = 2;
+  // A request head's flags.
+  const HAS_BODY = 1;
+  const EARLY_HINTS = 4;
+  const RESPONSE_LINK_HEADER = 8;
   // An app can tell the warming request from a visitor's.
   const WARMING_FIELDS = "accept\ntext/html\nx-isopod-warmup\n1";
   // So much of a page is read for warmth, in bytes.
@@ -155,20 +160,35 @@
     return fromInnerRequest(newInnerRequest(method, url, () => headerPairs(rawFields), body, false), "immutable");
   }
 
-  function start(key, method, url, rawFields, hasBody, clientIp) {
-    const upload = hasBody ? new Upload(key) : null;
-    const body = hasBody ? new InnerBody(upload.stream()) : null;
+  function start(key, method, url, rawFields, flags, clientIp, context) {
+    const upload = (flags & HAS_BODY) !== 0 ? new Upload(key) : null;
+    const body = upload === null ? null : new InnerBody(upload.stream());
     const request = withClient(newRequest(method, url, rawFields, body), clientIp);
     const job = new Job(key, request, upload, method === "HEAD");
     jobs.set(key, job);
     currentJob.enter(job);
-    answer(job);
+    answer(job, flags, context);
     setAsyncContext(undefined);
   }
 
-  async function answer(job) {
+  // What the handler is given beside the request: `opts` of TanStack Start's handler, and `waitUntil`.
+  function handlerOptions(key, flags, context) {
+    const opts = { waitUntil };
+    if (context !== undefined) opts.context = JSON.parse(context);
+    if ((flags & EARLY_HINTS) !== 0) opts.onEarlyHints = (event) => reportEarlyHints(key, event);
+    if ((flags & RESPONSE_LINK_HEADER) !== 0) opts.responseLinkHeader = true;
+    return opts;
+  }
+
+  // `links` are those that no event before had. A static phase without any says nothing; a dynamic one says that
+  // no more follow.
+  function reportEarlyHints(key, { phase, links }) {
+    op_job_early_hints(key, phase === "dynamic", links.join("\n"));
+  }
+
+  async function answer(job, flags, context) {
     try {
-      await respond(job, await handler(job.request, { waitUntil }));
+      await respond(job, await handler(job.request, handlerOptions(job.key, flags, context)));
     } catch (error) {
       fail(job, error);
     }
