@@ -45,7 +45,8 @@ async fn the_handler_is_given_the_options_that_the_gateway_sends_and_no_others()
     }
     let (_, _, body) = renderer.response(2).await;
     let keys = r#"["waitUntil","context","onEarlyHints","responseLinkHeader"]"#;
-    assert_eq!(body, format!(r#"[{keys},{{"user":{{"name":"J\u{fc}rgen","id":7}}}},true]"#));
+    let name = "J\u{fc}rgen";
+    assert_eq!(body, format!(r#"[{keys},{{"user":{{"name":"{name}","id":7}}}},true]"#));
 }
 
 #[tokio::test]

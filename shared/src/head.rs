@@ -49,7 +49,11 @@ impl JobContext {
     /// # Errors
     /// [`ContextTooLong`].
     pub fn from_json(json: Bytes) -> Result<Self, ContextTooLong> {
-        if json.len() > MAX_CONTEXT_BYTES { Err(ContextTooLong { given: json.len() }) } else { Ok(Self(json)) }
+        if json.len() > MAX_CONTEXT_BYTES {
+            Err(ContextTooLong { given: json.len() })
+        } else {
+            Ok(Self(json))
+        }
     }
 
     /// The JSON.
@@ -271,8 +275,14 @@ mod tests {
     }
 
     fn encoded(options: HandlerOptions<&JobContext>) -> Bytes {
-        let head =
-            RequestHeadRef { method: "GET", url: "/", client_ip: "", request_id: "", has_body: false, options };
+        let head = RequestHeadRef {
+            method: "GET",
+            url: "/",
+            client_ip: "",
+            request_id: "",
+            has_body: false,
+            options,
+        };
         let mut out = BytesMut::new();
         head.encode(&mut out, std::iter::empty());
         out.freeze()
@@ -292,7 +302,8 @@ mod tests {
     fn a_context_that_is_too_long_is_refused_on_both_sides() {
         let long = Bytes::from(vec![b' '; MAX_CONTEXT_BYTES + 1]);
         assert_eq!(JobContext::from_json(long.clone()), Err(ContextTooLong { given: MAX_CONTEXT_BYTES + 1 }));
-        let payload = encoded(HandlerOptions { context: Some(&JobContext(long)), ..HandlerOptions::default() });
+        let payload =
+            encoded(HandlerOptions { context: Some(&JobContext(long)), ..HandlerOptions::default() });
         let refused = PayloadError::TooLong { field: "context", limit: MAX_CONTEXT_BYTES };
         assert_eq!(RequestHead::decode(payload), Err(refused));
     }

@@ -443,7 +443,10 @@ mod tests {
             FromRenderer::Credit { id: 5, bytes: 1 },
             FromRenderer::Call { id: 6, call: 9, name: "threads.list".into(), input: "null".into() },
             FromRenderer::CallCancel { id: 7, call: 9 },
-            FromRenderer::EarlyHints { id: 8, hints: EarlyHints::new(HintPhase::Static, "</a.css>; rel=preload") },
+            FromRenderer::EarlyHints {
+                id: 8,
+                hints: EarlyHints::new(HintPhase::Static, "</a.css>; rel=preload"),
+            },
             FromRenderer::EarlyHints { id: 8, hints: EarlyHints::new(HintPhase::Dynamic, "") },
         ] {
             assert_eq!(through_the_wire(&message), message);
@@ -452,7 +455,10 @@ mod tests {
 
     #[test]
     fn early_hints_leave_out_what_no_field_may_hold() {
-        let hints = EarlyHints::new(HintPhase::Static, "</a.css>; rel=preload\n\n</b>\r\nset-cookie: a\n</\u{e9}>\n</c>");
+        let hints = EarlyHints::new(
+            HintPhase::Static,
+            "</a.css>; rel=preload\n\n</b>\r\nset-cookie: a\n</\u{e9}>\n</c>",
+        );
         assert_eq!(hints.links().collect::<Vec<_>>(), ["</a.css>; rel=preload", "set-cookie: a", "</c>"]);
         let long = format!("</{}>\n", "a".repeat(6_000)).repeat(5);
         assert_eq!(EarlyHints::new(HintPhase::Dynamic, &long).links().count(), 2);

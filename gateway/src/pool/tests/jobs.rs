@@ -72,7 +72,8 @@ async fn early_hints_come_to_the_one_who_waits_for_the_head() {
     isolate.send([last, head(id), early_hints(id, HintPhase::Dynamic, "</late>"), end(id)]).await;
     assert_eq!(answer.await.unwrap().unwrap().status, 200);
     let links = |links: &[&str]| links.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let expected = [(HintPhase::Static, links(&["</a>; rel=preload", "</b>"])), (HintPhase::Dynamic, links(&[]))];
+    let expected =
+        [(HintPhase::Static, links(&["</a>; rel=preload", "</b>"])), (HintPhase::Dynamic, links(&[]))];
     assert_eq!(*heard.borrow(), expected);
 }
 
