@@ -7,6 +7,7 @@ use crate::digest;
 use crate::error::Failure;
 use crate::files;
 use crate::npm::{self, Manifest};
+use crate::package;
 use crate::progress;
 use crate::run;
 use crate::tools;
@@ -45,6 +46,7 @@ impl App {
             progress::say(&format!("{}: up to date", self.name));
             return Ok(());
         }
+        package::build(workspace)?;
         run::quietly(
             &format!("{}: npm run build", self.name),
             npm::command(&self.directory, &["run", "build"]),
@@ -108,7 +110,8 @@ fn shared_between_apps(apps: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(shared)
 }
 
-fn is_made_by_builds(path: &Path) -> bool {
+/// Whether a path is no source: what npm and builds write.
+pub fn is_made_by_builds(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default();
     let directories = ["node_modules", "dist", ".tanstack"];
     directories.iter().any(|directory| name == OsStr::new(directory))

@@ -2,6 +2,7 @@
 //!
 //! - [`v8`]: finds the V8 library and tells cargo where it is.
 //! - [`apps`]: installs and builds the test apps, when their sources changed.
+//! - [`package`]: builds `@isopod/app`, which they import.
 //! - [`demo`]: all of the set-up, then the gateway with an app.
 //! - [`stages`]: what CI runs, timed.
 //! - [`bench`]: builds, then hands over to the `benches` binary.
@@ -18,6 +19,7 @@ pub mod digest;
 pub mod error;
 pub mod files;
 pub mod npm;
+pub mod package;
 pub mod progress;
 pub mod run;
 pub mod server;
