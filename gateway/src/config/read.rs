@@ -192,7 +192,7 @@ mod tests {
                 Kind::LogFilter => {
                     reader.parsed(key.name, |text| shared::logging::check_filter(text).ok()).is_some()
                 }
-                Kind::Path | Kind::EnvPatterns | Kind::Networks => false,
+                Kind::Path | Kind::DirectoryOrOff | Kind::EnvPatterns | Kind::Networks => false,
             };
             assert!(fine, "{}", key.name);
         }
