@@ -34,8 +34,6 @@ pub enum Kind {
     },
     /// A file or directory.
     Path,
-    /// A directory, or the word `off`.
-    DirectoryOrOff,
     /// The path below which static files live.
     BasePath,
     /// The path and query of a request.
@@ -44,6 +42,12 @@ pub enum Kind {
     EnvPatterns,
     /// Networks; several.
     Networks,
+    /// Origins of other sites; several.
+    Origins,
+    /// Paths in TanStack's syntax; several.
+    Patterns,
+    /// Where a Redis server is.
+    RedisUrl,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// Which log lines are written.
@@ -53,7 +57,7 @@ pub enum Kind {
 impl Kind {
     /// Whether the key takes several values.
     pub fn is_many(self) -> bool {
-        matches!(self, Self::EnvPatterns | Self::Networks)
+        matches!(self, Self::EnvPatterns | Self::Networks | Self::Origins | Self::Patterns)
     }
 
     /// How help names a value.
@@ -64,9 +68,11 @@ impl Kind {
             Self::Time { .. } => "TIME",
             Self::Size { .. } => "SIZE",
             Self::Path | Self::BasePath | Self::RequestPath => "PATH",
-            Self::DirectoryOrOff => "DIR",
             Self::EnvPatterns => "NAME",
             Self::Networks => "CIDR",
+            Self::Origins => "ORIGIN",
+            Self::Patterns => "PATTERN",
+            Self::RedisUrl => "URL",
             Self::Choice(_) => "WORD",
             Self::LogFilter => "FILTER",
         }
@@ -87,7 +93,6 @@ impl fmt::Display for Kind {
                 write!(f, "a size from {min} to {max}, with a unit: B, KiB, MiB or GiB")
             }
             Self::Path => f.write_str("a path"),
-            Self::DirectoryOrOff => f.write_str("a directory, or off"),
             Self::BasePath => {
                 f.write_str("a path such as / or /shop/en, its segments of letters, digits, - . _ or ~")
             }
@@ -96,6 +101,11 @@ impl fmt::Display for Kind {
             }
             Self::EnvPatterns => f.write_str("names of environment variables; a * may end a name"),
             Self::Networks => f.write_str("networks such as 10.0.0.0/8 or fd00::/8, or single addresses"),
+            Self::Origins => f.write_str("origins such as https://example.com or http://localhost:3000"),
+            Self::Patterns => f.write_str("paths in TanStack's syntax such as /hooks/$ or /api/$id/notify"),
+            Self::RedisUrl => {
+                f.write_str("a URL such as redis://127.0.0.1:6379 or redis+unix:///run/redis.sock")
+            }
             Self::Choice(words) => write!(f, "one of: {}", words.join(", ")),
             Self::LogFilter => f.write_str("an EnvFilter directive list, such as info or warn,access=info"),
         }

@@ -10,14 +10,17 @@
 //!         settings::Settings
 //! ```
 
+pub mod edge;
 pub mod environment;
 pub mod keys;
 pub mod problem;
 pub mod read;
 pub mod reference;
+pub mod rows;
 pub mod settings;
 pub mod sources;
 pub mod table;
+pub mod tables;
 pub mod value;
 
 pub use problem::Problems;

@@ -8,8 +8,9 @@ use ipnet::IpNet;
 
 use super::keys::{Key, Kind};
 use super::problem::{Origin, Problem, Problems};
+use super::rows::Row;
 use super::sources::{Given, Sources, example};
-use super::{table, value};
+use super::{table, tables, value};
 
 /// Reads values key by key. A wrong value yields `None` and is remembered, so that reading goes on.
 #[derive(Debug)]
@@ -45,6 +46,21 @@ impl<'a> Reader<'a> {
     pub fn refuse(&mut self, name: &str, given: String, allowed: String, remedy: String) {
         let origin = self.sources.get(name).map_or(Origin::Default, |given| given.origin.clone());
         self.problems.push(Problem { key: name.to_owned(), origin, given, allowed, remedy });
+    }
+
+    /// Remembers a problem with one row of a list of tables that only shows beside other rows.
+    pub fn refuse_row(
+        &mut self,
+        name: &str,
+        field: &str,
+        row: usize,
+        given: String,
+        allowed: String,
+        remedy: String,
+    ) {
+        let origin = self.sources.rows(name).map_or(Origin::Default, |given| given.origin.clone());
+        let key = format!("{name}.{field}, row {row}");
+        self.problems.push(Problem { key, origin, given, allowed, remedy });
     }
 
     /// A socket address.
@@ -101,6 +117,34 @@ impl<'a> Reader<'a> {
     /// Whether a value was given at all, right or wrong.
     pub fn is_given(&self, name: &str) -> bool {
         self.sources.get(name).is_some()
+    }
+
+    /// The rows of a list of tables, each read by `read`; `None` when any was wrong.
+    pub fn rows<T>(
+        &mut self,
+        name: &'static str,
+        mut read: impl FnMut(&mut Row<'_>) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let table = tables::find(name)?;
+        let Some(given) = self.sources.rows(name) else { return Some(Vec::new()) };
+        let mut values = Some(Vec::with_capacity(given.rows.len()));
+        for (index, row) in given.rows.iter().enumerate() {
+            let mut row = Row::new(table, index + 1, row, &given.origin);
+            let value = read(&mut row);
+            let problems = row.into_problems();
+            debug_assert!(value.is_some() || !problems.is_empty(), "a row is missing without a word");
+            values = values.zip(value).filter(|_| problems.is_empty()).map(|(mut values, value)| {
+                values.push(value);
+                values
+            });
+            self.problems.extend(problems);
+        }
+        values
+    }
+
+    /// Texts, each as `parse` understands it.
+    pub fn texts<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+        self.many(name, parse)
     }
 
     /// Names of environment variables.
@@ -192,7 +236,12 @@ mod tests {
                 Kind::LogFilter => {
                     reader.parsed(key.name, |text| shared::logging::check_filter(text).ok()).is_some()
                 }
-                Kind::Path | Kind::DirectoryOrOff | Kind::EnvPatterns | Kind::Networks => false,
+                Kind::Path
+                | Kind::EnvPatterns
+                | Kind::Networks
+                | Kind::Origins
+                | Kind::Patterns
+                | Kind::RedisUrl => false,
             };
             assert!(fine, "{}", key.name);
         }

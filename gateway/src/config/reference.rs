@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::keys::Key;
 use super::sources::example;
 use super::table::SECTIONS;
+use super::tables::{Absent, TABLES, Table};
 
 const PREFACE: &str = "\
 # Every key of the gateway with its default. Take what you need into a file of your own: gateway --config FILE.
@@ -27,6 +28,31 @@ pub fn text() -> String {
         for key in section.keys {
             let _ = write!(text, "\n{}", entry(key));
         }
+    }
+    for table in TABLES {
+        let _ = write!(text, "\n{}", rows(table));
+    }
+    text
+}
+
+/// What stands between a table's documentation and its example.
+const EXAMPLE: &str = "# For example:";
+
+/// A list of tables: its documentation, its fields and, commented out, an example.
+fn rows(table: &Table) -> String {
+    let title = format!("# --- [[{}]] ", table.name);
+    let mut text = format!("{title:-<WIDTH$}\n\n");
+    wrap(&format!("{} At most {}, in this file alone.", table.doc, table.most), &mut text);
+    for field in table.fields {
+        let default = match field.fallback {
+            Absent::Required => "Required".to_owned(),
+            Absent::Text(text) | Absent::Unset(text) => format!("Default: {text}"),
+        };
+        wrap(&format!("- {}: {} Takes {}. {default}.", field.name, field.doc, field.takes), &mut text);
+    }
+    let _ = write!(text, "{EXAMPLE}\n#\n");
+    for line in table.example.lines() {
+        let _ = writeln!(text, "# {line}");
     }
     text
 }
@@ -76,7 +102,8 @@ mod tests {
     fn every_documented_default_is_the_true_one() {
         let example =
             |line: &str| line.strip_prefix("# ").filter(|line| line.contains(" = ")).map(str::to_owned);
-        let lines: Vec<_> = tracked().lines().filter_map(example).collect();
+        let keys = tracked().split_once("# --- [[").unwrap().0.to_owned();
+        let lines: Vec<_> = keys.lines().filter_map(example).collect();
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), lines.join("\n")).unwrap();
         let sources = Sources::gather(&BTreeMap::new(), &BTreeMap::new(), file.path().to_str());
@@ -87,5 +114,24 @@ mod tests {
                 assert_eq!(given.texts, [default], "{}", key.name);
             }
         }
+    }
+
+    #[test]
+    fn every_example_of_a_table_is_right() {
+        let tracked = tracked();
+        let (_, tables) = tracked.split_once("# --- [[").unwrap();
+        let mut lines =
+            vec!["app = \"dist\"\nrenderer_bin = \"/bin/sh\"\nfn_worker_bin = \"/bin/sh\"".to_owned()];
+        for part in tables.split("# --- [[") {
+            let (_, example) = part.split_once(&format!("{EXAMPLE}\n#\n")).unwrap();
+            lines.extend(example.lines().map_while(|line| line.strip_prefix("# ")).map(str::to_owned));
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), lines.join("\n")).unwrap();
+        let sources = Sources::gather(&BTreeMap::new(), &BTreeMap::new(), file.path().to_str());
+        assert!(
+            TABLES.iter().all(|table| sources.rows(table.name).is_some_and(|given| !given.rows.is_empty()))
+        );
+        crate::config::load(&sources).unwrap_or_else(|problems| panic!("{problems}"));
     }
 }

@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use shared::logging::{self, LogFormat};
 
+use super::edge::{self, Edge};
 use super::read::Reader;
 use super::value;
 
@@ -34,6 +36,8 @@ pub struct Settings {
     pub processes: Processes,
     /// The work that they do.
     pub jobs: Jobs,
+    /// What the edge does with requests and responses.
+    pub edge: Arc<Edge>,
     /// The most bytes of static files held in memory.
     pub static_memory: u64,
     /// How long running requests may take to finish after SIGTERM.
@@ -104,10 +108,6 @@ pub struct Processes {
     pub load_timeout: Duration,
     /// The page that warms an isolate.
     pub warmup_path: String,
-    /// Where compiled code is kept.
-    pub code_cache: CodeCache,
-    /// The most bytes of it.
-    pub code_cache_limit: u64,
     /// The pause before a lost process is started again.
     pub restart_backoff: Duration,
     /// The longest such pause.
@@ -116,17 +116,6 @@ pub struct Processes {
     pub restarts_per_minute: usize,
     /// After so long a run the next loss counts as a first one.
     pub restart_stable_after: Duration,
-}
-
-/// Where renderers keep compiled code between starts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CodeCache {
-    /// Nowhere.
-    Off,
-    /// Where this user's caches are.
-    Usual,
-    /// Here.
-    At(PathBuf),
 }
 
 /// The work of the child processes.
@@ -156,6 +145,7 @@ pub fn read(reader: &mut Reader<'_>) -> Option<Settings> {
         refuse_one_address_for_both(reader, listen, admin);
     }
     let (clients, processes, jobs) = (clients(reader), processes(reader), jobs(reader));
+    let edge = edge::read(reader);
     let static_memory = reader.size("static_memory");
     let drain_timeout = reader.time("drain_timeout");
     let log_filter =
@@ -170,6 +160,7 @@ pub fn read(reader: &mut Reader<'_>) -> Option<Settings> {
         clients: clients?,
         processes: processes?,
         jobs: jobs?,
+        edge: edge?,
         static_memory: static_memory?,
         drain_timeout: drain_timeout?,
         log_filter: log_filter?,
@@ -236,7 +227,6 @@ fn processes(reader: &mut Reader<'_>) -> Option<Processes> {
         (reader.count("fn_worker_threads"), reader.count("fn_worker_mailbox"));
     let (max_heap, load_timeout) = (reader.size("max_heap"), reader.time("load_timeout"));
     let warmup_path = reader.parsed("warmup_path", value::request_path);
-    let (code_cache, code_cache_limit) = (code_cache(reader), reader.size("code_cache_limit"));
     let (backoff, backoff_max) = (reader.time("restart_backoff"), reader.time("restart_backoff_max"));
     if let (Some(first), Some(most)) = (backoff, backoff_max)
         && first > most
@@ -259,22 +249,10 @@ fn processes(reader: &mut Reader<'_>) -> Option<Processes> {
         max_heap_bytes: max_heap?,
         load_timeout: load_timeout?,
         warmup_path: warmup_path?,
-        code_cache: code_cache?,
-        code_cache_limit: code_cache_limit?,
         restart_backoff: backoff?,
         restart_backoff_max: backoff_max?,
         restarts_per_minute: per_minute?,
         restart_stable_after: stable_after?,
-    })
-}
-
-fn code_cache(reader: &mut Reader<'_>) -> Option<CodeCache> {
-    if !reader.is_given("code_cache") {
-        return Some(CodeCache::Usual);
-    }
-    reader.path("code_cache").map(|path| match path.to_str() {
-        Some(value::OFF) => CodeCache::Off,
-        _ => CodeCache::At(path),
     })
 }
 

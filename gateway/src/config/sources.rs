@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::keys::{self, VARIABLE_PREFIX};
 use super::problem::{Origin, Problem};
-use super::{table, value as values};
+use super::{table, tables};
 
 /// The variable that names the configuration file.
 pub const CONFIG_VARIABLE: &str = "ISOPOD_CONFIG";
@@ -19,10 +19,20 @@ pub struct Given {
     pub origin: Origin,
 }
 
+/// The rows of a list of tables and their origin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GivenRows {
+    /// The rows, as they stand in the file.
+    pub rows: Vec<toml::Table>,
+    /// The file.
+    pub origin: Origin,
+}
+
 /// All raw values, the strongest source of each key already chosen, and what could not be read at all.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     values: BTreeMap<&'static str, Given>,
+    rows: BTreeMap<&'static str, GivenRows>,
     problems: Vec<Problem>,
     warnings: Vec<String>,
 }
@@ -54,6 +64,11 @@ impl Sources {
     /// The raw values of a key.
     pub fn get(&self, name: &str) -> Option<&Given> {
         self.values.get(name)
+    }
+
+    /// The rows of a list of tables.
+    pub fn rows(&self, name: &str) -> Option<&GivenRows> {
+        self.rows.get(name)
     }
 
     /// What could not be read at all.
@@ -117,6 +132,9 @@ impl Sources {
 
     fn read_entry(&mut self, file: &Path, name: &str, value: &toml::Value) {
         let origin = Origin::File(file.display().to_string());
+        if let Some(table) = tables::find(name) {
+            return self.read_rows(table, value, origin);
+        }
         let Some(key) = table::find(name) else {
             return self.unknown(name, origin);
         };
@@ -126,11 +144,7 @@ impl Sources {
         };
         match texts {
             Some(texts) => {
-                let texts = match key.kind {
-                    keys::Kind::Path => beside(file, texts),
-                    keys::Kind::DirectoryOrOff if texts != [values::OFF] => beside(file, texts),
-                    _ => texts,
-                };
+                let texts = if key.kind == keys::Kind::Path { beside(file, texts) } else { texts };
                 self.values.insert(key.name, Given { texts, origin });
             }
             None => self.problems.push(Problem {
@@ -139,6 +153,30 @@ impl Sources {
                 given: value.to_string(),
                 allowed: key.kind.to_string(),
                 remedy: format!("write it as {}", example(key)),
+            }),
+        }
+    }
+
+    fn read_rows(&mut self, table: &'static tables::Table, value: &toml::Value, origin: Origin) {
+        let rows = match value {
+            toml::Value::Array(items) => items.iter().map(|item| item.as_table().cloned()).collect(),
+            _ => None,
+        };
+        let rows: Option<Vec<toml::Table>> = rows;
+        let fits = |rows: &Vec<toml::Table>| rows.len() <= table.most;
+        match rows.filter(fits) {
+            Some(rows) => {
+                self.rows.insert(table.name, GivenRows { rows, origin });
+            }
+            None => self.problems.push(Problem {
+                key: table.name.to_owned(),
+                origin,
+                given: value.as_array().map_or(value.to_string(), |items| format!("{} entries", items.len())),
+                allowed: format!("at most {} tables, each below its own [[{}]]", table.most, table.name),
+                remedy: format!(
+                    "write them as in:\n             {}",
+                    table.example.trim_end().replace('\n', "\n             ")
+                ),
             }),
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::keys::Fallback::{Cores, Text, Unset};
 use super::keys::{Fallback, Key, Kind};
+use super::tables::TABLES;
 
 const fn key(name: &'static str, kind: Kind, fallback: Fallback, doc: &'static str) -> Key {
     Key { name, kind, fallback, doc }
@@ -135,19 +136,6 @@ pub const SECTIONS: &[Section] = &[
                 "How long an isolate may take to load the app.",
             ),
             key(
-                "code_cache",
-                Kind::DirectoryOrOff,
-                Unset("isopod/ in CACHE_DIRECTORY, XDG_CACHE_HOME or ~/.cache, whichever is set first"),
-                "Where renderers keep compiled code between starts, so that the next one is quicker; off keeps none. \
-                 The directory must be this user's alone: what lies there is run.",
-            ),
-            key(
-                "code_cache_limit",
-                size(MIB, 64 * GIB),
-                Text("256MiB"),
-                "The most compiled code on disk; what was used least recently goes first.",
-            ),
-            key(
                 "warmup_path",
                 Kind::RequestPath,
                 Text("/"),
@@ -217,6 +205,145 @@ pub const SECTIONS: &[Section] = &[
                 Kind::Choice(&["x-forwarded", "forwarded"]),
                 Text("x-forwarded"),
                 "Which headers the trusted proxies write: X-Forwarded-For, -Proto and -Host, or Forwarded (RFC 7239).",
+            ),
+        ],
+    },
+    Section {
+        title: "Access",
+        keys: &[
+            key(
+                "ip_allow",
+                Kind::Networks,
+                Unset("everybody"),
+                "Who may come in; all others are answered 403.",
+            ),
+            key(
+                "ip_deny",
+                Kind::Networks,
+                Unset("nobody"),
+                "Who may not come in, even if ip_allow names them.",
+            ),
+            key(
+                "maintenance",
+                Kind::Choice(&["off", "on"]),
+                Text("off"),
+                "Whether the site is closed: every request is answered 503.",
+            ),
+            key(
+                "maintenance_allow",
+                Kind::Networks,
+                Unset("nobody"),
+                "Who may come in while the site is closed.",
+            ),
+            key(
+                "maintenance_retry_after",
+                time(SECOND, 24 * HOUR),
+                Text("5m"),
+                "When the others are told to try again.",
+            ),
+            key(
+                "maintenance_page",
+                Kind::Path,
+                Unset("a plain page"),
+                "A file of HTML that they see, at most 1MiB.",
+            ),
+            key(
+                "csrf",
+                Kind::Choice(&["on", "off"]),
+                Text("on"),
+                "Whether requests that change state (all but GET, HEAD and OPTIONS) are refused 403 when another site \
+                 causes them, by Sec-Fetch-Site, else Origin, else Referer.",
+            ),
+            key(
+                "csrf_unknown",
+                Kind::Choice(&["app", "refuse"]),
+                Text("app"),
+                "What becomes of such a request without any of these headers. TanStack Start refuses it for server \
+                 functions and lets server routes decide: app leaves that to the app.",
+            ),
+            key(
+                "csrf_trusted_origin",
+                Kind::Origins,
+                Unset("none"),
+                "Other sites whose requests count as those of this one.",
+            ),
+            key(
+                "csrf_exempt",
+                Kind::Patterns,
+                Unset("none"),
+                "Paths that take requests from anywhere, such as those of webhooks and of single sign-on.",
+            ),
+        ],
+    },
+    Section {
+        title: "Responses",
+        keys: &[
+            key(
+                "security_headers",
+                Kind::Choice(&["off", "basic", "strict"]),
+                Text("basic"),
+                "Header fields that responses get which lack them. basic: X-Content-Type-Options and Referrer-Policy; \
+                 strict adds X-Frame-Options, Cross-Origin-Opener-Policy and X-Permitted-Cross-Domain-Policies.",
+            ),
+            key(
+                "hsts",
+                time(0, 24 * 731 * HOUR),
+                Text("0ms"),
+                "How long browsers must use TLS (Strict-Transport-Security, with subdomains); sent over TLS alone. \
+                 0ms sends none.",
+            ),
+            key(
+                "compression",
+                Kind::Choice(&["on", "static", "off"]),
+                Text("on"),
+                "What is compressed for clients that take it, with zstd, brotli or gzip. static: files that the build \
+                 has compressed (app.js.br, .zst, .gz); on: other responses too.",
+            ),
+            key(
+                "compression_min_size",
+                size(0, MIB),
+                Text("1KiB"),
+                "Shorter responses are not compressed, where their length is known.",
+            ),
+        ],
+    },
+    Section {
+        title: "Rates",
+        keys: &[
+            key(
+                "rate_limit_keys",
+                count(1, 100_000_000),
+                Text("100000"),
+                "Clients that [[rate_limits]] tells apart in memory; all beyond share one bucket for each rule.",
+            ),
+            key(
+                "rate_limit_redis",
+                Kind::RedisUrl,
+                Unset("none, each gateway counts for itself"),
+                "The Redis server on which several gateways count together. While it is gone, each counts for itself.",
+            ),
+            key(
+                "rate_limit_redis_timeout",
+                time(1, 10 * SECOND),
+                Text("50ms"),
+                "How long a request waits for it; then it counts as gone, and is looked for again each second.",
+            ),
+        ],
+    },
+    Section {
+        title: "Paths",
+        keys: &[
+            key(
+                "path_case",
+                Kind::Choice(&["insensitive", "sensitive"]),
+                Text("insensitive"),
+                "Whether /A and /a are one in the paths of this file. The app's own router decides for itself.",
+            ),
+            key(
+                "path_trailing_slash",
+                Kind::Choice(&["ignore", "strict"]),
+                Text("ignore"),
+                "Whether /a/ and /a are one in the paths of this file.",
             ),
         ],
     },
@@ -324,8 +451,9 @@ pub fn find(name: &str) -> Option<&'static Key> {
 /// The known key that `name` most likely means.
 pub fn nearest(name: &str) -> Option<&'static str> {
     let wanted = name.replace('-', "_");
-    let distance = |key: &&'static Key| strsim::damerau_levenshtein(key.name, &wanted);
-    all().min_by_key(distance).filter(|key| distance(key) <= key.name.len().div_ceil(2)).map(|key| key.name)
+    let distance = |name: &&'static str| strsim::damerau_levenshtein(name, &wanted);
+    let names = all().map(|key| key.name).chain(TABLES.iter().map(|table| table.name));
+    names.min_by_key(distance).filter(|name| distance(name) <= name.len().div_ceil(2))
 }
 
 #[cfg(test)]

@@ -3,10 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use actix_web::http::Method;
+use actix_web::http::header::HeaderName;
 use ipnet::IpNet;
+use sha2::{Digest, Sha256};
 
-/// The word that switches something off.
-pub const OFF: &str = "off";
+use super::edge::User;
 
 const DURATION_UNITS: &[(&str, u64)] = &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
 const BYTE_UNITS: &[(&str, u64)] = &[("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)];
@@ -94,6 +96,57 @@ pub fn request_path(text: &str) -> Option<String> {
     fits.then(|| text.to_owned())
 }
 
+/// An origin as browsers write it: scheme and host in lower case, the port unless it is the scheme's own.
+pub fn origin(text: &str) -> Option<String> {
+    let (scheme, host) = text.split_once("://")?;
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._:[]".contains(&byte);
+    let own_port = if scheme == "https" { ":443" } else { ":80" };
+    let fits = matches!(scheme, "http" | "https")
+        && crate::middleware::host::is_host(host.as_bytes())
+        && host.bytes().all(plain)
+        && !host.ends_with(own_port);
+    fits.then(|| text.to_owned())
+}
+
+/// The name of a header field.
+pub fn header_name(text: &str) -> Option<HeaderName> {
+    HeaderName::from_bytes(text.to_ascii_lowercase().as_bytes()).ok()
+}
+
+/// A method that reaches the app, in capitals.
+pub fn method(text: &str) -> Option<Method> {
+    let served = crate::error::SERVED_METHODS.split(", ").any(|served| served == text);
+    served.then(|| Method::from_bytes(text.as_bytes()).ok()).flatten()
+}
+
+/// A user: `name:sha256:HEX` or `name:plain:PASSWORD`.
+pub fn user(text: &str) -> Option<User> {
+    let (name, rest) = text.split_once(':')?;
+    let (form, secret) = rest.split_once(':')?;
+    let digest = match form {
+        "plain" if !secret.is_empty() => Sha256::digest(secret.as_bytes()).into(),
+        "sha256" => from_hex(secret)?,
+        _ => return None,
+    };
+    (!name.is_empty()).then(|| User { name: name.to_owned(), digest })
+}
+
+fn from_hex(text: &str) -> Option<[u8; 32]> {
+    let mut digest = [0; 32];
+    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (at, byte) in digest.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    Some(digest)
+}
+
+/// Where a Redis server is.
+pub fn redis_url(text: &str) -> Option<String> {
+    redis::Client::open(text).is_ok().then(|| text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -142,6 +195,34 @@ mod tests {
         }
         for bad in ["", "shop", "http://a/", "//a", "/a b", "/#top"] {
             assert_eq!(request_path(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_written_as_browsers_do() {
+        for good in ["https://example.com", "http://localhost:3000", "http://[::1]:3000"] {
+            assert_eq!(origin(good).as_deref(), Some(good));
+        }
+        for bad in [
+            "example.com",
+            "https://",
+            "https://Example.com",
+            "https://a/b",
+            "https://a:443",
+            "ftp://a",
+            "null",
+        ] {
+            assert_eq!(origin(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_user_has_a_name_and_a_secret() {
+        let hashed = "ann:sha256:5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8";
+        assert_eq!(user(hashed), user("ann:plain:password"));
+        assert!(user("ann:plain:a:b").is_some());
+        for bad in ["ann", "ann:secret", "ann:plain:", ":plain:x", "ann:sha256:abc", "ann:md5:x"] {
+            assert_eq!(user(bad), None, "{bad}");
         }
     }
 

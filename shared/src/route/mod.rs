@@ -13,9 +13,9 @@
 //! - [`pattern`]: one pattern, parsed.
 //! - [`tree`]: many of them, and the best match for a path. What is ambiguous does not get in.
 //! - [`target`]: a path made from the parameters of another.
-//! - [`overlap`]: whether two patterns share a path.
+//! - [`flow`]: where the paths of a pattern go through redirects; guards against loops.
 
-pub mod overlap;
+pub mod flow;
 pub mod pattern;
 pub mod target;
 pub mod tree;
