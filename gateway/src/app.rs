@@ -9,6 +9,22 @@ use shared::message::control::LoadFailure;
 pub struct App {
     /// Its directory, absolute and without symbolic links.
     pub dir: PathBuf,
+    /// The patterns of its routes, as far as its manifest tells.
+    pub routes: Vec<String>,
+}
+
+/// What `@isopod/app/vite` writes beside `client/` and `server/`; a plain build has none.
+const MANIFEST: &str = "isopod.json";
+
+/// The layout of the manifest that is understood here.
+const MANIFEST_FORMAT: u64 = 1;
+
+/// The part of the manifest that the gateway needs.
+#[derive(Debug, serde::Deserialize)]
+struct Manifest {
+    format: u64,
+    #[serde(default)]
+    routes: Vec<String>,
 }
 
 impl App {
@@ -40,13 +56,39 @@ impl App {
             let remedy = "run `vite build` again: it writes client/ beside server/";
             return problem(client, "is not there, or not a directory".into(), remedy.into());
         }
-        Ok(Self { dir: absolute })
+        let routes = routes(&absolute)?;
+        Ok(Self { dir: absolute, routes })
     }
 
     /// The directory of the static files.
     pub fn client_dir(&self) -> PathBuf {
         self.dir.join("client")
     }
+}
+
+/// The routes that the manifest names. One that is not understood is of another version: its app runs all the same.
+fn routes(dir: &Path) -> Result<Vec<String>, AppError> {
+    let file = dir.join(MANIFEST);
+    let problem = |problem: String| AppError {
+        file: file.clone(),
+        problem,
+        remedy: "run `vite build` again, or remove the file: it is not needed to serve the app".into(),
+    };
+    let text = match std::fs::read(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(problem(format!("cannot be read: {error}"))),
+    };
+    let manifest: Manifest =
+        serde_json::from_slice(&text).map_err(|error| problem(format!("is no manifest: {error}")))?;
+    if manifest.format != MANIFEST_FORMAT {
+        tracing::warn!(
+            format = manifest.format,
+            "the app's manifest is of another version: its routes are not told apart"
+        );
+        return Ok(Vec::new());
+    }
+    Ok(manifest.routes)
 }
 
 /// What to do about a bundle that is not there; people often name the folder beside or above the right one.
@@ -110,6 +152,20 @@ mod tests {
         }
         let error = App::open(Path::new("/nowhere/dist")).unwrap_err();
         assert!(error.to_string().contains("/nowhere/dist"), "{error}");
+    }
+
+    #[test]
+    fn the_manifest_tells_of_routes_and_need_not_be_there() {
+        let dir = app(&["server/server.js", "client/a"]);
+        assert_eq!(App::open(dir.path()).unwrap().routes, [""; 0]);
+        let write = |text: &str| std::fs::write(dir.path().join("isopod.json"), text).unwrap();
+        write("{\"format\":1,\"routes\":[\"/\",\"/threads/$id\"],\"immutable\":[]}");
+        assert_eq!(App::open(dir.path()).unwrap().routes, ["/", "/threads/$id"]);
+        write("{\"format\":2,\"routes\":[\"/\"]}");
+        assert!(App::open(dir.path()).unwrap().routes.is_empty());
+        write("{");
+        let error = App::open(dir.path()).unwrap_err();
+        assert!(error.file.ends_with("isopod.json") && error.problem.contains("no manifest"), "{error}");
     }
 
     #[test]

@@ -31,6 +31,14 @@ pub enum Cause {
     BodySlow,
     /// Another site tries to change state.
     CrossSite,
+    /// The client's address is not let in.
+    AddressDenied,
+    /// The site is closed.
+    Maintenance,
+    /// The path asks for a name and a password.
+    Unauthorized,
+    /// The client asks too often.
+    RateLimited,
     /// The body is not of the type that is needed.
     MediaType,
     /// No native function can have this name.
@@ -57,6 +65,8 @@ pub enum Cause {
     Timeout,
     /// A static file changed on disk after the start.
     FileChanged,
+    /// More rewrites than a request may have.
+    RewriteChain,
     /// A fault of the gateway.
     Panic,
 }
@@ -102,6 +112,10 @@ impl Cause {
             Self::BodyBroken => closing(400, "body_broken", "The body of this request is not complete."),
             Self::BodySlow => closing(408, "body_slow", "The body of this request took too long."),
             Self::CrossSite => row(403, "cross_site", "Another site may not do this."),
+            Self::AddressDenied => row(403, "address", "Requests from this address are not answered."),
+            Self::Maintenance => row(503, "maintenance", "The site is closed for maintenance."),
+            Self::Unauthorized => row(401, "basic_auth", "A name and a password are needed."),
+            Self::RateLimited => row(429, "rate_limited", "Too many requests."),
             Self::MediaType => row(415, "media_type", "The body must be application/json."),
             Self::NoFunction => row(404, "no_function", "There is no such function."),
             Self::NativeMethod => row(405, "native_method", "Call functions by POST."),
@@ -115,6 +129,7 @@ impl Cause {
             Self::BadResponse => row(500, "bad_response", "The app failed."),
             Self::Timeout => row(504, "timeout", "The app took too long."),
             Self::FileChanged => row(500, "file_changed", "This file changed while the server was running."),
+            Self::RewriteChain => row(508, "rewrite_chain", "The path of this request leads nowhere."),
             Self::Panic => row(500, "panic", "The server failed."),
         }
     }
@@ -122,7 +137,11 @@ impl Cause {
     /// The reason to count as a refusal, for what is refused here; admission counts its own.
     pub const fn refusal(self) -> Option<&'static str> {
         let row = self.row();
-        if row.status < 500 || matches!(self, Self::MethodUnknown) { Some(row.reason) } else { None }
+        if row.status < 500 || matches!(self, Self::MethodUnknown | Self::Maintenance) {
+            Some(row.reason)
+        } else {
+            None
+        }
     }
 
     /// The response, in the form that `request` accepts: HTML, JSON or plain text.

@@ -8,6 +8,7 @@
 //! - [`server`]: the assembly. Listeners, pool, admin, public server, drain; the middleware order is drawn there.
 //! - [`middleware`]: request id, access log and metrics, panic barrier, limits.
 //! - [`router`]: path, static files, native functions, bundle.
+//! - [`hooks`]: the user's own middleware and routes; [`program`] builds a gateway with them.
 //! - [`admission`]: permits and the queue in front of the isolates. Pure.
 //! - [`pool`]: child processes, their links, and the dispatcher of each gateway thread.
 //! - [`error`]: one table from cause to status.
@@ -20,8 +21,12 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod error;
+pub mod hooks;
 pub mod metrics;
 pub mod middleware;
 pub mod pool;
+pub mod program;
 pub mod router;
 pub mod server;
+
+pub use program::Gateway;

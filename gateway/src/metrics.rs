@@ -42,10 +42,16 @@ pub struct Metrics {
     pub fn_workers: IntGaugeVec,
     /// Child processes that were started again, by kind and reason.
     pub restarts: IntCounterVec,
-    /// Pieces of code that isolates needed to become ready, by where they came from: cached, compiled.
-    pub loaded_code: IntCounterVec,
     /// Native calls by caller and outcome. Names are not a label: they come from outside.
     pub native_calls: IntCounterVec,
+    /// Answers of the app's routes by pattern and class of status; patterns come from the build's manifest.
+    pub route_requests: IntCounterVec,
+    /// Seconds from a request's head to its response's last byte, by the pattern of the app's route.
+    pub route_seconds: HistogramVec,
+    /// Requests that were counted in memory because Redis was gone.
+    pub rate_limit_fallbacks: IntCounter,
+    /// Connections to the Redis server that counts rates, one for each gateway thread.
+    pub rate_limit_connections: IntGauge,
     /// Bytes on V8's heap, by renderer and isolate.
     pub isolate_heap_bytes: IntGaugeVec,
     /// Bytes outside V8's heap that objects on it hold, by renderer and isolate.
@@ -98,13 +104,34 @@ impl Metrics {
             isolates: gauges(r, "isolates", "Isolates by state.", &["state"])?,
             fn_workers: gauges(r, "fn_workers", "Fn workers by state.", &["state"])?,
             restarts: counters(r, "restarts_total", "Child processes started again.", &["kind", "reason"])?,
-            loaded_code: counters(
-                r,
-                "loaded_code_total",
-                "Pieces of code that isolates needed to become ready; compiled ones were not in the code cache.",
-                &["source"],
-            )?,
             native_calls: counters(r, "native_calls_total", "Native calls.", &["caller", "outcome"])?,
+            route_requests: counters(
+                r,
+                "route_requests_total",
+                "Answers of the app's routes.",
+                &["pattern", "status"],
+            )?,
+            route_seconds: histograms(
+                r,
+                "route_duration_seconds",
+                "From a request's head to its response's last byte, by the app's route.",
+                LATENCY_BUCKETS,
+                &["pattern"],
+            )?,
+            rate_limit_fallbacks: registered(
+                r,
+                IntCounter::new(
+                    "isopod_rate_limit_fallbacks_total",
+                    "Requests counted in memory because Redis was gone.",
+                )?,
+            )?,
+            rate_limit_connections: registered(
+                r,
+                IntGauge::new(
+                    "isopod_rate_limit_redis_connections",
+                    "Connections to Redis that count rates.",
+                )?,
+            )?,
             isolate_heap_bytes: gauges(
                 r,
                 "isolate_heap_bytes",

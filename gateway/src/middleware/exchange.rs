@@ -1,12 +1,14 @@
 //! What the gateway knows of one request and its response.
 
-use std::cell::Cell;
+use std::any::Any;
+use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 use std::rc::Rc;
 
 use actix_web::HttpMessage;
 use actix_web::http::header::HeaderValue;
+use shared::head::JobContext;
 
 use crate::config::settings::ForwardedStyle;
 
@@ -17,6 +19,10 @@ pub enum RouteClass {
     None,
     /// A static file.
     Static,
+    /// A redirect of the configuration.
+    Redirect,
+    /// A route of the user's own hooks.
+    Route,
     /// A native function.
     Native,
     /// The bundle.
@@ -25,13 +31,16 @@ pub enum RouteClass {
 
 impl RouteClass {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::None, Self::Static, Self::Native, Self::Bundle];
+    pub const ALL: [Self; 6] =
+        [Self::None, Self::Static, Self::Redirect, Self::Route, Self::Native, Self::Bundle];
 
     /// The label's value.
     pub fn label(self) -> &'static str {
         match self {
             Self::None => "none",
             Self::Static => "static",
+            Self::Redirect => "redirect",
+            Self::Route => "route",
             Self::Native => "native",
             Self::Bundle => "bundle",
         }
@@ -52,6 +61,12 @@ pub struct Exchange {
     /// The forwarding headers that may be believed: those of a trusted peer.
     pub believed: Option<ForwardedStyle>,
     class: Cell<RouteClass>,
+    /// The pattern of the app's route, by its place in the manifest.
+    pattern: Cell<Option<u32>>,
+    /// What the user's hooks know of the request.
+    visit: RefCell<Option<Box<dyn Any>>>,
+    /// The same, as the app gets it.
+    context: RefCell<Option<JobContext>>,
 }
 
 impl Exchange {
@@ -63,7 +78,17 @@ impl Exchange {
         host: Option<HeaderValue>,
         believed: Option<ForwardedStyle>,
     ) -> Self {
-        Self { id, client_ip, is_secure, host, believed, class: Cell::new(RouteClass::None) }
+        Self {
+            id,
+            client_ip,
+            is_secure,
+            host,
+            believed,
+            class: Cell::new(RouteClass::None),
+            pattern: Cell::new(None),
+            visit: RefCell::default(),
+            context: RefCell::default(),
+        }
     }
 
     /// The exchange of a request that [`super::identity`] has seen.
@@ -79,6 +104,36 @@ impl Exchange {
     /// Says which part of the router answers.
     pub fn set_class(&self, class: RouteClass) {
         self.class.set(class);
+    }
+
+    /// Which of the app's routes answers, by its place in the manifest, as far as known.
+    pub fn pattern(&self) -> Option<u32> {
+        self.pattern.get()
+    }
+
+    /// Says which of the app's routes answers.
+    pub fn set_pattern(&self, pattern: Option<u32>) {
+        self.pattern.set(pattern);
+    }
+
+    /// Keeps what the user's hooks know of the request.
+    pub fn keep_visit(&self, context: Box<dyn Any>) {
+        self.visit.replace(Some(context));
+    }
+
+    /// Takes out what the user's hooks know of the request.
+    pub fn take_visit(&self) -> Option<Box<dyn Any>> {
+        self.visit.take()
+    }
+
+    /// Sets what the app's handler gets as `opts.context`.
+    pub fn set_context(&self, context: Option<JobContext>) {
+        self.context.replace(context);
+    }
+
+    /// What the app's handler gets as `opts.context`. Cheap: the bytes are shared.
+    pub fn context(&self) -> Option<JobContext> {
+        self.context.borrow().clone()
     }
 
     /// The scheme of the URL that the client sees.

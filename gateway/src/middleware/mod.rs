@@ -4,7 +4,14 @@
 //! - [`observe`]: access log and metrics, from the head to the last byte.
 //! - [`panic_barrier`]: a panic answers 500 and hurts no other request.
 //! - [`limits`]: head, body, method, host and target.
+//! - [`chain`]: around the router, in this order: [`access`], [`csrf`], [`cors`], [`response_headers`],
+//!   [`rate_limit`], [`compression`], the user's [hooks](crate::hooks).
 
+pub mod access;
+pub mod chain;
+pub mod compression;
+pub mod cors;
+pub mod csrf;
 pub mod exchange;
 pub mod forwarded;
 pub mod host;
@@ -12,3 +19,6 @@ pub mod identity;
 pub mod limits;
 pub mod observe;
 pub mod panic_barrier;
+pub mod rate_limit;
+pub mod response_headers;
+pub mod vary;

@@ -27,9 +27,9 @@ pub struct Observe {
 }
 
 impl Observe {
-    /// Counts in `metrics`.
-    pub fn new(metrics: Metrics) -> Self {
-        Self { counters: Rc::new(Counters::new(metrics)) }
+    /// Counts in `metrics`, and the app's routes by these patterns.
+    pub fn new(metrics: Metrics, patterns: &[String]) -> Self {
+        Self { counters: Rc::new(Counters::new(metrics, patterns)) }
     }
 }
 
@@ -39,15 +39,41 @@ struct Counters {
     metrics: Metrics,
     requests: RefCell<HashMap<(RouteClass, &'static str, u16), IntCounter>>,
     seconds: [Histogram; RouteClass::ALL.len()],
+    patterns: Vec<PatternCounters>,
     in_flight: IntGauge,
 }
 
+/// Of one of the app's routes: by class of status, from 1xx on.
+#[derive(Debug)]
+struct PatternCounters {
+    requests: [IntCounter; 5],
+    seconds: Histogram,
+}
+
+impl PatternCounters {
+    fn new(metrics: &Metrics, pattern: &str) -> Self {
+        let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+        Self {
+            requests: classes.map(|class| metrics.route_requests.with_label_values(&[pattern, class])),
+            seconds: metrics.route_seconds.with_label_values(&[pattern]),
+        }
+    }
+
+    fn count(&self, status: u16, seconds: f64) {
+        if let Some(counter) = self.requests.get(usize::from(status / 100).wrapping_sub(1)) {
+            counter.inc();
+        }
+        self.seconds.observe(seconds);
+    }
+}
+
 impl Counters {
-    fn new(metrics: Metrics) -> Self {
+    fn new(metrics: Metrics, patterns: &[String]) -> Self {
         let seconds =
             RouteClass::ALL.map(|class| metrics.request_seconds.with_label_values(&[class.label()]));
         let in_flight = metrics.requests_in_flight.clone();
-        Self { metrics, requests: RefCell::default(), seconds, in_flight }
+        let patterns = patterns.iter().map(|pattern| PatternCounters::new(&metrics, pattern)).collect();
+        Self { metrics, requests: RefCell::default(), seconds, patterns, in_flight }
     }
 
     fn count(&self, class: RouteClass, method: &'static str, status: u16, seconds: f64) {
@@ -170,6 +196,10 @@ impl Drop for Observation {
         let class = self.exchange.as_ref().map_or(RouteClass::None, |exchange| exchange.class());
         self.counters.in_flight.dec();
         self.counters.count(class, method_label(&self.method), self.status, elapsed.as_secs_f64());
+        let pattern = self.exchange.as_ref().and_then(|exchange| exchange.pattern());
+        if let Some(counters) = pattern.and_then(|pattern| self.counters.patterns.get(pattern as usize)) {
+            counters.count(self.status, elapsed.as_secs_f64());
+        }
         macro_rules! line {
             ($level:ident) => {
                 tracing::event!(
@@ -324,7 +354,7 @@ mod tests {
             let body = BodyStream::new(stream::iter(body.take()));
             ready(Ok::<_, Error>(request.into_response(HttpResponse::Ok().body(body))))
         });
-        let app = App::new().wrap(Observe::new(metrics.clone())).default_service(service);
+        let app = App::new().wrap(Observe::new(metrics.clone(), &[])).default_service(service);
         let app = init_service(app).await;
         let response = try_call_service(&app, TestRequest::get().to_request()).await.unwrap();
         assert_eq!(metrics.requests_in_flight.get(), 1);

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, Message};
 use shared::message::FromChild;
-use shared::message::control::{CodeUse, LoadFailure};
+use shared::message::control::LoadFailure;
 use tokio::sync::mpsc;
 
 use super::error::StartError;
@@ -123,16 +123,9 @@ impl Supervisor {
         self.slot(id).and_then(|slot| slot.current.as_ref()).is_some_and(|handle| handle.id == id)
     }
 
-    fn count_code(&self, code: CodeUse) {
-        for (source, pieces) in [("cached", code.cached), ("compiled", code.compiled)] {
-            self.pool.metrics.loaded_code.with_label_values(&[source]).inc_by(pieces as u64);
-        }
-    }
-
     fn hear(&mut self, id: ChildId, message: FromChild, ctx: &mut Context<Self>) {
         match message {
-            FromChild::IsolateReady { isolate, startup_ms, code } => {
-                self.count_code(code);
+            FromChild::IsolateReady { isolate, startup_ms } => {
                 let isolate = IsolateId { slot: id.slot, generation: id.generation, isolate };
                 if let Some(isolate) = self.pool.roster().isolate(isolate) {
                     isolate.startup_ms = Some(startup_ms);

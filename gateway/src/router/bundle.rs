@@ -35,6 +35,7 @@ pub async fn answer<B: Backend>(
     let method = request.method();
     let client_ip = exchange.client_ip.to_string();
     let url = url(exchange, &request);
+    let context = exchange.context();
     let head = RequestHeadRef {
         method: method.as_str(),
         url: &url,
@@ -42,6 +43,7 @@ pub async fn answer<B: Backend>(
         request_id: exchange.id.as_str(),
         has_body,
         options: HandlerOptions {
+            context: context.as_ref(),
             response_link_header: rules.response_link_header,
             ..HandlerOptions::default()
         },

@@ -3,7 +3,10 @@
 //! ```text
 //! path     ambiguous?                       400
 //! static   GET, HEAD of a file of client/   the file
-//! native   /_native/<name>                  the function's value
+//! redirect [[redirects]]                    where it is now; [[rewrites]] begin again with another path
+//! native   routes of the user's own hooks   their response
+//!          /_native/<name>                  the function's value
+//! cache                                     its place, once there is one
 //! bundle   everything else                  the app's response
 //! ```
 //!
@@ -12,12 +15,13 @@
 pub mod backend;
 pub mod body;
 pub mod bundle;
+pub mod classes;
 pub mod headers;
 pub mod native;
 pub mod path;
+pub mod redirects;
 pub mod static_files;
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,9 +29,12 @@ use actix_web::HttpResponse;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 
+use crate::config::edge::Edge;
 use crate::error::Cause;
+use crate::hooks::Hooks;
 use crate::middleware::exchange::{Exchange, RouteClass};
 use backend::Backend;
+use classes::RouteClasses;
 use path::RequestPath;
 use static_files::index::Index;
 
@@ -46,6 +53,12 @@ pub struct Rules {
     pub native_call_timeout: Duration,
     /// Whether the app is asked to add a `Link` field to its pages.
     pub response_link_header: bool,
+    /// Redirects, rewrites, and what is compressed.
+    pub edge: Arc<Edge>,
+    /// The user's own routes.
+    pub hooks: Option<Arc<dyn Hooks>>,
+    /// The app's routes.
+    pub classes: Arc<RouteClasses>,
 }
 
 /// The router of one gateway thread.
@@ -58,34 +71,69 @@ pub struct Router<B> {
 
 impl<B: Backend> Router<B> {
     /// Routes to `files` and `backend`.
-    pub fn new(files: Arc<Index>, backend: B, rules: Rules) -> Rc<Self> {
-        Rc::new(Self { files, backend, rules })
+    pub fn new(files: Arc<Index>, backend: B, rules: Rules) -> Self {
+        Self { files, backend, rules }
     }
 
     /// Answers a request.
-    pub async fn route(self: Rc<Self>, request: ServiceRequest) -> ServiceResponse {
-        let Some(exchange) = Exchange::of(&request) else {
-            debug_assert!(false, "the identity layer is missing");
-            return refuse(request, Cause::Host);
+    pub async fn route(&self, mut request: ServiceRequest, exchange: &Exchange) -> ServiceResponse {
+        let target = match self.way(&mut request, exchange) {
+            Way::To(target) => target,
+            Way::Answer(answer) => return request.into_response(answer),
         };
-        let file = match RequestPath::parse(request.uri().path()) {
-            Err(error) => return refuse(request, Cause::Path(error)),
-            Ok(path) => path.file().and_then(|file| self.target(request.method(), file)),
-        };
-        match file {
+        match target {
             Some(Target::File(entry)) => {
                 exchange.set_class(RouteClass::Static);
-                static_files::answer(&entry, request).await
+                static_files::answer(&entry, request, self.rules.edge.compression.mode).await
             }
             Some(Target::Native(name)) => {
                 exchange.set_class(RouteClass::Native);
-                native::answer(&self.backend, &self.rules, &exchange, name, request).await
+                native::answer(&self.backend, &self.rules, exchange, name, request).await
             }
-            None => {
-                exchange.set_class(RouteClass::Bundle);
-                bundle::answer(&self.backend, &self.rules, &exchange, request).await
+            None => match self.own_route(&request) {
+                Some(hooks) => {
+                    exchange.set_class(RouteClass::Route);
+                    hooks.route(request, exchange).await
+                }
+                None => {
+                    exchange.set_class(RouteClass::Bundle);
+                    exchange.set_pattern(self.rules.classes.class(request.uri().path()));
+                    bundle::answer(&self.backend, &self.rules, exchange, request).await
+                }
+            },
+        }
+    }
+
+    /// Makes all rewrites, and says what answers the request then.
+    fn way(&self, request: &mut ServiceRequest, exchange: &Exchange) -> Way {
+        let edge = &self.rules.edge;
+        for turn in 0..=redirects::MAX_REWRITES {
+            let target = match RequestPath::parse(request.uri().path()) {
+                Err(error) => return Way::Answer(Cause::Path(error).response(request.headers())),
+                Ok(path) => path.file().and_then(|file| self.target(request.method(), file)),
+            };
+            if matches!(target, Some(Target::File(_))) {
+                return Way::To(target);
+            }
+            // What a rewrite leads to is where it is meant to be.
+            if turn == 0
+                && let Some(answer) = redirects::redirect(edge, request.uri())
+            {
+                exchange.set_class(RouteClass::Redirect);
+                return Way::Answer(answer);
+            }
+            match redirects::rewrite(edge, request.uri()) {
+                Some(uri) => request.head_mut().uri = uri,
+                None => return Way::To(target),
             }
         }
+        tracing::error!(path = request.uri().path(), "more rewrites than a request may have");
+        Way::Answer(Cause::RewriteChain.response(request.headers()))
+    }
+
+    fn own_route(&self, request: &ServiceRequest) -> Option<&dyn Hooks> {
+        let hooks = self.rules.hooks.as_deref()?;
+        hooks.has_route(request.method(), request.uri().path()).then_some(hooks)
     }
 
     fn target(&self, method: &Method, path: &str) -> Option<Target> {
@@ -102,12 +150,15 @@ impl<B: Backend> Router<B> {
 /// Where native functions live, whatever the base path.
 const NATIVE_PREFIX: &str = "/_native/";
 
+/// The way of a request.
+enum Way {
+    /// To a file or a native function, or else to a route of hooks or the bundle.
+    To(Option<Target>),
+    /// The configuration has the answer.
+    Answer(HttpResponse),
+}
+
 enum Target {
     File(Arc<static_files::index::Entry>),
     Native(String),
-}
-
-fn refuse(request: ServiceRequest, cause: Cause) -> ServiceResponse {
-    let response: HttpResponse = cause.response(request.headers());
-    request.into_response(response)
 }

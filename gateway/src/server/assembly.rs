@@ -8,7 +8,10 @@
 //!   | Observe       begin           access log, metrics     |
 //!   | PanicBarrier                  500 instead of a panic  |
 //!   | Limits        head, method, target, host, body        |
-//!   | Router        path -> static | native | bundle        |
+//!   | Chain         access, CSRF, CORS, header fields,      |
+//!   |               rates, compression, the user's hooks    |
+//!   | Router        path -> static | redirect | native      |
+//!   |               | cache (comes later) | bundle          |
 //!   +-------------------------------------------------------+
 //! ```
 
@@ -23,12 +26,17 @@ use actix_web::{App, Error};
 use super::connection::{self, Patience};
 use crate::config::Settings;
 use crate::error::Cause;
+use crate::hooks::Hooks;
 use crate::metrics::Metrics;
+use crate::middleware::chain::Chain;
 use crate::middleware::identity::Identity;
 use crate::middleware::limits::Limits;
 use crate::middleware::observe::Observe;
 use crate::middleware::panic_barrier::PanicBarrier;
+use crate::middleware::rate_limit::Limiter;
+use crate::middleware::rate_limit::local::Local;
 use crate::router::backend::Backend;
+use crate::router::classes::RouteClasses;
 use crate::router::static_files::index::Index;
 use crate::router::{Router, Rules};
 
@@ -40,11 +48,27 @@ pub struct Plan {
     metrics: Metrics,
     own_host: HeaderValue,
     rules: Rules,
+    buckets: Arc<Local>,
+}
+
+/// What the app's build and the user's own code add to the settings.
+#[derive(Debug, Clone, Default)]
+pub struct Additions {
+    /// The user's hooks.
+    pub hooks: Option<Arc<dyn Hooks>>,
+    /// The app's route patterns, as its manifest tells.
+    pub routes: Vec<String>,
 }
 
 impl Plan {
     /// A plan for a gateway whose address is `own_host`.
-    pub fn new(settings: Arc<Settings>, files: Arc<Index>, metrics: Metrics, own_host: HeaderValue) -> Self {
+    pub fn new(
+        settings: Arc<Settings>,
+        files: Arc<Index>,
+        metrics: Metrics,
+        own_host: HeaderValue,
+        additions: Additions,
+    ) -> Self {
         let rules = Rules {
             native_prefix: format!("{}/_native/", settings.base_path),
             body_limit: settings.clients.body_limit,
@@ -52,8 +76,12 @@ impl Plan {
             job_timeout: settings.jobs.job_timeout,
             native_call_timeout: settings.jobs.native_call_timeout,
             response_link_header: settings.jobs.response_link_header,
+            edge: Arc::clone(&settings.edge),
+            hooks: additions.hooks,
+            classes: Arc::new(RouteClasses::of(&additions.routes, &settings.base_path)),
         };
-        Self { settings, files, metrics, own_host, rules }
+        let buckets = Arc::new(Local::new(settings.edge.buckets.most));
+        Self { settings, files, metrics, own_host, rules, buckets }
     }
 
     /// The settings.
@@ -92,15 +120,18 @@ impl Plan {
     > {
         let clients = &self.settings.clients;
         let router = Router::new(Arc::clone(&self.files), backend, self.rules.clone());
+        let edge = Arc::clone(&self.settings.edge);
+        let limiter = Limiter::new(Arc::clone(&self.buckets), &edge.buckets, &self.metrics);
+        let chain = Chain::new(edge, limiter, self.rules.hooks.clone(), router);
         let route = fn_service(move |request: ServiceRequest| {
-            let router = Rc::clone(&router);
-            async move { Ok(router.route(request).await) }
+            let chain = Rc::clone(&chain);
+            async move { Ok(chain.answer(request).await) }
         });
         App::new()
             .default_service(route)
             .wrap(Limits { head: clients.head_limit, body: clients.body_limit })
             .wrap(PanicBarrier)
-            .wrap(Observe::new(self.metrics.clone()))
+            .wrap(Observe::new(self.metrics.clone(), self.rules.classes.labels()))
             .wrap(Identity::new(clients.trusted_proxies.clone(), clients.forwarded, self.own_host.clone()))
     }
 }

@@ -8,7 +8,6 @@
 //! ```
 
 pub mod assembly;
-pub mod code_cache;
 pub mod connection;
 pub mod files;
 pub mod listen;
@@ -18,24 +17,24 @@ pub mod signals;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
 use actix_web::http::header::{HeaderValue, InvalidHeaderValue};
 use prometheus::IntGauge;
-use shared::setup::{CodeCacheSetup, RendererSetup, WorkerSetup};
+use shared::setup::{RendererSetup, WorkerSetup};
 
 use crate::admin::{self, Desk, Phase, SharedPhase};
 use crate::admission::AdmissionSettings;
 use crate::app::{App, AppError};
 use crate::config::{Settings, environment};
+use crate::hooks::Hooks;
 use crate::metrics::Metrics;
 use crate::pool::restart::RestartPolicy;
 use crate::pool::{self, PoolHandle, PoolSettings, StartError};
 use crate::router::static_files::index::{Index, IndexSettings};
-use assembly::Plan;
+use assembly::{Additions, Plan};
 use listen::Bound;
 use public::Public;
 use signals::{Signals, Stop};
@@ -62,17 +61,6 @@ pub enum RunError {
         key: &'static str,
         /// The address.
         address: SocketAddr,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The directory for compiled code cannot be made.
-    #[error(
-        "code_cache {directory:?} cannot be used\n    to do:   name a directory that this user may make, or switch \
-         it off: --code-cache off"
-    )]
-    CodeCache {
-        /// The directory.
-        directory: PathBuf,
         /// What the system says.
         source: io::Error,
     },
@@ -103,10 +91,9 @@ impl From<StartError> for RunError {
 }
 
 impl RunError {
-    /// 64 when the configuration is at fault, 65 when the app is, 69 when something that is needed is not there, 70 when we are.
+    /// 65 when the app is at fault, 69 when something that is needed is not there, 70 when we are.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::CodeCache { .. } => 64,
             Self::App(_) => 65,
             Self::Address { .. } => 69,
             Self::Start(error) => error.exit_code(),
@@ -157,7 +144,7 @@ pub fn index(app: &App, settings: &Settings) -> Result<Index, AppError> {
     })
 }
 
-/// Runs the gateway until it is told to stop. `listening` is called once clients can connect. Must run on the
+/// Runs the gateway until it is told to stop, with the user's `hooks`, if there are some. `listening` is called once clients can connect. Must run on the
 /// main thread, in an actix system: children are killed when the thread that started them ends.
 ///
 /// # Errors
@@ -166,6 +153,7 @@ pub async fn run(
     settings: Settings,
     app: App,
     environment: &BTreeMap<String, String>,
+    hooks: Option<Arc<dyn Hooks>>,
     listening: impl FnOnce(Addresses),
 ) -> Result<End, RunError> {
     let started = Instant::now();
@@ -178,10 +166,7 @@ pub async fn run(
     files::raise_limit(settings.clients.max_connections, links);
 
     let metrics = Metrics::new()?;
-    let (wanted, limit) = (&settings.processes.code_cache, settings.processes.code_cache_limit);
-    let code_cache = code_cache::prepare(wanted, limit, environment)
-        .map_err(|(directory, source)| RunError::CodeCache { directory, source })?;
-    let pool = pool::start(pool_settings(&settings, &app, environment, code_cache), metrics.clone())?;
+    let pool = pool::start(pool_settings(&settings, &app, environment), metrics.clone())?;
     let phase = SharedPhase::default();
     let desk = Desk { pool: pool.clone(), metrics: metrics.clone(), phase: phase.clone(), started };
     let admin = opened("admin", admin).and_then(|listener| Ok(admin::server(listener, desk)?));
@@ -197,7 +182,8 @@ pub async fn run(
             stop = signals.next() => return Ok(stop),
         }
         let own_host = HeaderValue::from_str(&addresses.listen.to_string())?;
-        let plan = Plan::new(Arc::new(settings), files, metrics, own_host);
+        let additions = Additions { hooks, routes: app.routes.clone() };
+        let plan = Plan::new(Arc::new(settings), files, metrics, own_host, additions);
         let (public, server) = Public::new(opened("listen", public)?, plan, running.pool.clone())?;
         running.public = Some(public);
         let mut server = actix_web::rt::spawn(server);
@@ -282,12 +268,7 @@ fn opened(key: &'static str, bound: Bound) -> Result<std::net::TcpListener, RunE
     bound.open().map_err(|source| RunError::Address { key, address, source })
 }
 
-fn pool_settings(
-    settings: &Settings,
-    app: &App,
-    environment: &BTreeMap<String, String>,
-    code_cache: Option<CodeCacheSetup>,
-) -> PoolSettings {
+fn pool_settings(settings: &Settings, app: &App, environment: &BTreeMap<String, String>) -> PoolSettings {
     let (processes, jobs) = (&settings.processes, &settings.jobs);
     PoolSettings {
         renderer_bin: processes.renderer_bin.clone(),
@@ -302,7 +283,6 @@ fn pool_settings(
             max_jobs_per_isolate: jobs.max_jobs_per_isolate,
             max_heap_bytes: processes.max_heap_bytes,
             warmup_path: processes.warmup_path.clone(),
-            code_cache,
         },
         worker_setup: WorkerSetup {
             arbiters: processes.fn_worker_threads,

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::disk::DiskFile;
+use super::encodings::{self, Encodings};
 use super::naming;
 
 /// A larger file is never held in memory, in bytes.
@@ -43,10 +44,12 @@ pub struct Entry {
     pub length: u64,
     /// Where its bytes are.
     pub content: Content,
+    /// The same, compressed.
+    pub encodings: Encodings,
 }
 
 /// Where a file's bytes are.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Content {
     /// Here.
     Memory(Bytes),
@@ -72,6 +75,21 @@ impl Entry {
             cache_control: naming::cache_control(path),
             length,
             content,
+            encodings: Encodings::default(),
+        }
+    }
+
+    /// This content as the encoded form of `original`: it is described as that is, under a tag of its own.
+    pub fn encoded_form_of(&self, original: &Self) -> Self {
+        Self {
+            content_type: original.content_type.clone(),
+            etag: self.etag.clone(),
+            modified: original.modified,
+            last_modified: original.last_modified.clone(),
+            cache_control: original.cache_control,
+            length: self.length,
+            content: self.content.clone(),
+            encodings: Encodings::default(),
         }
     }
 
@@ -102,13 +120,19 @@ impl Index {
         // Small files first: more of them fit.
         found.sort_by(|a, b| (a.length, &a.name).cmp(&(b.length, &b.name)));
         let mut index = Self::default();
+        let mut loaded: Vec<(String, Entry)> = Vec::with_capacity(found.len());
         for file in found {
             let in_memory = file.length <= MAX_MEMORY_FILE && index.memory + file.length <= settings.memory;
             let entry = file.load(in_memory).map_err(|error| named(&file.path, &error))?;
             if in_memory {
                 index.memory += entry.length;
             }
-            index.insert(&settings.base_path, &file.name, Arc::new(entry));
+            loaded.push((file.name, entry));
+        }
+        let built = encodings::find(&loaded);
+        for ((name, mut entry), built) in loaded.into_iter().zip(built) {
+            entry.encodings = built;
+            index.insert(&settings.base_path, &name, Arc::new(entry));
         }
         Ok(index)
     }

@@ -4,13 +4,16 @@
 //! - [`naming`]: content types, and which names carry a hash of their content.
 //! - [`conditions`]: what a conditional or ranged request is due. Pure.
 //! - [`disk`]: files that are too large for memory, in bounded pieces.
+//! - [`encodings`]: compressed forms, of the build or made once.
 
 pub mod conditions;
 pub mod disk;
+pub mod encodings;
 pub mod index;
 pub mod naming;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use actix_web::body::{BodySize, BoxBody};
@@ -19,13 +22,40 @@ use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 
 use super::body::Headless;
+use crate::config::edge::CompressionMode;
 use crate::error::Cause;
+use crate::middleware::compression::encoding::Accepted;
+use crate::middleware::vary;
 use conditions::Due;
 use index::{Content, Entry};
 
-/// Answers a GET or HEAD of a file.
-pub async fn answer(entry: &Entry, request: ServiceRequest) -> ServiceResponse {
-    let response = match conditions::due(request.method(), request.headers(), entry) {
+/// Answers a GET or HEAD of a file, in the form that the client takes.
+pub async fn answer(entry: &Arc<Entry>, request: ServiceRequest, mode: CompressionMode) -> ServiceResponse {
+    let several = encodings::has_several(entry, mode);
+    // A part is one of the file as it is: what is known of encoded ones differs between clients.
+    let form = match several && !request.headers().contains_key(header::RANGE) {
+        true => encodings::best(entry, mode, Accepted::of(request.headers())).await,
+        false => None,
+    };
+    let mut response = match &form {
+        None => respond(entry, &request).await,
+        Some((encoding, form)) => {
+            let mut response = respond(form, &request).await;
+            if response.headers().contains_key(header::CONTENT_TYPE) && response.status() == StatusCode::OK {
+                response.headers_mut().insert(header::CONTENT_ENCODING, encoding.value());
+                response.headers_mut().remove(header::ACCEPT_RANGES);
+            }
+            response
+        }
+    };
+    if several {
+        vary::on(response.headers_mut(), "accept-encoding");
+    }
+    request.into_response(response)
+}
+
+async fn respond(entry: &Entry, request: &ServiceRequest) -> HttpResponse {
+    match conditions::due(request.method(), request.headers(), entry) {
         Due::NotModified => {
             let mut response = HttpResponse::with_body(StatusCode::NOT_MODIFIED, empty());
             describe(entry, response.headers_mut());
@@ -46,8 +76,7 @@ pub async fn answer(entry: &Entry, request: ServiceRequest) -> ServiceResponse {
             }
             response
         }
-    };
-    request.into_response(response)
+    }
 }
 
 fn empty() -> BoxBody {
@@ -123,7 +152,10 @@ mod tests {
     async fn served(memory: u64, path: &str, request: TestRequest) -> (HttpResponse, String) {
         let dir = tempfile::tempdir().unwrap();
         let index = index(&dir, memory);
-        let response = answer(index.get(path).unwrap(), request.to_srv_request()).await.into_parts().1;
+        let response = answer(index.get(path).unwrap(), request.to_srv_request(), CompressionMode::On)
+            .await
+            .into_parts()
+            .1;
         let (response, body) = response.into_parts();
         let bytes = to_bytes(body).await.unwrap_or_else(|_| panic!("the body broke off"));
         (response.set_body(empty()), String::from_utf8(bytes.to_vec()).unwrap())
@@ -174,7 +206,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let index = index(&dir, 0);
         let request = TestRequest::default().method(Method::HEAD).to_srv_request();
-        let response = answer(index.get("/favicon.svg").unwrap(), request).await.into_parts().1;
+        let response =
+            answer(index.get("/favicon.svg").unwrap(), request, CompressionMode::On).await.into_parts().1;
         assert_eq!(response.body().size(), BodySize::Sized(6));
         assert!(to_bytes(response.into_body()).await.unwrap_or_default().is_empty());
     }
@@ -185,8 +218,84 @@ mod tests {
         let index = index(&dir, 0);
         std::fs::write(dir.path().join("favicon.svg"), "<svg>longer</svg>").unwrap();
         let entry = index.get("/favicon.svg").unwrap();
-        let response = answer(entry, TestRequest::get().to_srv_request()).await.into_parts().1;
+        let response =
+            answer(entry, TestRequest::get().to_srv_request(), CompressionMode::On).await.into_parts().1;
         assert_eq!(response.status(), 500);
         assert!(!response.headers().contains_key(header::ETAG));
+    }
+
+    fn with_forms() -> (tempfile::TempDir, Index) {
+        let dir = tempfile::tempdir().unwrap();
+        let text = "const a = 'again and again';\n".repeat(100);
+        std::fs::write(dir.path().join("a.js"), &text).unwrap();
+        std::fs::write(dir.path().join("a.js.br"), "built by brotli").unwrap();
+        std::fs::write(dir.path().join("a.js.gz"), "built by gzip").unwrap();
+        std::fs::write(dir.path().join("b.js"), &text).unwrap();
+        std::fs::write(dir.path().join("c.js"), "short").unwrap();
+        let index =
+            Index::of(dir.path(), &IndexSettings { base_path: String::new(), memory: 1 << 20 }).unwrap();
+        (dir, index)
+    }
+
+    async fn sent(
+        index: &Index,
+        path: &str,
+        fields: &[(&'static str, &str)],
+        mode: CompressionMode,
+    ) -> (HttpResponse, Vec<u8>) {
+        let mut request = TestRequest::get();
+        for (name, value) in fields {
+            request = request.insert_header((*name, *value));
+        }
+        let response = answer(index.get(path).unwrap(), request.to_srv_request(), mode).await.into_parts().1;
+        let (response, body) = response.into_parts();
+        let bytes = to_bytes(body).await.unwrap_or_else(|_| panic!("the body broke off"));
+        (response.set_body(empty()), bytes.to_vec())
+    }
+
+    #[actix_web::test]
+    async fn forms_of_the_build_are_preferred() {
+        let (_dir, index) = with_forms();
+        for (accept, encoding, body) in
+            [("gzip, br, zstd", "br", "built by brotli"), ("gzip", "gzip", "built by gzip")]
+        {
+            let (response, bytes) =
+                sent(&index, "/a.js", &[("accept-encoding", accept)], CompressionMode::Static).await;
+            assert_eq!((field(&response, "content-encoding"), bytes), (encoding, body.into()));
+            assert_eq!(field(&response, "content-type"), "text/javascript; charset=utf-8");
+            assert_eq!(field(&response, "vary"), "accept-encoding");
+            assert_eq!(field(&response, "accept-ranges"), "");
+            let tag = field(&response, "etag").to_owned();
+            let again = [("accept-encoding", accept), ("if-none-match", &*tag)];
+            let (response, bytes) = sent(&index, "/a.js", &again, CompressionMode::Static).await;
+            assert_eq!((response.status().as_u16(), bytes.len()), (304, 0));
+            assert_eq!(field(&response, "vary"), "accept-encoding");
+            // Another form is other bytes.
+            let other = [("if-none-match", &*tag)];
+            assert_eq!(sent(&index, "/a.js", &other, CompressionMode::Static).await.0.status(), 200);
+        }
+    }
+
+    #[actix_web::test]
+    async fn other_forms_are_made_once_and_only_where_that_helps() {
+        let (_dir, index) = with_forms();
+        let br = [("accept-encoding", "br")];
+        let (response, first) = sent(&index, "/b.js", &br, CompressionMode::On).await;
+        assert_eq!(field(&response, "content-encoding"), "br");
+        assert!(first.len() < 200, "{}", first.len());
+        let mut text = Vec::new();
+        std::io::Read::read_to_end(&mut brotli::Decompressor::new(&*first, 4096), &mut text).unwrap();
+        assert_eq!(text.len(), 2900);
+        assert_eq!(sent(&index, "/b.js", &br, CompressionMode::On).await.1, first);
+        for (path, fields, mode) in [
+            ("/b.js", &br[..], CompressionMode::Static),
+            ("/a.js", &br, CompressionMode::Off),
+            ("/c.js", &br, CompressionMode::On),
+            ("/b.js", &[], CompressionMode::On),
+            ("/a.js", &[("accept-encoding", "br"), ("range", "bytes=0-3")], CompressionMode::On),
+        ] {
+            let (response, _) = sent(&index, path, fields, mode).await;
+            assert_eq!(field(&response, "content-encoding"), "", "{path} {fields:?} {mode:?}");
+        }
     }
 }

@@ -109,7 +109,7 @@ fn plan(flags: &[(&'static str, &str)]) -> (Plan, tempfile::TempDir) {
     let index = IndexSettings { base_path: settings.base_path.clone(), memory: 1 << 20 };
     let files = Arc::new(Index::of(client.path(), &index).unwrap());
     let own_host = HeaderValue::from_static("127.0.0.1:3000");
-    (Plan::new(Arc::new(settings), files, Metrics::new().unwrap(), own_host), client)
+    (Plan::new(Arc::new(settings), files, Metrics::new().unwrap(), own_host, Additions::default()), client)
 }
 
 async fn service(
