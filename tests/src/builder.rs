@@ -20,6 +20,7 @@ pub struct ClusterBuilder {
     flags: Vec<String>,
     variables: Vec<(String, String)>,
     config: String,
+    program: String,
 }
 
 impl ClusterBuilder {
@@ -32,6 +33,7 @@ impl ClusterBuilder {
             flags: Vec::new(),
             variables: Vec::new(),
             config: String::new(),
+            program: "gateway".into(),
         }
     }
 
@@ -77,6 +79,13 @@ impl ClusterBuilder {
         self
     }
 
+    /// Runs another program than `gateway`, built on it.
+    #[must_use]
+    pub fn program(mut self, name: &str) -> Self {
+        self.program = name.into();
+        self
+    }
+
     /// Adds a flag.
     #[must_use]
     pub fn flag(mut self, name: &str, value: &str) -> Self {
@@ -117,7 +126,7 @@ impl ClusterBuilder {
     }
 
     fn spawn(self) -> (Gateway, Files) {
-        let mut command = Gateway::command();
+        let mut command = Gateway::command_of(&self.program);
         command.arg("--app").arg(self.served.dir());
         command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
         command.args(["--renderers", &self.renderers.to_string(), "--isolates", &self.isolates.to_string()]);

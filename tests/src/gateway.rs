@@ -28,12 +28,17 @@ impl Gateway {
     /// The gateway's program with an empty environment. `ISOPOD_BIN_DIR` says where it is; default: where cargo
     /// put this test.
     pub(crate) fn command() -> Command {
+        Self::command_of("gateway")
+    }
+
+    /// The program of this name, which is a gateway too.
+    pub(crate) fn command_of(program: &str) -> Command {
         let beside_this_test = || {
             let test = std::env::current_exe().unwrap();
             test.parent().and_then(|deps| deps.parent()).unwrap().to_path_buf()
         };
         let dir = std::env::var_os("ISOPOD_BIN_DIR").map_or_else(beside_this_test, PathBuf::from);
-        let mut command = Command::new(dir.join("gateway"));
+        let mut command = Command::new(dir.join(program));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command
     }

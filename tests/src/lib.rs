@@ -23,6 +23,7 @@
 //! - [`logs`]: what the processes wrote, as it comes.
 //! - [`metrics`]: the admin port's numbers.
 //! - [`process`]: what the kernel knows of a process.
+//! - [`redis`]: a Redis server of the test's own.
 //! - [`wait`]: bounded waiting for something to become true.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a harness fails its test in the shortest way")]
@@ -38,6 +39,7 @@ pub mod load;
 pub mod logs;
 pub mod metrics;
 pub mod process;
+pub mod redis;
 pub mod wait;
 
 pub use app::{App, Bundle};

@@ -1,0 +1,86 @@
+//! A Redis server of the test's own, on a Unix socket: no port to collide on.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use tempfile::TempDir;
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+
+use crate::wait::eventually;
+
+/// A running server. Dropping it kills the process.
+#[derive(Debug)]
+pub struct Redis {
+    dir: TempDir,
+    child: Child,
+}
+
+impl Redis {
+    /// Starts a server and waits until it takes connections.
+    ///
+    /// # Panics
+    /// When `redis-server` is not installed or does not start.
+    pub async fn start() -> Self {
+        let dir = tempfile::Builder::new().prefix("isopod-redis-").tempdir().unwrap();
+        let child = spawn(&dir);
+        let redis = Self { dir, child };
+        redis.wait().await;
+        redis
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        format!("redis+unix://{}", self.socket().display())
+    }
+
+    /// Kills it as the kernel's memory killer would.
+    ///
+    /// # Panics
+    /// When it is gone already.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
+        std::fs::remove_file(self.socket()).unwrap();
+    }
+
+    /// Starts it again, at the same place and with nothing in it.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn restart(&mut self) {
+        self.child = spawn(&self.dir);
+        self.wait().await;
+    }
+
+    /// The keys that it holds.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn keys(&self) -> Vec<String> {
+        let client = redis::Client::open(self.url()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap()
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.dir.path().join("redis.sock")
+    }
+
+    async fn wait(&self) {
+        eventually("Redis takes connections", async || UnixStream::connect(self.socket()).await.ok()).await;
+    }
+}
+
+fn spawn(dir: &TempDir) -> Child {
+    Command::new("redis-server")
+        .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
+        .arg(dir.path().join("redis.sock"))
+        .arg("--dir")
+        .arg(dir.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("redis-server, of Debian's package of that name")
+}

@@ -1,0 +1,99 @@
+//! Redirects and rewrites.
+
+use tests::{Bundle, Cluster};
+
+use super::{echo, said};
+
+#[tokio::test]
+async fn redirects_carry_parameters_and_query() {
+    let config = r#"
+[[redirects]]
+from = "/blog/$slug"
+to = "/posts/$slug"
+status = 308
+[[redirects]]
+from = "/docs/$"
+to = "https://docs.example/v1/$?from=old"
+[[redirects]]
+from = "/{-$locale}/about"
+to = "/{-$locale}/info"
+keep_query = false
+[[redirects]]
+from = "/feed/{$name}.xml"
+to = "/feeds/$name"
+"#;
+    let cluster = Cluster::of(echo().file("client/blog/file.txt", "file")).config(config).start().await;
+    for (path, status, location) in [
+        ("/blog/a%20b?x=1&y=%20", 308, "/posts/a%20b?x=1&y=%20"),
+        ("/Blog/a/", 308, "/posts/a"),
+        ("/docs/a/b%2Fc?q", 307, "https://docs.example/v1/a/b%2Fc?from=old&q"),
+        ("/docs", 307, "https://docs.example/v1?from=old"),
+        ("/about?x=1", 307, "/info"),
+        ("/de/about", 307, "/de/info"),
+        ("/feed/news.xml", 307, "/feeds/news"),
+    ] {
+        let answer = cluster.get(path).await;
+        assert_eq!((answer.status, answer.header("location")), (status, location), "{path}");
+    }
+    assert_eq!(said(&cluster.get("/blog/file.txt").await), "file", "static files come first");
+    assert_eq!(said(&cluster.get("/posts/a").await), "GET /posts/a");
+    let counted = cluster.metrics().await.sum("isopod_requests_total", &[("route", "redirect")]);
+    assert_eq!(counted, 7.0);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn rewrites_show_the_app_another_path() {
+    let config = r#"
+[[rewrites]]
+from = "/u/$name"
+to = "/users/$name?via=u"
+[[rewrites]]
+from = "/users/$name"
+to = "/people/$name"
+[[rewrites]]
+from = "/app/$"
+to = "/shell.html"
+"#;
+    let cluster = Cluster::of(echo().file("client/shell.html", "<p>shell</p>")).config(config).start().await;
+    assert_eq!(said(&cluster.get("/u/ann?x=1").await), "GET /people/ann?via=u&x=1");
+    assert_eq!(said(&cluster.post_json("/u/ann", "{}").await), "POST /people/ann?via=u");
+    assert_eq!(said(&cluster.get("/app/any/where").await), "<p>shell</p>");
+    assert_eq!(cluster.get("/u/a%2F..%2Fb").await.status, 400, "rewriting makes no path that was refused");
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn loops_ambiguities_and_mistakes_are_told_together_before_anything_starts() {
+    let config = r#"
+[[redirects]]
+from = "/a/$x"
+to = "/b/$x"
+[[redirects]]
+from = "/b/$y"
+to = "/a/$y"
+[[rewrites]]
+from = "/$"
+to = "/app/$"
+[[rewrites]]
+from = "/users/$id"
+to = "/x"
+[[rewrites]]
+from = "/users/$name"
+to = "/y"
+[[headers]]
+path = "/p//q"
+set = { x = "1" }
+"#;
+    let exit = Cluster::of(Bundle::fetch("return new Response('ok')")).config(config).start_to_end().await;
+    exit.expect_code(64).expect_said(&[
+        "redirects.to, row 1",
+        "a loop: /a/$x -> row 1 -> /b/$y -> row 2 -> /a/$x",
+        "rewrites.to, row 1",
+        "rewrites.from, row 3",
+        "/users/$name and /users/$id match the same paths",
+        "headers.path, row 1",
+        "it has an empty segment",
+    ]);
+    assert_eq!(exit.stdout, "", "it never listens");
+}
