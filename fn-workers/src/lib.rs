@@ -58,7 +58,6 @@ pub mod function;
 pub mod handler;
 mod process;
 pub mod registry;
-pub mod seroval;
 mod team;
 mod transport;
 pub mod worker;

@@ -26,7 +26,6 @@ use sys_traits::impls::RealSys;
 
 use super::commonjs::{ExportAnalyzer, may_be_commonjs, text_of};
 use super::permissions::Files;
-use crate::isolate::code_cache::recorder::Recorder;
 use crate::isolate::extensions::{NodeServices, PackageChecker, PackageFolders};
 
 /// The conditions of `package.json`'s `exports` that hold for `import`; Node's.
@@ -54,8 +53,8 @@ pub struct Packages {
 }
 
 impl Packages {
-    /// Packages for an app that may read `files`. What CommonJS exports is remembered by `code`.
-    pub fn new(files: Rc<Files>, code: Rc<Recorder>) -> Self {
+    /// Packages for an app that may read `files`.
+    pub fn new(files: Rc<Files>) -> Self {
         let cached = NodeResolutionSys::new(RealSys, Some(Arc::new(NodeResolutionThreadLocalCache)));
         let package_jsons: PackageJsonResolverRc<RealSys> =
             Arc::new(PackageJsonResolver::new(RealSys, Some(Arc::new(PackageJsonThreadLocalCache))));
@@ -74,16 +73,14 @@ impl Packages {
             NodeResolverOptions { conditions: conditions(), ..Default::default() },
         ));
         let analyzer = CjsModuleExportAnalyzer::new(
-            ExportAnalyzer::new(code),
+            ExportAnalyzer,
             ByonmInNpmPackageChecker,
             resolver.clone(),
             folders,
             package_jsons.clone(),
             RealSys,
         );
-        #[allow(clippy::arc_with_non_send_sync, reason = "node_resolver wants it; it stays on this thread")]
-        let analyzer = Arc::new(analyzer);
-        let translator = NodeCodeTranslator::new(analyzer, NodeCodeTranslatorMode::ModuleLoader);
+        let translator = NodeCodeTranslator::new(Arc::new(analyzer), NodeCodeTranslatorMode::ModuleLoader);
         Self { resolver, package_jsons, translator, files }
     }
 
