@@ -58,17 +58,31 @@ describe('the server bundle', () => {
     assert.equal(configEnvironment('client'), undefined)
   })
 
-  test('takes the quicker entries', async () => {
-    assert.deepEqual(await resolve('react-dom/server', '/app/x.js'), { id: '/resolved/react-dom/server.edge' })
+  test('takes the quickest entries', async () => {
+    assert.deepEqual(await resolve('react-dom/server', '/app/x.js'), { id: '/resolved/react-dom/server.node' })
     assert.deepEqual(await resolve('srvx', '/app/x.js'), { id: '/resolved/srvx/generic' })
     assert.equal(resolve('react-dom', '/app/x.js'), undefined)
   })
 
-  test("leaves out node:stream where only react-dom's Node entry needs it", () => {
+  test("loads Node's modules for React when they are first used", async () => {
+    const react = '/app/node_modules/react-dom/cjs/react-dom-server.node.production.js'
+    for (const [id, name] of [['util', 'TextEncoder'], ['crypto', 'createHash'], ['stream', 'Readable']]) {
+      const source = plugin('self-contained').load(resolve(id, react))
+      const lazy = await import(`data:text/javascript,${encodeURIComponent(source)}`)
+      assert.equal(typeof lazy[name], 'function')
+      assert.equal(resolve(id, '/app/node_modules/pg/lib/index.js'), undefined)
+    }
+    assert.equal(resolve('fs', react), undefined)
+  })
+
+  test("streams of Node's are still there for TanStack's handlers", async () => {
     const handler = '/app/node_modules/@tanstack/router-core/dist/esm/ssr/transformStreamWithRouter.js'
-    const absent = resolve('node:stream', handler)
-    assert.match(plugin('self-contained').load(absent), /export \{ Absent as PassThrough, Absent as Readable \}/)
-    assert.equal(resolve('node:stream', '/app/node_modules/pg/lib/index.js'), undefined)
+    const source = plugin('self-contained').load(resolve('node:stream', handler))
+    const { PassThrough, Readable } = await import(`data:text/javascript,${encodeURIComponent(source)}`)
+    const through = new PassThrough()
+    through.end('words')
+    assert.equal(await new Response(Readable.toWeb(through)).text(), 'words')
+    assert.equal(resolve('node:util', handler), undefined)
   })
 })
 

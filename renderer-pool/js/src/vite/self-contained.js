@@ -1,10 +1,6 @@
 import { quickerEntry } from './entries.js'
 import { SERVER } from './environments.js'
-
-const ABSENT_STREAM = '\0isopod:absent-node-stream'
-
-/** TanStack's stream handlers, which import `node:stream` for react-dom's Node entry only. */
-const STREAM_HANDLERS = /[\\/]@tanstack[\\/](?:react-router|solid-router|router-core)[\\/]/
+import { lazyNodeModule, lazyNodeSource } from './lazy-node.js'
 
 /**
  * The server bundle carries its packages, with the quickest entry of each framework: it starts quicker and needs no
@@ -23,19 +19,8 @@ export function selfContained({ external }) {
       const quicker = quickerEntry(id)
       // An older package may not have it: then its usual entry stays.
       if (quicker !== undefined) return this.resolve(quicker, importer, { skipSelf: true })
-      if (id === 'node:stream' && STREAM_HANDLERS.test(importer ?? '')) return ABSENT_STREAM
+      return lazyNodeModule(id, importer)
     },
-    load(id) {
-      if (id === ABSENT_STREAM) return absentStream
-    },
+    load: (id) => lazyNodeSource(id),
   }
 }
-
-const absentStream = `
-class Absent {
-  constructor() {
-    throw new Error('this build streams with Web streams: node:stream is not part of it')
-  }
-}
-export { Absent as PassThrough, Absent as Readable }
-`
