@@ -45,6 +45,22 @@ pub enum Bench {
     /// Slices of renders alternate. Shown: CPU-microseconds per render of the whole process, its collector's threads
     /// included; median and least over the repeats.
     Isolate(IsolateOptions),
+    /// From a renderer's start until it has rendered a page: without a code cache, with an empty and with a full one.
+    ///
+    /// Shown for both builds of each app: milliseconds from the process's start, and from the order to load the app
+    /// in a process that waited for it; median and least over the repeats.
+    Start(StartOptions),
+}
+
+/// Options of `start`.
+#[derive(Debug, Args)]
+pub struct StartOptions {
+    /// Starts of each kind.
+    #[arg(long, default_value = "9")]
+    pub repeat: NonZeroUsize,
+    /// The apps.
+    #[arg(long, value_delimiter = ',', default_value = "threads-react,threads-solid", value_name = "NAME")]
+    pub apps: Vec<String>,
 }
 
 /// Options of `isolate`.

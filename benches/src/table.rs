@@ -2,6 +2,7 @@
 
 use crate::isolate::PageResult;
 use crate::report::Standing;
+use crate::start::StartResult;
 use crate::statistics::Summary;
 
 const HEADER: [&str; 7] = ["server", "req/s", "spread", "CPU us/req", "spread", "p50 ms", "p99 ms"];
@@ -62,6 +63,21 @@ pub fn render_pages(pages: &[PageResult]) -> String {
         page_line(&name, &figure(&page.isopod), &figure(&page.node), &format!("{ratio:.2}"))
     }));
     lines.join("\n")
+}
+
+/// One line for each build and cache: milliseconds, median and least.
+pub fn render_starts(starts: &[StartResult]) -> String {
+    let figure = |summary: &Summary| format!("{:.0} ({:.0})", summary.median, summary.min);
+    let mut lines = vec![start_line("ms until ready", "code cache", "process", "spare")];
+    lines.extend(starts.iter().map(|start| {
+        let cache = format!("{:?}", start.cache).to_lowercase();
+        start_line(&start.build, &cache, &figure(&start.process), &figure(&start.spare))
+    }));
+    lines.join("\n")
+}
+
+fn start_line(build: &str, cache: &str, process: &str, spare: &str) -> String {
+    format!("{build:<32}{cache:>12}{process:>14}{spare:>14}")
 }
 
 fn page_line(page: &str, isopod: &str, node: &str, ratio: &str) -> String {

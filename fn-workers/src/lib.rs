@@ -58,6 +58,7 @@ pub mod function;
 pub mod handler;
 mod process;
 pub mod registry;
+pub mod seroval;
 mod team;
 mod transport;
 pub mod worker;

@@ -51,6 +51,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     )?;
     fs::write(out_dir.join("snapshot.bin"), &snapshot.output)?;
     let consumed: HashSet<_> = snapshot.consumed_lazy_specifiers.iter().map(String::as_str).collect();
+    let build = twox_hash::XxHash64::oneshot(0, &snapshot.output);
+    fs::write(
+        out_dir.join("build.rs"),
+        format!("/// Tells snapshots apart.\npub const BUILD: u64 = {build:#x};\n"),
+    )?;
     let residual: Vec<_> = sources.iter().filter(|source| !consumed.contains(source.specifier)).collect();
     fs::write(out_dir.join("residual.rs"), sources::table(&residual)?)?;
     for path in snapshot.files_loaded_during_snapshot {

@@ -19,6 +19,15 @@ pub fn transpile(
     // Node's built-in modules may be TypeScript under any name.
     let is_typescript =
         name.starts_with("node:") || MediaType::from_path(Path::new(&*name)) == MediaType::TypeScript;
+    if &*name == "node:module" {
+        // What V8 has compiled is kept for the next start, see `isolate::code_cache`.
+        let compiled = "throw err.thrown;\n  }\n  return f;";
+        let kept = "throw err.thrown;\n  }\n  internals.keepCompiled(f);\n  return f;";
+        if !code.contains(compiled) {
+            return Err(JsErrorBox::generic("node:module does not compile CommonJS as it did"));
+        }
+        code = code.replace(compiled, kept);
+    }
     if is_typescript {
         code = without_types(&name, code)?;
     }

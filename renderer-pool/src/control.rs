@@ -1,6 +1,7 @@
 //! The process's own loop: hears the supervisor, reports for the isolates, ends with either.
 
 use std::io;
+use std::sync::Arc;
 
 use crossbeam::thread;
 use shared::inherited::{ChildArgs, take_socket};
@@ -10,6 +11,7 @@ use shared::setup::{RendererSetup, Setup};
 use tokio::sync::{mpsc, watch};
 
 use crate::isolate::IsolateThread;
+use crate::isolate::code_cache::CodeCache;
 
 /// The supervisor's link, seen from here.
 type Control = Channel<FromChild, ToChild>;
@@ -47,6 +49,7 @@ pub fn run(args: &ChildArgs) -> Result<(), ControlError> {
     let (mut control, setup) = tokio.block_on(receive_setup(args))?;
     let (reports_in, mut reports_out) = mpsc::channel(REPORTS);
     let (drain, draining) = watch::channel(false);
+    let code_cache = Arc::new(CodeCache::new(&setup));
     let hosted = thread::scope(|scope| {
         for (isolate, links) in args.links.iter().enumerate() {
             let thread = IsolateThread {
@@ -55,6 +58,7 @@ pub fn run(args: &ChildArgs) -> Result<(), ControlError> {
                 setup: setup.clone(),
                 reports: reports_in.clone(),
                 draining: draining.clone(),
+                code_cache: code_cache.clone(),
             };
             scope
                 .builder()
@@ -64,6 +68,8 @@ pub fn run(args: &ChildArgs) -> Result<(), ControlError> {
                 .map_err(ControlError::Start)?;
         }
         drop((reports_in, draining));
+        // Read while the isolates start.
+        code_cache.pack();
         let ended = tokio.block_on(relay(&mut control, &mut reports_out, &drain));
         if let Err(error) = &ended {
             end_now(error);

@@ -4,7 +4,7 @@
 //! requests over the wire, as from a gateway, and that is part of its figure; Node calls `fetch()` itself.
 
 mod node;
-mod renderer;
+pub mod renderer;
 
 use std::time::Duration;
 

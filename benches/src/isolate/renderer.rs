@@ -12,8 +12,9 @@ use shared::head::{HandlerOptions, RequestHead};
 use shared::inherited::ChildArgs;
 use shared::link::Channel;
 use shared::logging::LogFormat;
+use shared::message::control::CodeUse;
 use shared::message::{FromChild, FromRenderer, ToChild, ToRenderer};
-use shared::setup::{RendererSetup, Setup};
+use shared::setup::{CodeCacheSetup, RendererSetup, Setup};
 use shared::window::ReceiveWindow;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
@@ -25,20 +26,27 @@ use crate::machine;
 /// A renderer with one isolate; killed when dropped.
 #[derive(Debug)]
 pub struct Renderer {
-    tokio: Runtime,
-    child: Child,
-    _control: Channel<ToChild, FromChild>,
+    process: Process,
     link: Channel<ToRenderer, FromRenderer>,
     next_id: u64,
 }
 
-impl Renderer {
-    /// Starts a renderer on one core and waits until it has loaded the app.
+/// A renderer's process that has not been told what to be.
+#[derive(Debug)]
+pub struct Process {
+    tokio: Runtime,
+    child: Child,
+    control: Channel<ToChild, FromChild>,
+    link: Option<StdUnixStream>,
+}
+
+impl Process {
+    /// Starts a process, on one core if told so.
     ///
     /// # Errors
     ///
-    /// When it does not become ready.
-    pub fn start(program: &Path, dist: &Path, core: usize) -> Result<Self, BenchFailure> {
+    /// When it cannot be started.
+    pub fn spawn(program: &Path, core: Option<usize>) -> Result<Self, BenchFailure> {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(broken)?;
         let (control, control_end) = StdUnixStream::pair().map_err(broken)?;
         let (link, link_end) = StdUnixStream::pair().map_err(broken)?;
@@ -50,29 +58,76 @@ impl Renderer {
         };
         let mut command = Command::new(program);
         command.args(args.to_args());
-        let mut command = machine::pinned(core, &command);
+        if let Some(core) = core {
+            command = machine::pinned(core, &command);
+        }
         let child = command.stdin(Stdio::null()).spawn().map_err(broken)?;
         for end in [args.control, args.links[0][0]] {
             nix::unistd::close(end).map_err(|errno| broken(errno.into()))?;
         }
+        let control = {
+            let _inside = tokio.enter();
+            channel(control).map_err(broken)?
+        };
+        Ok(Self { tokio, child, control, link: Some(link) })
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Tells it which app to load and waits until it has; returns where the app's code came from.
+    ///
+    /// # Errors
+    ///
+    /// When it does not become ready.
+    pub fn load(&mut self, dist: &Path, cache: Option<&Path>) -> Result<CodeUse, BenchFailure> {
         let setup = RendererSetup {
             app_dir: dist.to_owned(),
             env: BTreeMap::from([("NODE_ENV".to_owned(), "production".to_owned())]),
             max_jobs_per_isolate: MAX_CONCURRENCY,
             max_heap_bytes: 512 << 20,
             warmup_path: "/".into(),
+            code_cache: cache
+                .map(|directory| CodeCacheSetup { directory: directory.to_owned(), max_bytes: 256 << 20 }),
         };
-        let (control, link) = tokio
+        let (tokio, control) = (&self.tokio, &mut self.control);
+        tokio
             .block_on(async {
-                let mut control: Channel<ToChild, FromChild> = channel(control)?;
                 control.send(&ToChild::Setup(Setup::Renderer(setup))).await.map_err(io::Error::other)?;
                 match control.receive().await.map_err(io::Error::other)? {
-                    Some(FromChild::IsolateReady { .. }) => Ok((control, channel(link)?)),
+                    Some(FromChild::IsolateReady { code, .. }) => Ok(code),
                     other => Err(io::Error::other(format!("{other:?}"))),
                 }
             })
-            .map_err(broken)?;
-        Ok(Self { tokio, child, _control: control, link, next_id: 0 })
+            .map_err(broken)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It ends with its links anyway.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Renderer {
+    /// Starts a renderer on one core and waits until it has loaded the app.
+    ///
+    /// # Errors
+    ///
+    /// When it does not become ready.
+    pub fn start(program: &Path, dist: &Path, core: usize) -> Result<Self, BenchFailure> {
+        let mut process = Process::spawn(program, Some(core))?;
+        process.load(dist, None)?;
+        let link = process.link.take().ok_or_else(|| broken(io::Error::other("has no link")))?;
+        let link = {
+            let _inside = process.tokio.enter();
+            channel(link).map_err(broken)?
+        };
+        Ok(Self { process, link, next_id: 0 })
     }
 }
 
@@ -153,20 +208,12 @@ async fn drive(
 
 impl Renders for Renderer {
     fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.pid()
     }
 
     fn render(&mut self, page: &Page, count: usize) -> Result<usize, BenchFailure> {
         let driven = drive(&mut self.link, &mut self.next_id, page, count);
-        let bytes = self.tokio.block_on(driven).map_err(broken)?;
+        let bytes = self.process.tokio.block_on(driven).map_err(broken)?;
         Ok(bytes / count.max(1))
-    }
-}
-
-impl Drop for Renderer {
-    fn drop(&mut self) {
-        // It ends with its links anyway.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

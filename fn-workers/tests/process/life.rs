@@ -90,6 +90,7 @@ async fn messages_for_another_kind_of_process_end_it() {
         max_jobs_per_isolate: 1,
         max_heap_bytes: 1,
         warmup_path: "/".into(),
+        code_cache: None,
     };
     gateway.tell(ToChild::Setup(Setup::Renderer(setup))).await;
     gateway.logged("`be a renderer` does not fit").await;

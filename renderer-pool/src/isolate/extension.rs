@@ -24,6 +24,9 @@ pub struct BundleEnv(pub BTreeMap<String, String>);
 #[allow(dead_code, reason = "the build script makes isolates that never run")]
 pub struct BackgroundWork(pub u32);
 
+/// Takes the function that V8 has just compiled of a CommonJS file.
+pub type KeepCompiled = Rc<dyn Fn(v8::Global<v8::Function>)>;
+
 deno_core::extension!(
     deno_telemetry,
     lazy_loaded_js = [
@@ -38,6 +41,7 @@ deno_core::extension!(
     deps = [deno_webidl, deno_web, deno_fetch, deno_crypto, deno_node],
     ops = [
         op_isopod_background,
+        op_isopod_compiled,
         op_isopod_env,
         op_job_call,
         op_job_call_cancel,
@@ -77,6 +81,14 @@ deno_core::extension!(
 #[op2(fast)]
 fn op_isopod_background(state: &mut OpState, pending: u32) {
     state.put(BackgroundWork(pending));
+}
+
+/// A CommonJS file has been compiled, see `node:module`.
+#[op2]
+fn op_isopod_compiled(state: &mut OpState, #[scoped] function: v8::Global<v8::Function>) {
+    if let Some(keep) = state.try_borrow::<KeepCompiled>() {
+        keep(function);
+    }
 }
 
 /// What the operator lets the bundle see as `process.env`.

@@ -2,9 +2,11 @@
 //!
 //! - [`runtime`]: the V8 isolate with the app in it; [`delivery`]: the border to JavaScript.
 //! - [`extension`], [`extensions`], [`snapshot`]: what the isolate is made of, shared with the build script.
+//! - [`code_cache`]: what V8 compiled, kept between starts.
 //! - [`modules`]: where the app's code comes from; [`node`]: packages, and Node's own modules.
 //! - `boot/`: the scripts that run before the app.
 
+pub mod code_cache;
 pub mod delivery;
 pub mod extension;
 pub mod extensions;
@@ -16,16 +18,20 @@ pub mod snapshot;
 use std::cell::RefCell;
 use std::os::fd::RawFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use shared::inherited::take_socket;
 use shared::message::FromChild;
+use shared::message::control::CodeUse;
 use shared::setup::RendererSetup;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::job::{self, AllLinksEnded, JobTable, Link};
+use code_cache::CodeCache;
+use code_cache::recorder::Recorder;
 use node::ops as node_ops;
 use runtime::{AppExited, Isolate};
 
@@ -54,6 +60,8 @@ pub struct IsolateThread {
     pub reports: mpsc::Sender<FromChild>,
     /// Turns true when the isolate is to finish.
     pub draining: watch::Receiver<bool>,
+    /// Of the process, for all of its isolates.
+    pub code_cache: Arc<CodeCache>,
 }
 
 impl IsolateThread {
@@ -84,10 +92,15 @@ impl IsolateThread {
         let links = self.links.iter().map(|fd| take_socket(*fd).map(Link::new));
         let links = links.collect::<Result<_, _>>().map_err(|error| failed(error.to_string()))?;
         let jobs = Rc::new(RefCell::new(JobTable::new(links, self.setup.max_jobs_per_isolate)));
-        let mut runtime = Isolate::load(&self.setup, jobs.clone()).await.map_err(FromChild::LoadFailed)?;
+        let code = Recorder::new(self.code_cache.clone());
+        let mut runtime =
+            Isolate::load(&self.setup, jobs.clone(), code.clone()).await.map_err(FromChild::LoadFailed)?;
         runtime.warm(&format!("http://localhost{}", self.setup.warmup_path)).await;
+        let (cached, compiled) = code.counts();
+        runtime.keep_code();
         let startup_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let ready = FromChild::IsolateReady { isolate, startup_ms };
+        tracing::debug!(isolate, startup_ms, cached, compiled, "the app is loaded");
+        let ready = FromChild::IsolateReady { isolate, startup_ms, code: CodeUse { cached, compiled } };
         if self.reports.send(ready).await.is_err() {
             return Ok(());
         }

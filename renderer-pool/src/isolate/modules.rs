@@ -5,19 +5,23 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::future::Future;
 use std::io;
 use std::path::Path;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use deno_core::error::ModuleLoaderError;
 use deno_core::{
-    ModuleLoadOptions, ModuleLoadReferrer, ModuleLoadResponse, ModuleLoader, ModuleResolveResponse,
-    ModuleSource, ModuleSourceCode, ModuleSpecifier, ModuleType, ResolutionKind, resolve_import,
+    FastString, ModuleLoadOptions, ModuleLoadReferrer, ModuleLoadResponse, ModuleLoader,
+    ModuleResolveResponse, ModuleSource, ModuleSourceCode, ModuleSpecifier, ModuleType, ResolutionKind,
+    SourceCodeCacheInfo, resolve_import,
 };
 use deno_error::JsErrorBox;
 use node_resolver::errors::{NodeJsErrorCode, NodeResolveError};
 use shared::message::control::LoadFailure;
 
+use super::code_cache::recorder::Recorder;
 use super::node::permissions::Files;
 use super::node::services::Packages;
 
@@ -39,6 +43,7 @@ const MAX_CHAIN: usize = 8;
 pub struct AppModules {
     files: Rc<Files>,
     packages: Packages,
+    code: Rc<Recorder>,
     /// Who imported a module first.
     importers: RefCell<HashMap<ModuleSpecifier, String>>,
     /// The first thing that could not be loaded: names the file better than V8's error does.
@@ -46,11 +51,12 @@ pub struct AppModules {
 }
 
 impl AppModules {
-    /// A loader for what `files` allows to read.
-    pub fn new(files: Rc<Files>) -> Self {
+    /// A loader for what `files` allows to read, with the compiled code that `code` has.
+    pub fn new(files: Rc<Files>, code: Rc<Recorder>) -> Self {
         Self {
-            packages: Packages::new(files.clone()),
+            packages: Packages::new(files.clone(), code.clone()),
             files,
+            code,
             importers: RefCell::default(),
             failure: RefCell::default(),
         }
@@ -139,10 +145,17 @@ impl AppModules {
         }
         let mut text = String::from_utf8(bytes)
             .map_err(|_| self.fail(specifier.as_str(), "it is not UTF-8 text".into(), REBUILD))?;
-        if module_type == ModuleType::JavaScript {
-            text = self.as_module(specifier, text)?;
+        if module_type != ModuleType::JavaScript {
+            return Ok(ModuleSource::new(
+                module_type,
+                ModuleSourceCode::String(text.into()),
+                specifier,
+                None,
+            ));
         }
-        Ok(ModuleSource::new(module_type, ModuleSourceCode::String(text.into()), specifier, None))
+        text = self.as_module(specifier, text)?;
+        let (code, compiled) = self.code.module(specifier, FastString::from(text));
+        Ok(ModuleSource::new(module_type, ModuleSourceCode::String(code), specifier, compiled))
     }
 
     fn as_module(&self, specifier: &ModuleSpecifier, text: String) -> Result<String, ModuleLoaderError> {
@@ -212,6 +225,20 @@ impl ModuleLoader for AppModules {
         ModuleLoadResponse::Sync(self.source(specifier, importer.unwrap_or(specifier.as_str())))
     }
 
+    fn get_code_cache(&self, specifier: &ModuleSpecifier, source: &str) -> Option<SourceCodeCacheInfo> {
+        self.code.internal(specifier, source)
+    }
+
+    fn code_cache_ready(
+        &self,
+        specifier: ModuleSpecifier,
+        hash: u64,
+        code: &[u8],
+    ) -> Pin<Box<dyn Future<Output = ()>>> {
+        self.code.made(&specifier, hash, code);
+        Box::pin(std::future::ready(()))
+    }
+
     fn get_source_map(&self, file_name: &str) -> Option<Cow<'_, [u8]>> {
         let path = ModuleSpecifier::parse(file_name).ok()?.to_file_path().ok()?;
         let mut name = path.into_os_string();
@@ -223,14 +250,17 @@ impl ModuleLoader for AppModules {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::isolate::code_cache::CodeCache;
 
     fn app() -> (tempfile::TempDir, AppModules) {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
         fs::create_dir(root.join("server")).unwrap();
         let files = Files::of_app(&root).unwrap();
-        (dir, AppModules::new(Rc::new(files)))
+        (dir, AppModules::new(Rc::new(files), Recorder::new(Arc::new(CodeCache::off()))))
     }
 
     fn write(modules: &AppModules, path: &str, text: &str) -> ModuleSpecifier {

@@ -12,8 +12,10 @@ use deno_features::{FeatureChecker, UNSTABLE_FEATURES};
 use shared::message::control::LoadFailure;
 use shared::setup::RendererSetup;
 
+use super::code_cache::harvest::harvest;
+use super::code_cache::recorder::Recorder;
 use super::delivery::{self, Handlers};
-use super::extension::{BackgroundWork, BundleEnv, SharedJobTable};
+use super::extension::{BackgroundWork, BundleEnv, KeepCompiled, SharedJobTable};
 use super::extensions::{self, Host};
 use super::job::Event;
 use super::modules::AppModules;
@@ -54,14 +56,20 @@ pub struct AppExited(i32);
 pub struct Isolate {
     js: JsRuntime,
     handlers: Handlers,
+    code: Rc<Recorder>,
 }
 
 impl Isolate {
-    /// Starts an isolate and loads the app into it. Must run inside a current-thread tokio runtime.
+    /// Starts an isolate and loads the app into it, as far as possible with the code that `code` has. Must run
+    /// inside a current-thread tokio runtime.
     ///
     /// # Errors
     /// [`LoadFailure`] when the app cannot run; another try would fail as well.
-    pub async fn load(setup: &RendererSetup, jobs: SharedJobTable) -> Result<Self, LoadFailure> {
+    pub async fn load(
+        setup: &RendererSetup,
+        jobs: SharedJobTable,
+        code: Rc<Recorder>,
+    ) -> Result<Self, LoadFailure> {
         let root = setup.app_dir.canonicalize().map_err(|error| LoadFailure {
             file: setup.app_dir.display().to_string(),
             problem: format!("the app's directory cannot be read: {error}"),
@@ -69,17 +77,19 @@ impl Isolate {
         })?;
         let entry = entry_url(&root)?;
         let files = Rc::new(Files::of_app(&root).map_err(|error| own_fault(&error.to_string()))?);
-        let modules = Rc::new(AppModules::new(files.clone()));
-        let mut js = new_runtime(setup, modules.clone(), jobs);
+        let modules = Rc::new(AppModules::new(files.clone(), code.clone()));
+        let mut js = new_runtime(setup, modules.clone(), jobs, &code);
         {
             let state = js.op_state();
             let mut state = state.borrow_mut();
             state.put(permissions::permissions(&files).map_err(|error| own_fault(&error.to_string()))?);
             state.put(TemporaryDirectory(files.temporary().to_owned()));
             state.put(entry.clone());
+            let keep = code.clone();
+            state.put::<KeepCompiled>(Rc::new(move |function| keep.compiled(function)));
         }
         let handlers = start(&mut js).map_err(|problem| own_fault(&problem))?;
-        let mut isolate = Self { js, handlers };
+        let mut isolate = Self { js, handlers, code };
         isolate.load_app(&entry).await.map_err(|problem| {
             let cause = modules.take_failure().filter(|failure| problem.contains(&failure.problem));
             cause.unwrap_or_else(|| LoadFailure {
@@ -120,6 +130,11 @@ impl Isolate {
             Ok(Err(error)) => tracing::warn!(url, "the warming request failed: {}", describe(&error)),
             Err(_) => tracing::warn!(url, limit = ?WARMING_LIMIT, "the warming request took too long"),
         }
+    }
+
+    /// Keeps what has been compiled by now for the next start, if anything had to be.
+    pub fn keep_code(&mut self) {
+        harvest(&mut self.js, &self.code);
     }
 
     /// Hands events to JavaScript.
@@ -169,7 +184,12 @@ impl Isolate {
     }
 }
 
-fn new_runtime(setup: &RendererSetup, modules: Rc<AppModules>, jobs: SharedJobTable) -> JsRuntime {
+fn new_runtime(
+    setup: &RendererSetup,
+    modules: Rc<AppModules>,
+    jobs: SharedJobTable,
+    code: &Rc<Recorder>,
+) -> JsRuntime {
     let max_heap = usize::try_from(setup.max_heap_bytes).unwrap_or(usize::MAX);
     let limits = v8::CreateParams::default()
         .set_max_old_generation_size_in_bytes(max_heap)
@@ -187,6 +207,7 @@ fn new_runtime(setup: &RendererSetup, modules: Rc<AppModules>, jobs: SharedJobTa
         residual_lazy_js_sources: snapshot::SCRIPTS,
         residual_lazy_esm_sources: snapshot::MODULES,
         create_params: Some(limits),
+        eval_context_code_cache_cbs: code.cache().is_on().then(|| code.for_commonjs()),
         ..Default::default()
     });
     js.op_state().borrow_mut().put(Arc::new(all_features()));

@@ -4,6 +4,7 @@
 pub static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/snapshot.bin"));
 
 include!(concat!(env!("OUT_DIR"), "/residual.rs"));
+include!(concat!(env!("OUT_DIR"), "/build.rs"));
 
 /// Scripts that are loaded when they are first used, by specifier.
 pub static SCRIPTS: &[(&str, &str)] = RESIDUAL_SCRIPTS;

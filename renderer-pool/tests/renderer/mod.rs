@@ -17,7 +17,7 @@ use shared::link::Channel;
 use shared::logging::LogFormat;
 use shared::message::control::LoadFailure;
 use shared::message::{FromChild, FromRenderer, ToChild, ToRenderer};
-use shared::setup::{RendererSetup, Setup};
+use shared::setup::{CodeCacheSetup, RendererSetup, Setup};
 use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
@@ -66,6 +66,11 @@ impl Renderer {
 
     /// A renderer for the app in a directory, with these variables.
     pub async fn spawn_with(app: &Path, env: &[(&str, &str)]) -> Self {
+        Self::spawn_cached(app, env, None).await
+    }
+
+    /// The same, with compiled code kept in a directory.
+    pub async fn spawn_cached(app: &Path, env: &[(&str, &str)], cache: Option<&Path>) -> Self {
         let (control, control_fd) = socket_pair();
         let (link, link_fd) = socket_pair();
         let args = ChildArgs {
@@ -93,6 +98,8 @@ impl Renderer {
             max_jobs_per_isolate: 16,
             max_heap_bytes: 256 << 20,
             warmup_path: "/".into(),
+            code_cache: cache
+                .map(|directory| CodeCacheSetup { directory: directory.to_owned(), max_bytes: 64 << 20 }),
         };
         control.send(&ToChild::Setup(Setup::Renderer(setup))).await.unwrap();
         Self { control, link: Channel::new(link), process, _app: None }

@@ -11,6 +11,8 @@
   define("console", createConsole(currentJobKey));
   define(Symbol.for("isopod.host"), Object.freeze({ callNative }), false);
 
+  // `node:module` hands over what it compiled; the build script says so in its source.
+  internals.keepCompiled = core.ops.op_isopod_compiled;
   deno.env = core.loadExtScript("ext:isopod/environment.js");
   deno.mainModule = core.ops.op_isopod_main_module();
   // `node:process` and `node:module` start themselves from this when they are first used.

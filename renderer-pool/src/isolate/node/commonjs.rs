@@ -3,14 +3,18 @@
 use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
+use std::rc::Rc;
 
 use deno_ast::{MediaType, ParseParams, parse_program};
 use deno_core::ModuleSpecifier;
 use deno_error::JsErrorBox;
 use node_resolver::PackageJsonResolverRc;
-use node_resolver::analyze::{CjsAnalysis, CjsAnalysisExports, CjsCodeAnalyzer, EsmAnalysisMode};
+use node_resolver::analyze::{CjsAnalysis, CjsCodeAnalyzer, EsmAnalysisMode};
 use node_resolver::errors::PackageJsonLoadError;
 use sys_traits::impls::RealSys;
+
+use super::exports::{Found, Names};
+use crate::isolate::code_cache::recorder::Recorder;
 
 /// Whether a file may be CommonJS: its name and its package tell, else its text does.
 ///
@@ -39,8 +43,16 @@ pub fn may_be_commonjs(
 }
 
 /// Finds the names that a file exports, from its text.
-#[derive(Debug)]
-pub struct ExportAnalyzer;
+pub struct ExportAnalyzer {
+    code: Rc<Recorder>,
+}
+
+impl ExportAnalyzer {
+    /// An analyzer that remembers in `code` what it found.
+    pub fn new(code: Rc<Recorder>) -> Self {
+        Self { code }
+    }
+}
 
 #[async_trait::async_trait(?Send)]
 impl CjsCodeAnalyzer for ExportAnalyzer {
@@ -55,27 +67,23 @@ impl CjsCodeAnalyzer for ExportAnalyzer {
             None => Cow::Owned(read_lossy(specifier)?),
         };
         if specifier.path().ends_with(".json") || specifier.path().ends_with(".node") {
-            return Ok(CjsAnalysis::Cjs(exports(Vec::new(), Vec::new())));
+            return Ok(CjsAnalysis::Cjs(Names::default().into()));
         }
-        let parsed = parse_program(ParseParams {
-            specifier: specifier.clone(),
-            text: source.as_ref().into(),
-            media_type: MediaType::JavaScript,
-            // The analysis of what is assigned to `exports` reads tokens.
-            capture_tokens: true,
-            scope_analysis: false,
-            maybe_syntax: None,
+        let wants_imports = matches!(mode, EsmAnalysisMode::SourceImportsAndExports);
+        let name = format!("{specifier}#{}", u8::from(wants_imports));
+        let known = self.code.exports(&name, &source).and_then(|bytes| Found::decode(&bytes));
+        let found = match known {
+            Some(found) => found,
+            None => {
+                let found = analyze(specifier, &source, wants_imports)?;
+                self.code.exports_found(&name, &source, || found.encode());
+                found
+            }
+        };
+        Ok(match found {
+            Found::Script(names) => CjsAnalysis::Cjs(names.into()),
+            Found::Module(names) => CjsAnalysis::Esm(source, names.map(Into::into)),
         })
-        .map_err(|error| JsErrorBox::new("SyntaxError", error.to_string()))?;
-        if parsed.compute_is_script() {
-            let found = parsed.analyze_cjs();
-            return Ok(CjsAnalysis::Cjs(exports(found.exports, found.reexports)));
-        }
-        let found = matches!(mode, EsmAnalysisMode::SourceImportsAndExports).then(|| {
-            let found = parsed.analyze_es_runtime_exports();
-            exports(found.exports, found.reexports)
-        });
-        Ok(CjsAnalysis::Esm(source, found))
     }
 
     /// Names of a member are not looked for: all of the inner module's are taken.
@@ -89,8 +97,25 @@ impl CjsCodeAnalyzer for ExportAnalyzer {
     }
 }
 
-fn exports(exports: Vec<String>, reexports: Vec<String>) -> CjsAnalysisExports {
-    CjsAnalysisExports { exports, reexports, member_reexports: Vec::new() }
+fn analyze(specifier: &ModuleSpecifier, source: &str, wants_imports: bool) -> Result<Found, JsErrorBox> {
+    let parsed = parse_program(ParseParams {
+        specifier: specifier.clone(),
+        text: source.into(),
+        media_type: MediaType::JavaScript,
+        // The analysis of what is assigned to `exports` reads tokens.
+        capture_tokens: true,
+        scope_analysis: false,
+        maybe_syntax: None,
+    })
+    .map_err(|error| JsErrorBox::new("SyntaxError", error.to_string()))?;
+    if parsed.compute_is_script() {
+        let found = parsed.analyze_cjs();
+        return Ok(Found::Script(Names { exports: found.exports, reexports: found.reexports }));
+    }
+    Ok(Found::Module(wants_imports.then(|| {
+        let found = parsed.analyze_es_runtime_exports();
+        Names { exports: found.exports, reexports: found.reexports }
+    })))
 }
 
 fn read_lossy(specifier: &ModuleSpecifier) -> Result<String, JsErrorBox> {

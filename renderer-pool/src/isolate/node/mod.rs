@@ -6,6 +6,7 @@
 //! - [`ops`]: what Node's modules ask of a host beyond Deno's extensions.
 
 pub mod commonjs;
+pub mod exports;
 pub mod ops;
 pub mod permissions;
 pub mod services;

@@ -26,6 +26,7 @@ use sys_traits::impls::RealSys;
 
 use super::commonjs::{ExportAnalyzer, may_be_commonjs, text_of};
 use super::permissions::Files;
+use crate::isolate::code_cache::recorder::Recorder;
 use crate::isolate::extensions::{NodeServices, PackageChecker, PackageFolders};
 
 /// The conditions of `package.json`'s `exports` that hold for `import`; Node's.
@@ -53,8 +54,8 @@ pub struct Packages {
 }
 
 impl Packages {
-    /// Packages for an app that may read `files`.
-    pub fn new(files: Rc<Files>) -> Self {
+    /// Packages for an app that may read `files`. What CommonJS exports is remembered by `code`.
+    pub fn new(files: Rc<Files>, code: Rc<Recorder>) -> Self {
         let cached = NodeResolutionSys::new(RealSys, Some(Arc::new(NodeResolutionThreadLocalCache)));
         let package_jsons: PackageJsonResolverRc<RealSys> =
             Arc::new(PackageJsonResolver::new(RealSys, Some(Arc::new(PackageJsonThreadLocalCache))));
@@ -73,14 +74,16 @@ impl Packages {
             NodeResolverOptions { conditions: conditions(), ..Default::default() },
         ));
         let analyzer = CjsModuleExportAnalyzer::new(
-            ExportAnalyzer,
+            ExportAnalyzer::new(code),
             ByonmInNpmPackageChecker,
             resolver.clone(),
             folders,
             package_jsons.clone(),
             RealSys,
         );
-        let translator = NodeCodeTranslator::new(Arc::new(analyzer), NodeCodeTranslatorMode::ModuleLoader);
+        #[allow(clippy::arc_with_non_send_sync, reason = "node_resolver wants it; it stays on this thread")]
+        let analyzer = Arc::new(analyzer);
+        let translator = NodeCodeTranslator::new(analyzer, NodeCodeTranslatorMode::ModuleLoader);
         Self { resolver, package_jsons, translator, files }
     }
 

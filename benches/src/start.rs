@@ -1,0 +1,183 @@
+//! From a renderer's start until it has loaded an app and rendered a page: without a code cache, with an empty one,
+//! and with a full one; and the same for a process that was there already and waited to be told which app.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use xtask::apps;
+use xtask::progress::{self, Task};
+use xtask::workspace::Workspace;
+
+use crate::cli::StartOptions;
+use crate::error::BenchFailure;
+use crate::isolate::renderer::Process;
+use crate::machine::{Cores, Machine};
+use crate::process_tree;
+use crate::report;
+use crate::statistics::Summary;
+use crate::table;
+
+/// The builds of an app, by their place below its directory.
+const BUILDS: [(&str, &str); 2] = [("self-contained", "dist"), ("plain", "plain/dist")];
+
+/// A process that used no CPU for so long waits.
+const SETTLED: Duration = Duration::from_millis(20);
+
+/// What a start finds in the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cache {
+    /// There is none.
+    Off,
+    /// Nothing: the start fills it.
+    Empty,
+    /// Everything.
+    Full,
+}
+
+/// One way to start one build.
+#[derive(Debug, Serialize)]
+pub struct StartResult {
+    /// The app and its build.
+    pub build: String,
+    /// What was in the cache.
+    pub cache: Cache,
+    /// Milliseconds from the process's start.
+    pub process: Summary,
+    /// Milliseconds from the order to load the app, in a process that waited for it.
+    pub spare: Summary,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    bench: &'static str,
+    machine: Machine,
+    starts: Vec<StartResult>,
+}
+
+/// Measures and shows the table; the report goes below `.cache/bench`.
+///
+/// # Errors
+///
+/// When a renderer does not become ready, or the cache does not do what it is for.
+pub fn run(workspace: &Workspace, options: &StartOptions) -> Result<(), BenchFailure> {
+    let reports = workspace.root.join(".cache/bench");
+    let program = workspace.release_binary("renderer-pool");
+    let mut starts = Vec::new();
+    for app in apps::all(workspace)?.into_iter().filter(|app| options.apps.contains(&app.name)) {
+        for (name, place) in BUILDS {
+            let dist = app.directory.join(place);
+            if dist.join("server/server.js").is_file() {
+                let build = format!("{} {name}", app.name);
+                starts.extend(measure(&program, &build, &dist, &reports, options.repeat.get())?);
+            }
+        }
+    }
+    progress::say(&format!("\n{}\n", table::render_starts(&starts)));
+    let report = Report { bench: "start", machine: Machine::describe(workspace, Cores::allowed()?), starts };
+    progress::say(&format!("report: {}", report::write(&reports, report.bench, &report)?.display()));
+    Ok(())
+}
+
+/// All ways to start one build, in turn, so that what else the machine does meets all of them.
+fn measure(
+    program: &Path,
+    build: &str,
+    dist: &Path,
+    scratch: &Path,
+    repeat: usize,
+) -> Result<Vec<StartResult>, BenchFailure> {
+    let task = Task::start(build);
+    let directory = CacheDirectory::below(scratch)?;
+    let caches = [Cache::Off, Cache::Empty, Cache::Full];
+    let mut figures = caches.map(|cache| (cache, Vec::new(), Vec::new()));
+    for _ in 0..repeat {
+        for (cache, process, spare) in &mut figures {
+            process.push(start(program, dist, &directory, *cache, false)?);
+            spare.push(start(program, dist, &directory, *cache, true)?);
+        }
+    }
+    task.done();
+    let summary = |figures: Vec<f64>| Summary::of(figures).ok_or_else(|| failed("took no figure".to_owned()));
+    figures
+        .into_iter()
+        .map(|(cache, process, spare)| {
+            let build = build.to_owned();
+            Ok(StartResult { build, cache, process: summary(process)?, spare: summary(spare)? })
+        })
+        .collect()
+}
+
+/// Milliseconds of one start.
+fn start(
+    program: &Path,
+    dist: &Path,
+    directory: &CacheDirectory,
+    cache: Cache,
+    is_spare: bool,
+) -> Result<f64, BenchFailure> {
+    if cache == Cache::Empty {
+        directory.empty()?;
+    }
+    let mut begin = Instant::now();
+    let mut process = Process::spawn(program, None)?;
+    if is_spare {
+        settle(process.pid())?;
+        begin = Instant::now();
+    }
+    let code = process.load(dist, (cache != Cache::Off).then_some(directory.path.as_path()))?;
+    let millis = begin.elapsed().as_secs_f64() * 1e3;
+    let is_right = match cache {
+        Cache::Off => code.cached + code.compiled == 0,
+        Cache::Empty => code.cached == 0 && code.compiled > 0,
+        Cache::Full => code.cached > 0 && code.compiled == 0,
+    };
+    if is_right { Ok(millis) } else { Err(failed(format!("used the cache otherwise than meant: {code:?}"))) }
+}
+
+/// Waits until a process does nothing any more.
+fn settle(pid: u32) -> Result<(), BenchFailure> {
+    let mut before = process_tree::precise_cpu_time(pid)?;
+    loop {
+        std::thread::sleep(SETTLED);
+        let now = process_tree::precise_cpu_time(pid)?;
+        if now == before && !now.is_zero() {
+            return Ok(());
+        }
+        before = now;
+    }
+}
+
+/// A directory of this bench's own, gone when it is dropped.
+#[derive(Debug)]
+struct CacheDirectory {
+    path: PathBuf,
+}
+
+impl CacheDirectory {
+    fn below(parent: &Path) -> Result<Self, BenchFailure> {
+        let directory = Self { path: parent.join(format!("code-{}", std::process::id())) };
+        directory.empty()?;
+        Ok(directory)
+    }
+
+    fn empty(&self) -> Result<(), BenchFailure> {
+        let told = |error: std::io::Error| failed(format!("cannot use {}: {error}", self.path.display()));
+        if self.path.exists() {
+            std::fs::remove_dir_all(&self.path).map_err(told)?;
+        }
+        std::fs::create_dir_all(&self.path).map_err(told)
+    }
+}
+
+impl Drop for CacheDirectory {
+    fn drop(&mut self) {
+        // It lies below the git-ignored cache in any case.
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+fn failed(problem: String) -> BenchFailure {
+    BenchFailure::Render { who: "isopod", problem }
+}

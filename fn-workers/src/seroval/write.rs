@@ -1,0 +1,685 @@
+//! Rust's values as seroval's nodes, in the form that `toCrossJSON` writes. One pass: a node's fields come in an
+//! order of their own, which JSON does not mind.
+
+use std::io::Write as _;
+
+use serde::ser::{
+    Impossible, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant,
+    SerializeTuple, SerializeTupleStruct, SerializeTupleVariant, Serializer,
+};
+
+use super::binary::write_base64;
+use super::document::{ERROR_TAG, URL_TAG};
+use super::error::Error;
+use super::escape;
+use super::graph::Graph;
+use super::scalar::{RegExp, name};
+
+/// seroval reads no deeper by default (`depthLimit`); Start takes one level for itself.
+const MAX_DEPTH: usize = 900;
+
+/// A text that grows up to a limit.
+#[derive(Debug)]
+pub struct Writer {
+    pub(super) out: Vec<u8>,
+    pub(super) next_id: u32,
+    limit: usize,
+    depth: usize,
+    /// What the next sequence or map is to be, where it is not an array or an object.
+    next: Shape,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Plain,
+    Set,
+    Map,
+}
+
+impl Writer {
+    /// An empty text of at most `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Self { out: Vec::with_capacity(256), next_id: 0, limit, depth: 0, next: Shape::Plain }
+    }
+
+    /// The text.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.out
+    }
+
+    /// Begins the object that Start expects a call's result in; values follow.
+    pub(super) fn open_object(&mut self) {
+        self.open("10");
+        self.raw(r#","p":{"v":["#);
+    }
+
+    /// Ends the object with the names of its values.
+    pub(super) fn close_object(&mut self, keys: &[u8]) {
+        self.raw(r#"],"k":["#);
+        self.out.extend_from_slice(keys);
+        self.raw(r#"]},"o":0}"#);
+    }
+
+    pub(super) fn raw(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
+    }
+
+    pub(super) fn number(&mut self, number: impl std::fmt::Display) {
+        // A vector takes all that is written to it.
+        let _ = write!(self.out, "{number}");
+    }
+
+    /// Begins a node that others may refer to.
+    pub(super) fn open(&mut self, kind: &str) {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.raw(r#"{"t":"#);
+        self.raw(kind);
+        self.raw(r#","i":"#);
+        self.number(id);
+    }
+
+    pub(super) fn text(&mut self, text: &str) -> Result<(), Error> {
+        self.fits(text.len())?;
+        escape::write(&mut self.out, text);
+        Ok(())
+    }
+
+    pub(super) fn text_node(&mut self, text: &str) -> Result<(), Error> {
+        self.raw(r#"{"t":1,"s":"#);
+        self.text(text)?;
+        self.raw("}");
+        Ok(())
+    }
+
+    pub(super) fn constant(&mut self, code: u8) {
+        self.raw(r#"{"t":2,"s":"#);
+        self.number(code);
+        self.raw("}");
+    }
+
+    pub(super) fn float(&mut self, number: f64) {
+        let code = match number {
+            _ if number.is_nan() => 7,
+            _ if number == f64::INFINITY => 5,
+            _ if number == f64::NEG_INFINITY => 6,
+            _ if number == 0.0 && number.is_sign_negative() => 4,
+            _ => {
+                self.raw(r#"{"t":0,"s":"#);
+                // The shortest digits that read as the same number.
+                let _ = write!(self.out, "{number:?}");
+                self.raw("}");
+                return;
+            }
+        };
+        self.constant(code);
+    }
+
+    pub(super) fn big_int(&mut self, digits: &str) {
+        self.raw(r#"{"t":3,"s":""#);
+        self.raw(digits);
+        self.raw(r#""}"#);
+    }
+
+    pub(super) fn date(&mut self, iso: &str) {
+        self.open("5");
+        self.raw(r#","s":""#);
+        self.raw(iso);
+        self.raw(r#""}"#);
+    }
+
+    pub(super) fn reg_exp(&mut self, source: &str, flags: &str) -> Result<(), Error> {
+        self.open("6");
+        self.raw(r#","c":"#);
+        self.text(source)?;
+        self.raw(r#","m":"#);
+        self.text(flags)?;
+        self.raw("}");
+        Ok(())
+    }
+
+    /// An error, as Start's plugin writes it.
+    pub(super) fn error(&mut self, message: &str) -> Result<(), Error> {
+        self.plugin(ERROR_TAG, "message", message)
+    }
+
+    pub(super) fn url(&mut self, url: &str) -> Result<(), Error> {
+        self.plugin(URL_TAG, "value", url)
+    }
+
+    fn plugin(&mut self, tag: &str, field: &str, text: &str) -> Result<(), Error> {
+        self.open("25");
+        self.raw(r#","c":""#);
+        self.raw(tag);
+        self.raw(r#"","s":{""#);
+        self.raw(field);
+        self.raw(r#"":"#);
+        self.text_node(text)?;
+        self.raw("}}");
+        Ok(())
+    }
+
+    pub(super) fn buffer(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.fits(bytes.len() / 3 * 4)?;
+        self.open("19");
+        self.raw(r#","s":"#);
+        write_base64(&mut self.out, bytes)?;
+        self.raw("}");
+        Ok(())
+    }
+
+    pub(super) fn fits(&self, more: usize) -> Result<(), Error> {
+        if self.out.len() + more > self.limit {
+            return Err(Error::data(format!("the value is longer than {} bytes", self.limit)));
+        }
+        Ok(())
+    }
+
+    pub(super) fn deeper(&mut self) -> Result<(), Error> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(Error::data(format!("the value is deeper than {MAX_DEPTH} levels")));
+        }
+        self.fits(0)
+    }
+
+    pub(super) fn shallower(&mut self) {
+        self.depth -= 1;
+    }
+
+    fn members(&mut self) -> Result<Members<'_>, Error> {
+        let shape = std::mem::replace(&mut self.next, Shape::Plain);
+        self.deeper()?;
+        if shape == Shape::Map {
+            self.open("8");
+            self.raw(r#","e":{"v":["#);
+        } else {
+            self.open_object();
+        }
+        Ok(Members { writer: self, keys: Vec::new(), shape })
+    }
+
+    fn items(&mut self) -> Result<Items<'_>, Error> {
+        let shape = std::mem::replace(&mut self.next, Shape::Plain);
+        self.deeper()?;
+        self.open(if shape == Shape::Set { "7" } else { "9" });
+        self.raw(r#","a":["#);
+        Ok(Items { writer: self, shape, first: true, variant: None })
+    }
+
+    /// A variant with content is an object of one field, as in JSON.
+    fn open_variant(&mut self) -> Result<(), Error> {
+        self.deeper()?;
+        self.open_object();
+        Ok(())
+    }
+
+    fn close_variant(&mut self, variant: &str) -> Result<(), Error> {
+        self.shallower();
+        let mut key = Vec::new();
+        escape::write(&mut key, variant);
+        self.close_object(&key);
+        Ok(())
+    }
+}
+
+/// What stands inside one of the types that are known by name.
+fn inner_text<T: Serialize + ?Sized>(value: &T) -> Result<String, Error> {
+    match value.serialize(serde_json::value::Serializer) {
+        Ok(serde_json::Value::String(text)) => Ok(text),
+        _ => Err(Error::data("a type known by name holds no text")),
+    }
+}
+
+macro_rules! whole_numbers {
+    ($($method:ident: $type:ty),*) => {
+        $(fn $method(self, number: $type) -> Result<(), Error> {
+            self.raw(r#"{"t":0,"s":"#);
+            self.number(number);
+            self.raw("}");
+            Ok(())
+        })*
+    };
+}
+
+impl<'w> Serializer for &'w mut Writer {
+    type Ok = ();
+    type Error = Error;
+    type SerializeSeq = Items<'w>;
+    type SerializeTuple = Items<'w>;
+    type SerializeTupleStruct = Items<'w>;
+    type SerializeTupleVariant = Items<'w>;
+    type SerializeMap = Members<'w>;
+    type SerializeStruct = Members<'w>;
+    type SerializeStructVariant = VariantMembers<'w>;
+
+    whole_numbers! {
+        serialize_i8: i8, serialize_i16: i16, serialize_i32: i32, serialize_i64: i64, serialize_i128: i128,
+        serialize_u8: u8, serialize_u16: u16, serialize_u32: u32, serialize_u64: u64, serialize_u128: u128
+    }
+
+    fn serialize_bool(self, flag: bool) -> Result<(), Error> {
+        self.constant(if flag { 2 } else { 3 });
+        Ok(())
+    }
+
+    fn serialize_f32(self, number: f32) -> Result<(), Error> {
+        self.float(number.into());
+        Ok(())
+    }
+
+    fn serialize_f64(self, number: f64) -> Result<(), Error> {
+        self.float(number);
+        Ok(())
+    }
+
+    fn serialize_char(self, char: char) -> Result<(), Error> {
+        self.text_node(char.encode_utf8(&mut [0; 4]))
+    }
+
+    fn serialize_str(self, text: &str) -> Result<(), Error> {
+        self.text_node(text)
+    }
+
+    fn serialize_bytes(self, bytes: &[u8]) -> Result<(), Error> {
+        self.open("15");
+        self.raw(r#","c":"Uint8Array","f":"#);
+        self.buffer(bytes)?;
+        self.raw(r#","b":0,"l":"#);
+        self.number(bytes.len());
+        self.raw("}");
+        Ok(())
+    }
+
+    fn serialize_none(self) -> Result<(), Error> {
+        self.serialize_unit()
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Error> {
+        value.serialize(self)
+    }
+
+    fn serialize_unit(self) -> Result<(), Error> {
+        self.constant(0);
+        Ok(())
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Result<(), Error> {
+        self.serialize_unit()
+    }
+
+    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), Error> {
+        self.text_node(variant)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        name: &'static str,
+        value: &T,
+    ) -> Result<(), Error> {
+        match name {
+            name::UNDEFINED => self.constant(1),
+            name::BIG_INT => self.big_int(&inner_text(value)?),
+            name::DATE => self.date(&inner_text(value)?),
+            name::REG_EXP => {
+                let text = inner_text(value)?;
+                let Some(RegExp { source, flags }) = RegExp::parse(&text) else {
+                    return Err(Error::data(format!("`{text}` is no regular expression")));
+                };
+                self.reg_exp(&source, &flags)?;
+            }
+            name::URL => self.url(&inner_text(value)?)?,
+            name::ERROR => self.error(&inner_text(value)?)?,
+            name::GRAPH => Graph::from_text(inner_text(value)?.as_bytes())?.write(self)?,
+            name::SET | name::MAP => {
+                self.next = if name == name::SET { Shape::Set } else { Shape::Map };
+                let written = value.serialize(&mut *self);
+                self.next = Shape::Plain;
+                written?;
+            }
+            _ => value.serialize(self)?,
+        }
+        Ok(())
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<(), Error> {
+        self.open_variant()?;
+        value.serialize(&mut *self)?;
+        self.close_variant(variant)
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<Items<'w>, Error> {
+        self.items()
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<Items<'w>, Error> {
+        self.items()
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Items<'w>, Error> {
+        self.items()
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<Items<'w>, Error> {
+        self.open_variant()?;
+        let mut items = self.items()?;
+        items.variant = Some(variant);
+        Ok(items)
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Members<'w>, Error> {
+        self.members()
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Members<'w>, Error> {
+        self.members()
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<VariantMembers<'w>, Error> {
+        self.open_variant()?;
+        Ok(VariantMembers { members: self.members()?, variant })
+    }
+}
+
+/// The elements of an array or a set.
+#[derive(Debug)]
+pub struct Items<'w> {
+    writer: &'w mut Writer,
+    shape: Shape,
+    first: bool,
+    variant: Option<&'static str>,
+}
+
+impl Items<'_> {
+    fn item<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+        if !std::mem::take(&mut self.first) {
+            self.writer.raw(",");
+        }
+        self.writer.fits(0)?;
+        value.serialize(&mut *self.writer)
+    }
+
+    fn close(self) -> Result<(), Error> {
+        self.writer.shallower();
+        self.writer.raw(if self.shape == Shape::Set { "]}" } else { r#"],"o":0}"# });
+        self.variant.map_or(Ok(()), |variant| self.writer.close_variant(variant))
+    }
+}
+
+impl SerializeSeq for Items<'_> {
+    type Ok = ();
+    type Error = Error;
+
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+        self.item(value)
+    }
+
+    fn end(self) -> Result<(), Error> {
+        self.close()
+    }
+}
+
+macro_rules! as_items {
+    ($($trait:ident::$method:ident),*) => {
+        $(impl $trait for Items<'_> {
+            type Ok = ();
+            type Error = Error;
+
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+                self.item(value)
+            }
+
+            fn end(self) -> Result<(), Error> {
+                self.close()
+            }
+        })*
+    };
+}
+
+as_items!(
+    SerializeTuple::serialize_element,
+    SerializeTupleStruct::serialize_field,
+    SerializeTupleVariant::serialize_field
+);
+
+/// The entries of an object or a map. Values go to the text at once, keys gather beside it.
+#[derive(Debug)]
+pub struct Members<'w> {
+    writer: &'w mut Writer,
+    keys: Vec<u8>,
+    shape: Shape,
+}
+
+impl Members<'_> {
+    fn key(&mut self, write: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
+        if !self.keys.is_empty() {
+            self.keys.push(b',');
+            self.writer.raw(",");
+        }
+        self.writer.fits(self.keys.len())?;
+        write(self)
+    }
+
+    fn field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), Error> {
+        self.key(|members| {
+            escape::write(&mut members.keys, key);
+            Ok(())
+        })?;
+        value.serialize(&mut *self.writer)
+    }
+
+    fn close(self) -> Result<(), Error> {
+        self.writer.shallower();
+        if self.shape == Shape::Map {
+            self.writer.raw(r#"],"k":["#);
+            self.writer.out.extend_from_slice(&self.keys);
+            self.writer.raw("]}}");
+        } else {
+            self.writer.close_object(&self.keys);
+        }
+        Ok(())
+    }
+}
+
+impl SerializeMap for Members<'_> {
+    type Ok = ();
+    type Error = Error;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
+        self.key(|members| {
+            if members.shape == Shape::Map {
+                std::mem::swap(&mut members.writer.out, &mut members.keys);
+                let written = key.serialize(&mut *members.writer);
+                std::mem::swap(&mut members.writer.out, &mut members.keys);
+                return written;
+            }
+            escape::write(&mut members.keys, &key.serialize(KeyText)?);
+            Ok(())
+        })
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+        value.serialize(&mut *self.writer)
+    }
+
+    fn end(self) -> Result<(), Error> {
+        self.close()
+    }
+}
+
+impl SerializeStruct for Members<'_> {
+    type Ok = ();
+    type Error = Error;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), Error> {
+        self.field(key, value)
+    }
+
+    fn end(self) -> Result<(), Error> {
+        self.close()
+    }
+}
+
+/// The fields of a variant.
+#[derive(Debug)]
+pub struct VariantMembers<'w> {
+    members: Members<'w>,
+    variant: &'static str,
+}
+
+impl SerializeStructVariant for VariantMembers<'_> {
+    type Ok = ();
+    type Error = Error;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), Error> {
+        self.members.field(key, value)
+    }
+
+    fn end(self) -> Result<(), Error> {
+        let Members { writer, keys, .. } = self.members;
+        writer.shallower();
+        writer.close_object(&keys);
+        writer.close_variant(self.variant)
+    }
+}
+
+/// Keys of plain objects: text, and what JSON writes as text.
+struct KeyText;
+
+fn no_key<T>() -> Result<T, Error> {
+    Err(Error::data("the key of an object must be text; use `seroval::Map` for other keys"))
+}
+
+macro_rules! keys_as_text {
+    ($($method:ident: $type:ty),*) => {
+        $(fn $method(self, key: $type) -> Result<String, Error> {
+            Ok(key.to_string())
+        })*
+    };
+}
+
+impl Serializer for KeyText {
+    type Ok = String;
+    type Error = Error;
+    type SerializeSeq = Impossible<String, Error>;
+    type SerializeTuple = Impossible<String, Error>;
+    type SerializeTupleStruct = Impossible<String, Error>;
+    type SerializeTupleVariant = Impossible<String, Error>;
+    type SerializeMap = Impossible<String, Error>;
+    type SerializeStruct = Impossible<String, Error>;
+    type SerializeStructVariant = Impossible<String, Error>;
+
+    keys_as_text! {
+        serialize_i8: i8, serialize_i16: i16, serialize_i32: i32, serialize_i64: i64, serialize_i128: i128,
+        serialize_u8: u8, serialize_u16: u16, serialize_u32: u32, serialize_u64: u64, serialize_u128: u128,
+        serialize_bool: bool, serialize_char: char, serialize_str: &str
+    }
+
+    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<String, Error> {
+        Ok(variant.to_owned())
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<String, Error> {
+        value.serialize(self)
+    }
+
+    fn serialize_f32(self, _: f32) -> Result<String, Error> {
+        no_key()
+    }
+
+    fn serialize_f64(self, _: f64) -> Result<String, Error> {
+        no_key()
+    }
+
+    fn serialize_bytes(self, _: &[u8]) -> Result<String, Error> {
+        no_key()
+    }
+
+    fn serialize_none(self) -> Result<String, Error> {
+        no_key()
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, _: &T) -> Result<String, Error> {
+        no_key()
+    }
+
+    fn serialize_unit(self) -> Result<String, Error> {
+        no_key()
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Result<String, Error> {
+        no_key()
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: &T,
+    ) -> Result<String, Error> {
+        no_key()
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<Self::SerializeSeq, Error> {
+        no_key()
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<Self::SerializeTuple, Error> {
+        no_key()
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self::SerializeTupleStruct, Error> {
+        no_key()
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self::SerializeTupleVariant, Error> {
+        no_key()
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Self::SerializeMap, Error> {
+        no_key()
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self::SerializeStruct, Error> {
+        no_key()
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self::SerializeStructVariant, Error> {
+        no_key()
+    }
+}
