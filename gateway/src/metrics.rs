@@ -42,6 +42,8 @@ pub struct Metrics {
     pub fn_workers: IntGaugeVec,
     /// Child processes that were started again, by kind and reason.
     pub restarts: IntCounterVec,
+    /// Pieces of code that isolates needed to become ready, by where they came from: cached, compiled.
+    pub loaded_code: IntCounterVec,
     /// Native calls by caller and outcome. Names are not a label: they come from outside.
     pub native_calls: IntCounterVec,
     /// Answers of the app's routes by pattern and class of status; patterns come from the build's manifest.
@@ -104,6 +106,12 @@ impl Metrics {
             isolates: gauges(r, "isolates", "Isolates by state.", &["state"])?,
             fn_workers: gauges(r, "fn_workers", "Fn workers by state.", &["state"])?,
             restarts: counters(r, "restarts_total", "Child processes started again.", &["kind", "reason"])?,
+            loaded_code: counters(
+                r,
+                "loaded_code_total",
+                "Pieces of code that isolates needed to become ready; compiled ones were not in the code cache.",
+                &["source"],
+            )?,
             native_calls: counters(r, "native_calls_total", "Native calls.", &["caller", "outcome"])?,
             route_requests: counters(
                 r,

@@ -28,6 +28,17 @@ pub struct RendererSetup {
     pub max_heap_bytes: u64,
     /// The path and query of the page that an isolate renders for nobody before it is ready.
     pub warmup_path: String,
+    /// Where compiled code is kept between starts; `None` keeps nothing.
+    pub code_cache: Option<CodeCacheSetup>,
+}
+
+/// Where renderers keep compiled code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeCacheSetup {
+    /// An absolute directory that only this user may write. Renderers read it, and write it where they may.
+    pub directory: PathBuf,
+    /// The most bytes of all files in it.
+    pub max_bytes: u64,
 }
 
 /// What an fn worker needs.

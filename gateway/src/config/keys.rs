@@ -34,6 +34,8 @@ pub enum Kind {
     },
     /// A file or directory.
     Path,
+    /// A directory, or the word `off`.
+    DirectoryOrOff,
     /// The path below which static files live.
     BasePath,
     /// The path and query of a request.
@@ -68,6 +70,7 @@ impl Kind {
             Self::Time { .. } => "TIME",
             Self::Size { .. } => "SIZE",
             Self::Path | Self::BasePath | Self::RequestPath => "PATH",
+            Self::DirectoryOrOff => "DIR",
             Self::EnvPatterns => "NAME",
             Self::Networks => "CIDR",
             Self::Origins => "ORIGIN",
@@ -93,6 +96,7 @@ impl fmt::Display for Kind {
                 write!(f, "a size from {min} to {max}, with a unit: B, KiB, MiB or GiB")
             }
             Self::Path => f.write_str("a path"),
+            Self::DirectoryOrOff => f.write_str("a directory, or off"),
             Self::BasePath => {
                 f.write_str("a path such as / or /shop/en, its segments of letters, digits, - . _ or ~")
             }

@@ -237,6 +237,7 @@ mod tests {
                     reader.parsed(key.name, |text| shared::logging::check_filter(text).ok()).is_some()
                 }
                 Kind::Path
+                | Kind::DirectoryOrOff
                 | Kind::EnvPatterns
                 | Kind::Networks
                 | Kind::Origins

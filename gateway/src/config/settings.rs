@@ -108,6 +108,10 @@ pub struct Processes {
     pub load_timeout: Duration,
     /// The page that warms an isolate.
     pub warmup_path: String,
+    /// Where compiled code is kept.
+    pub code_cache: CodeCache,
+    /// The most bytes of it.
+    pub code_cache_limit: u64,
     /// The pause before a lost process is started again.
     pub restart_backoff: Duration,
     /// The longest such pause.
@@ -116,6 +120,17 @@ pub struct Processes {
     pub restarts_per_minute: usize,
     /// After so long a run the next loss counts as a first one.
     pub restart_stable_after: Duration,
+}
+
+/// Where renderers keep compiled code between starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CodeCache {
+    /// Nowhere.
+    Off,
+    /// Where this user's caches are.
+    Usual,
+    /// Here.
+    At(PathBuf),
 }
 
 /// The work of the child processes.
@@ -227,6 +242,7 @@ fn processes(reader: &mut Reader<'_>) -> Option<Processes> {
         (reader.count("fn_worker_threads"), reader.count("fn_worker_mailbox"));
     let (max_heap, load_timeout) = (reader.size("max_heap"), reader.time("load_timeout"));
     let warmup_path = reader.parsed("warmup_path", value::request_path);
+    let (code_cache, code_cache_limit) = (code_cache(reader), reader.size("code_cache_limit"));
     let (backoff, backoff_max) = (reader.time("restart_backoff"), reader.time("restart_backoff_max"));
     if let (Some(first), Some(most)) = (backoff, backoff_max)
         && first > most
@@ -249,10 +265,22 @@ fn processes(reader: &mut Reader<'_>) -> Option<Processes> {
         max_heap_bytes: max_heap?,
         load_timeout: load_timeout?,
         warmup_path: warmup_path?,
+        code_cache: code_cache?,
+        code_cache_limit: code_cache_limit?,
         restart_backoff: backoff?,
         restart_backoff_max: backoff_max?,
         restarts_per_minute: per_minute?,
         restart_stable_after: stable_after?,
+    })
+}
+
+fn code_cache(reader: &mut Reader<'_>) -> Option<CodeCache> {
+    if !reader.is_given("code_cache") {
+        return Some(CodeCache::Usual);
+    }
+    reader.path("code_cache").map(|path| match path.to_str() {
+        Some(value::OFF) => CodeCache::Off,
+        _ => CodeCache::At(path),
     })
 }
 

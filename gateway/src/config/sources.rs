@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::keys::{self, VARIABLE_PREFIX};
 use super::problem::{Origin, Problem};
-use super::{table, tables};
+use super::{table, tables, value as values};
 
 /// The variable that names the configuration file.
 pub const CONFIG_VARIABLE: &str = "ISOPOD_CONFIG";
@@ -144,7 +144,11 @@ impl Sources {
         };
         match texts {
             Some(texts) => {
-                let texts = if key.kind == keys::Kind::Path { beside(file, texts) } else { texts };
+                let texts = match key.kind {
+                    keys::Kind::Path => beside(file, texts),
+                    keys::Kind::DirectoryOrOff if texts != [values::OFF] => beside(file, texts),
+                    _ => texts,
+                };
                 self.values.insert(key.name, Given { texts, origin });
             }
             None => self.problems.push(Problem {

@@ -136,6 +136,19 @@ pub const SECTIONS: &[Section] = &[
                 "How long an isolate may take to load the app.",
             ),
             key(
+                "code_cache",
+                Kind::DirectoryOrOff,
+                Unset("isopod/ in CACHE_DIRECTORY, XDG_CACHE_HOME or ~/.cache, whichever is set first"),
+                "Where renderers keep compiled code between starts, so that the next one is quicker; off keeps none. \
+                 The directory must be this user's alone: what lies there is run.",
+            ),
+            key(
+                "code_cache_limit",
+                size(MIB, 64 * GIB),
+                Text("256MiB"),
+                "The most compiled code on disk; what was used least recently goes first.",
+            ),
+            key(
                 "warmup_path",
                 Kind::RequestPath,
                 Text("/"),

@@ -10,6 +10,9 @@ use sha2::{Digest, Sha256};
 
 use super::edge::User;
 
+/// The word that switches something off.
+pub const OFF: &str = "off";
+
 const DURATION_UNITS: &[(&str, u64)] = &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
 const BYTE_UNITS: &[(&str, u64)] = &[("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)];
 

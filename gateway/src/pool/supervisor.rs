@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, Message};
 use shared::message::FromChild;
-use shared::message::control::LoadFailure;
+use shared::message::control::{CodeUse, LoadFailure};
 use tokio::sync::mpsc;
 
 use super::error::StartError;
@@ -123,9 +123,16 @@ impl Supervisor {
         self.slot(id).and_then(|slot| slot.current.as_ref()).is_some_and(|handle| handle.id == id)
     }
 
+    fn count_code(&self, code: CodeUse) {
+        for (source, pieces) in [("cached", code.cached), ("compiled", code.compiled)] {
+            self.pool.metrics.loaded_code.with_label_values(&[source]).inc_by(pieces as u64);
+        }
+    }
+
     fn hear(&mut self, id: ChildId, message: FromChild, ctx: &mut Context<Self>) {
         match message {
-            FromChild::IsolateReady { isolate, startup_ms } => {
+            FromChild::IsolateReady { isolate, startup_ms, code } => {
+                self.count_code(code);
                 let isolate = IsolateId { slot: id.slot, generation: id.generation, isolate };
                 if let Some(isolate) = self.pool.roster().isolate(isolate) {
                     isolate.startup_ms = Some(startup_ms);

@@ -8,6 +8,7 @@
 //! ```
 
 pub mod assembly;
+pub mod code_cache;
 pub mod connection;
 pub mod files;
 pub mod listen;
@@ -17,13 +18,14 @@ pub mod signals;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
 use actix_web::http::header::{HeaderValue, InvalidHeaderValue};
 use prometheus::IntGauge;
-use shared::setup::{RendererSetup, WorkerSetup};
+use shared::setup::{CodeCacheSetup, RendererSetup, WorkerSetup};
 
 use crate::admin::{self, Desk, Phase, SharedPhase};
 use crate::admission::AdmissionSettings;
@@ -64,6 +66,17 @@ pub enum RunError {
         /// What the system says.
         source: io::Error,
     },
+    /// The directory for compiled code cannot be made.
+    #[error(
+        "code_cache {directory:?} cannot be used\n    to do:   name a directory that this user may make, or switch \
+         it off: --code-cache off"
+    )]
+    CodeCache {
+        /// The directory.
+        directory: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The pool does not start.
     #[error("the child processes do not start")]
     Start(#[source] StartError),
@@ -91,9 +104,10 @@ impl From<StartError> for RunError {
 }
 
 impl RunError {
-    /// 65 when the app is at fault, 69 when something that is needed is not there, 70 when we are.
+    /// 64 when the configuration is at fault, 65 when the app is, 69 when something that is needed is not there, 70 when we are.
     pub fn exit_code(&self) -> u8 {
         match self {
+            Self::CodeCache { .. } => 64,
             Self::App(_) => 65,
             Self::Address { .. } => 69,
             Self::Start(error) => error.exit_code(),
@@ -166,7 +180,10 @@ pub async fn run(
     files::raise_limit(settings.clients.max_connections, links);
 
     let metrics = Metrics::new()?;
-    let pool = pool::start(pool_settings(&settings, &app, environment), metrics.clone())?;
+    let (wanted, limit) = (&settings.processes.code_cache, settings.processes.code_cache_limit);
+    let code_cache = code_cache::prepare(wanted, limit, environment)
+        .map_err(|(directory, source)| RunError::CodeCache { directory, source })?;
+    let pool = pool::start(pool_settings(&settings, &app, environment, code_cache), metrics.clone())?;
     let phase = SharedPhase::default();
     let desk = Desk { pool: pool.clone(), metrics: metrics.clone(), phase: phase.clone(), started };
     let admin = opened("admin", admin).and_then(|listener| Ok(admin::server(listener, desk)?));
@@ -268,7 +285,12 @@ fn opened(key: &'static str, bound: Bound) -> Result<std::net::TcpListener, RunE
     bound.open().map_err(|source| RunError::Address { key, address, source })
 }
 
-fn pool_settings(settings: &Settings, app: &App, environment: &BTreeMap<String, String>) -> PoolSettings {
+fn pool_settings(
+    settings: &Settings,
+    app: &App,
+    environment: &BTreeMap<String, String>,
+    code_cache: Option<CodeCacheSetup>,
+) -> PoolSettings {
     let (processes, jobs) = (&settings.processes, &settings.jobs);
     PoolSettings {
         renderer_bin: processes.renderer_bin.clone(),
@@ -283,6 +305,7 @@ fn pool_settings(settings: &Settings, app: &App, environment: &BTreeMap<String, 
             max_jobs_per_isolate: jobs.max_jobs_per_isolate,
             max_heap_bytes: processes.max_heap_bytes,
             warmup_path: processes.warmup_path.clone(),
+            code_cache,
         },
         worker_setup: WorkerSetup {
             arbiters: processes.fn_worker_threads,

@@ -29,6 +29,8 @@ pub enum FromChild {
         isolate: usize,
         /// Milliseconds from the start of its thread.
         startup_ms: u64,
+        /// Where its code came from.
+        code: CodeUse,
     },
     /// The app cannot run; another start would fail as well.
     LoadFailed(LoadFailure),
@@ -55,6 +57,15 @@ pub enum FromChild {
         /// The names of its functions.
         functions: Vec<String>,
     },
+}
+
+/// Where the code came from that an isolate needed until it was ready; nothing is counted without a cache.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeUse {
+    /// Pieces taken from the cache: modules, scripts, lists of a CommonJS file's exports.
+    pub cached: usize,
+    /// Pieces that were not there and had to be compiled.
+    pub compiled: usize,
 }
 
 /// Why an app cannot run.

@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use shared::frame::PREFACE;
-use shared::message::control::LoadFailure;
+use shared::message::control::{CodeUse, LoadFailure};
 use shared::message::{FromChild, Message};
 use tempfile::TempDir;
 
@@ -44,7 +44,7 @@ fn said(messages: &[FromChild]) -> BytesMut {
 }
 
 fn ready() -> FromChild {
-    FromChild::IsolateReady { isolate: 0, startup_ms: 7 }
+    FromChild::IsolateReady { isolate: 0, startup_ms: 7, code: CodeUse::default() }
 }
 
 impl StandIn {
@@ -233,7 +233,7 @@ async fn a_process_whose_isolate_failed_is_replaced() {
 
 #[actix_web::test]
 async fn what_still_works_in_a_process_serves_until_its_replacement_is_ready() {
-    let two = [ready(), FromChild::IsolateReady { isolate: 1, startup_ms: 7 }];
+    let two = [ready(), FromChild::IsolateReady { isolate: 1, startup_ms: 7, code: CodeUse::default() }];
     let failed = FromChild::IsolateFailed { isolate: 1, reason: "out of memory".into() };
     let renderer = StandIn::that_says(&two).but_first(&[two[0].clone(), two[1].clone(), failed]);
     let settings = PoolSettings { isolates_per_renderer: 2, ..renderer.settings() };

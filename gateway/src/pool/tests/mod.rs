@@ -45,6 +45,7 @@ fn settings() -> PoolSettings {
             max_jobs_per_isolate: 2,
             max_heap_bytes: 1 << 28,
             warmup_path: "/".into(),
+            code_cache: None,
         },
         worker_setup: WorkerSetup { arbiters: 1, mailbox: 1 },
         admission: AdmissionSettings {
