@@ -16,4 +16,5 @@ mod native;
 mod overload;
 mod serving;
 mod shutdown;
+mod starting;
 mod static_files;
