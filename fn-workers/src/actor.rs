@@ -13,19 +13,28 @@ use actix::{
     Supervised, Supervisor, WrapFuture,
 };
 use futures_util::FutureExt;
-use shared::message::{NativeCall, Outcome};
+use shared::message::{NativeCall, Outcome, Target};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::exchange::Exchange;
 use crate::registry::Registry;
+
+/// What is to be answered.
+pub(crate) enum Work {
+    /// A call, by an outcome.
+    Call(NativeCall),
+    /// A client's request, by a response that goes its own way.
+    Exchange(Exchange),
+}
 
 /// A call on its way to a function.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Run {
-    pub(crate) call: NativeCall,
+    pub(crate) work: Work,
     pub(crate) deadline: Instant,
     /// Fires when nobody waits for the outcome any more.
     pub(crate) cancellation: CancellationToken,
@@ -34,7 +43,7 @@ pub(crate) struct Run {
     pub(crate) load: Option<Load>,
 }
 
-/// The end of a call: its id on the link, and the outcome unless it was cancelled.
+/// The end of a call: its id on the link, and the outcome unless it was cancelled or has answered by itself.
 pub(crate) type Ended = (u64, Option<Outcome>);
 
 /// Where a call's end is reported: exactly once, on every path.
@@ -54,8 +63,8 @@ impl Reply {
         self.report(Some(outcome));
     }
 
-    /// The call was cancelled; nobody waits for its outcome.
-    fn cancelled(mut self) {
+    /// The call was cancelled, or has answered by itself; nobody waits for its outcome.
+    fn done(mut self) {
         self.report(None);
     }
 
@@ -157,7 +166,7 @@ impl Handler<Run> for FunctionActor {
 
     fn handle(&mut self, run: Run, context: &mut Self::Context) {
         if run.cancellation.is_cancelled() {
-            run.reply.cancelled();
+            run.reply.done();
             return;
         }
         // Only a restart between the last slot's taking and its pause gets here without one: that call runs
@@ -174,9 +183,10 @@ async fn perform(
     slot: Option<OwnedSemaphorePermit>,
     panicked: Arc<Notify>,
 ) {
-    let Run { call, deadline, cancellation, reply, load } = run;
-    let span = tracing::info_span!("call", function = call.name, request_id = call.request_id);
-    let outcome = AssertUnwindSafe(registry.call(call, deadline, cancellation.clone())).catch_unwind();
+    let Run { work, deadline, cancellation, reply, load } = run;
+    let (function, request_id) = work.names();
+    let span = tracing::info_span!("call", function, request_id);
+    let outcome = AssertUnwindSafe(work.run(&registry, deadline, cancellation.clone())).catch_unwind();
     let ended = tokio::select! {
         biased;
         () = cancellation.cancelled() => None,
@@ -185,11 +195,42 @@ async fn perform(
     // Before the reply, so that the caller's next call finds the room that this one took.
     drop((slot, load));
     match ended {
-        None => reply.cancelled(),
-        Some(Ok(outcome)) => reply.send(outcome),
+        None | Some(Ok(None)) => reply.done(),
+        Some(Ok(Some(outcome))) => reply.send(outcome),
         Some(Err(_)) => {
             reply.send(Outcome::failed(500, "the function failed"));
             panicked.notify_one();
+        }
+    }
+}
+
+impl Work {
+    /// What names it in the log: the function, and the request.
+    fn names(&self) -> (String, String) {
+        match self {
+            Self::Call(call) => (call.name.clone(), call.request_id.clone()),
+            Self::Exchange(exchange) => {
+                let function = match &exchange.target {
+                    Target::Function(name) => name.clone(),
+                    Target::Route => String::from_utf8_lossy(&exchange.head.url).into_owned(),
+                };
+                (function, String::from_utf8_lossy(&exchange.head.request_id).into_owned())
+            }
+        }
+    }
+
+    async fn run(
+        self,
+        registry: &Registry,
+        deadline: Instant,
+        cancellation: CancellationToken,
+    ) -> Option<Outcome> {
+        match self {
+            Self::Call(call) => Some(registry.call(call, deadline, cancellation).await),
+            Self::Exchange(exchange) => {
+                registry.exchange(exchange, deadline, cancellation).await;
+                None
+            }
         }
     }
 }

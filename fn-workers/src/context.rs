@@ -1,20 +1,30 @@
 //! What a handler learns of its call, and what it may ask of its process.
 
-use std::sync::Arc;
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use http::header::{HeaderName, HeaderValue, SET_COOKIE};
+use serde::de::DeserializeOwned;
 use shared::message::Caller;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::blocking::BlockingPool;
+use crate::cookie::{self, Cookie};
 use crate::error::FunctionError;
 use crate::handler::States;
+use crate::input::Payload;
+use crate::request::Request;
 
 /// What the process offers to every call.
 pub(crate) struct Services {
     pub(crate) states: States,
     pub(crate) blocking: BlockingPool,
+    /// What calls have left running.
+    pub(crate) background: TaskTracker,
 }
 
 /// One call, as its handler sees it. Cheap to clone; may be taken into tasks that the handler starts.
@@ -31,11 +41,87 @@ pub(crate) struct CallInfo {
     pub(crate) request_id: String,
     pub(crate) deadline: Instant,
     pub(crate) cancellation: CancellationToken,
+    pub(crate) request: Request,
+    /// The input, and what was sent beside it.
+    pub(crate) sent: Payload,
+    pub(crate) added: Additions,
+}
+
+/// What middleware and handler add to a call on its way.
+#[derive(Default)]
+pub(crate) struct Additions {
+    values: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+    headers: Mutex<Vec<(HeaderName, HeaderValue)>>,
 }
 
 impl Context {
     pub(crate) fn new(call: CallInfo, services: Arc<Services>) -> Self {
         Self { call: Arc::new(call), services }
+    }
+
+    /// The request that the call belongs to: that of the client, or the one that the isolate answers.
+    pub fn request(&self) -> &Request {
+        &self.call.request
+    }
+
+    /// A cookie of the request.
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        cookie::find(self.call.request.header_values("cookie"), name)
+    }
+
+    /// Sets a cookie with the response.
+    ///
+    /// # Errors
+    /// When the name, the value or an attribute holds what no cookie may.
+    pub fn set_cookie(&self, cookie: &Cookie) -> Result<(), FunctionError> {
+        self.add_header(SET_COOKIE, cookie.to_header()?);
+        Ok(())
+    }
+
+    /// Adds a field to the response, beside the value. `Content-Type`, `Content-Length` and `Location` are the
+    /// response's own and are dropped.
+    pub fn add_header(&self, name: HeaderName, value: HeaderValue) {
+        let mut headers = self.call.added.headers.lock().unwrap_or_else(PoisonError::into_inner);
+        headers.push((name, value));
+    }
+
+    pub(crate) fn take_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        let mut headers = self.call.added.headers.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *headers)
+    }
+
+    /// Hands a value on to what comes later: middleware further in, and the handler, which takes it as
+    /// [`crate::Added`]. One for each type; a later one takes an earlier one's place.
+    pub fn add<T: Send + Sync + 'static>(&self, value: T) {
+        let mut values = self.call.added.values.lock().unwrap_or_else(PoisonError::into_inner);
+        values.insert(TypeId::of::<T>(), Arc::new(value));
+    }
+
+    /// What was handed on.
+    pub fn added<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        let values = self.call.added.values.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(values.get(&TypeId::of::<T>())?).downcast().ok()
+    }
+
+    /// What the client's middleware sent with `sendContext`. It comes from outside: nothing of it is to be
+    /// trusted. `None` when nothing was sent.
+    ///
+    /// # Errors
+    /// 422 when it is of another type.
+    pub fn sent_context<T: DeserializeOwned>(&self) -> Result<Option<T>, FunctionError> {
+        self.call.sent.read_context()
+    }
+
+    /// Runs a task beside the answer: it is not cancelled with the call, and a drain waits for it. It must end
+    /// by itself.
+    pub fn wait_until(&self, task: impl Future<Output = ()> + 'static) {
+        let open = self.services.background.token();
+        let span = tracing::Span::current();
+        let task = tracing::Instrument::instrument(task, span);
+        actix::spawn(async move {
+            task.await;
+            drop(open);
+        });
     }
 
     /// The name under which the function is registered.
@@ -83,6 +169,10 @@ impl Context {
         F: FnOnce() -> T + Send + 'static,
     {
         self.services.blocking.run(work).await
+    }
+
+    pub(crate) fn payload(&self) -> &Payload {
+        &self.call.sent
     }
 
     pub(crate) fn states(&self) -> &States {

@@ -6,6 +6,8 @@ use std::fmt;
 
 use shared::message::Outcome;
 
+use crate::redirect::{NotFound, Redirect};
+
 /// A failed call.
 ///
 /// Every [`std::error::Error`] becomes one by `?`: a 500 whose text stays in the log. It is therefore none
@@ -14,6 +16,15 @@ pub struct FunctionError {
     status: u16,
     message: Cow<'static, str>,
     cause: Option<Box<dyn Error + Send + Sync>>,
+    /// What the router does in place of showing an error.
+    instead: Option<Box<Instead>>,
+}
+
+/// What the router does in place of showing an error.
+#[derive(Debug)]
+pub(crate) enum Instead {
+    Redirect(Redirect),
+    NotFound(NotFound),
 }
 
 /// The public message of a failure that is nobody's business outside.
@@ -24,7 +35,7 @@ impl FunctionError {
     /// taken as 500.
     pub fn new(status: u16, message: impl Into<Cow<'static, str>>) -> Self {
         let status = if (400..600).contains(&status) { status } else { 500 };
-        Self { status, message: message.into(), cause: None }
+        Self { status, message: message.into(), cause: None, instead: None }
     }
 
     /// 400: the input is not what it should be.
@@ -40,6 +51,20 @@ impl FunctionError {
     /// 500: the caller learns no more than that; `cause` goes to the log.
     pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::new(500, INTERNAL).because(cause)
+    }
+
+    pub(crate) fn redirect(redirect: Redirect) -> Self {
+        let instead = Some(Box::new(Instead::Redirect(redirect)));
+        Self { instead, ..Self::new(400, "go elsewhere") }
+    }
+
+    pub(crate) fn nothing_there(not_found: NotFound) -> Self {
+        let instead = Some(Box::new(Instead::NotFound(not_found)));
+        Self { instead, ..Self::not_found("not found") }
+    }
+
+    pub(crate) fn instead(&self) -> Option<&Instead> {
+        self.instead.as_deref()
     }
 
     /// Adds what the log should know and the caller should not.
@@ -86,6 +111,7 @@ impl fmt::Debug for FunctionError {
             .field("status", &self.status)
             .field("message", &self.message)
             .field("cause", &self.cause)
+            .field("instead", &self.instead)
             .finish()
     }
 }
@@ -141,6 +167,14 @@ impl Invalid {
             }
             None => more,
         }
+    }
+}
+
+impl From<garde::Report> for Invalid {
+    fn from(report: garde::Report) -> Self {
+        let fields =
+            report.iter().map(|(path, error)| (path.to_string(), error.message().to_owned())).collect();
+        Self { fields }
     }
 }
 

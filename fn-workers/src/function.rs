@@ -1,20 +1,20 @@
 //! One function: its name, its handler, what must hold of its input, and its limits.
 
-use std::io::{self, Write};
 use std::panic::Location;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::future::{LocalBoxFuture, ready};
-use serde::Serialize;
+use futures_util::future::ready;
 use serde::de::DeserializeOwned;
-use serde_json::error::Category;
 use shared::message::MAX_CALL_BYTES;
+use tokio::sync::Semaphore;
 
+use crate::answer::IntoAnswer;
 use crate::context::Context;
 use crate::error::{FunctionError, Invalid};
 use crate::handler::{Handler, StateType};
+use crate::middleware::{Answering, Chain, Middleware, Next};
 
 /// Whether a function reads or writes, in HTTP's terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,18 +25,26 @@ pub enum Method {
     Write,
 }
 
+impl Method {
+    /// Its name in HTTP.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "GET",
+            Self::Write => "POST",
+        }
+    }
+}
+
 type Validator<Input> = Box<dyn Fn(&Input) -> Result<(), Invalid> + Send + Sync>;
-type Start<Input> = Box<
-    dyn Fn(Input, &Context) -> Result<LocalBoxFuture<'static, Result<Bytes, FunctionError>>, FunctionError>
-        + Send
-        + Sync,
->;
+type Start<Input> = Box<dyn Fn(Input, &Context) -> Result<Answering, FunctionError> + Send + Sync>;
 
 /// A function to register with [`crate::Worker::function`].
 pub struct Function<Input> {
     signature: Signature,
     validators: Vec<Validator<Input>>,
+    middleware: Vec<Arc<dyn Middleware>>,
     start: Start<Input>,
+    slots: Option<Arc<Semaphore>>,
 }
 
 /// What is known of a function without its types.
@@ -46,6 +54,7 @@ pub(crate) struct Signature {
     pub(crate) needs: Vec<StateType>,
     pub(crate) body_limit: usize,
     pub(crate) deadline: Option<Duration>,
+    pub(crate) idempotent: bool,
     pub(crate) registered_at: &'static Location<'static>,
 }
 
@@ -73,31 +82,56 @@ impl<Input: DeserializeOwned + 'static> Function<Input> {
             needs: H::needs(),
             body_limit: MAX_CALL_BYTES,
             deadline: None,
+            idempotent: method == Method::Read,
             registered_at: Location::caller(),
         };
         let start: Start<Input> = Box::new(move |input, context| {
             let running = handler.start(input, context)?;
-            Ok(async move { write_output(&running.await?) }.boxed_local())
+            Ok(running.map(|output| output.map(IntoAnswer::into_answer)).boxed_local())
         });
-        Self { signature, validators: Vec::new(), start }
+        Self { signature, validators: Vec::new(), middleware: Vec::new(), start, slots: None }
     }
 
     /// Checks the input before the handler runs; what is found answers 422 with the fields' names. Several
-    /// validators all run and report together.
+    /// validators all run and report together. What `garde` finds is reported as it is:
+    /// `.validate(Validate::validate)`.
     #[must_use]
-    pub fn validate(
+    pub fn validate<E: Into<Invalid>>(
         mut self,
-        validator: impl Fn(&Input) -> Result<(), Invalid> + Send + Sync + 'static,
+        validator: impl Fn(&Input) -> Result<(), E> + Send + Sync + 'static,
     ) -> Self {
-        self.validators.push(Box::new(validator));
+        self.validators.push(Box::new(move |input| validator(input).map_err(Into::into)));
         self
     }
 
-    /// The longest input in bytes of JSON; a longer one answers 413. Default and maximum:
-    /// [`MAX_CALL_BYTES`].
+    /// Adds middleware; what is added first is the outermost. It runs before the input is read and validated.
+    #[must_use]
+    pub fn middleware(mut self, middleware: impl Middleware) -> Self {
+        self.middleware.push(Arc::new(middleware));
+        self
+    }
+
+    /// The longest input in bytes; a longer one answers 413. Default and, for calls that come from an isolate,
+    /// maximum: [`MAX_CALL_BYTES`].
     #[must_use]
     pub fn body_limit(mut self, bytes: usize) -> Self {
-        self.signature.body_limit = bytes.min(MAX_CALL_BYTES);
+        self.signature.body_limit = bytes;
+        self
+    }
+
+    /// The most calls of this function that run at a time in one process; more are answered with 503 at once.
+    /// Default: no limit of its own.
+    #[must_use]
+    pub fn concurrency(mut self, calls: usize) -> Self {
+        self.slots = Some(Arc::new(Semaphore::new(calls)));
+        self
+    }
+
+    /// Running it twice is as good as once: a call whose worker dies is sent to another, once. Default for
+    /// functions that read.
+    #[must_use]
+    pub fn idempotent(mut self) -> Self {
+        self.signature.idempotent = true;
         self
     }
 
@@ -110,12 +144,11 @@ impl<Input: DeserializeOwned + 'static> Function<Input> {
     }
 }
 
-/// A function without its types: JSON in, JSON out.
+/// A function without its types.
 pub(crate) trait Registered: Send + Sync {
     fn signature(&self) -> &Signature;
 
-    fn call(&self, input: &Bytes, context: &Context)
-    -> LocalBoxFuture<'static, Result<Bytes, FunctionError>>;
+    fn call(self: Arc<Self>, context: Context) -> Answering;
 }
 
 impl<Input: DeserializeOwned + 'static> Registered for Function<Input> {
@@ -123,82 +156,41 @@ impl<Input: DeserializeOwned + 'static> Registered for Function<Input> {
         &self.signature
     }
 
-    fn call(
-        &self,
-        input: &Bytes,
-        context: &Context,
-    ) -> LocalBoxFuture<'static, Result<Bytes, FunctionError>> {
-        let started = self.accept(input).and_then(|input| (self.start)(input, context));
-        started.unwrap_or_else(|error| ready(Err(error)).boxed_local())
+    fn call(self: Arc<Self>, context: Context) -> Answering {
+        let slot = match self.slots.clone().map(Semaphore::try_acquire_owned).transpose() {
+            Ok(slot) => slot,
+            Err(_) => return ready(Err(FunctionError::new(503, "the function is busy"))).boxed_local(),
+        };
+        let answering = if self.middleware.is_empty() {
+            self.begin(&context)
+        } else {
+            let chain: Chain = self.middleware.clone().into();
+            Next::new(chain, move |context| self.begin(&context)).run(context).boxed_local()
+        };
+        match slot {
+            None => answering,
+            Some(slot) => answering.map(move |answer| (drop(slot), answer).1).boxed_local(),
+        }
     }
 }
 
 impl<Input: DeserializeOwned + 'static> Function<Input> {
-    fn accept(&self, input: &[u8]) -> Result<Input, FunctionError> {
-        let limit = self.signature.body_limit;
-        if input.len() > limit {
-            let message = format!("the input has {} bytes, the limit is {limit}", input.len());
+    fn begin(&self, context: &Context) -> Answering {
+        let started = self.accept(context).and_then(|input| (self.start)(input, context));
+        started.unwrap_or_else(|error| ready(Err(error)).boxed_local())
+    }
+
+    fn accept(&self, context: &Context) -> Result<Input, FunctionError> {
+        let (given, limit) = (context.payload().len(), self.signature.body_limit);
+        if given > limit {
+            let message = format!("the input has {given} bytes, the limit is {limit}");
             return Err(FunctionError::new(413, message));
         }
-        let input = read_input(input)?;
+        let input = context.payload().read_input()?;
         let faults = self.validators.iter().filter_map(|validate| validate(&input).err());
         match faults.fold(None, |found, more| Some(Invalid::merge(found, more))) {
             Some(invalid) => Err(invalid.into()),
             None => Ok(input),
         }
-    }
-}
-
-/// Reads an input. An absent one (nothing, or `null`) is `null` for types that take it, else an object without
-/// fields: `callNative()` and `callNative({})` are one call.
-fn read_input<Input: DeserializeOwned>(input: &[u8]) -> Result<Input, FunctionError> {
-    let trimmed = input.trim_ascii();
-    if trimmed.is_empty() || trimmed == b"null" {
-        return serde_json::from_slice(b"null").or_else(|_| parse(b"{}"));
-    }
-    parse(input)
-}
-
-fn parse<Input: DeserializeOwned>(input: &[u8]) -> Result<Input, FunctionError> {
-    let mut json = serde_json::Deserializer::from_slice(input);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        describe(error.inner(), Some(path).filter(|path| path != "."))
-    })?;
-    json.end().map_err(|error| describe(&error, None))?;
-    Ok(value)
-}
-
-fn describe(error: &serde_json::Error, path: Option<String>) -> FunctionError {
-    match error.classify() {
-        Category::Data => Invalid::field(path.unwrap_or_else(|| "input".into()), error.to_string()).into(),
-        Category::Syntax | Category::Eof | Category::Io => {
-            FunctionError::bad_request(format!("the input is no JSON: {error}"))
-        }
-    }
-}
-
-fn write_output(output: &impl Serialize) -> Result<Bytes, FunctionError> {
-    let mut json = Limited { bytes: Vec::with_capacity(256) };
-    serde_json::to_writer(&mut json, output)?;
-    Ok(json.bytes.into())
-}
-
-/// Takes no more than a reply may carry, so that an output beyond it is refused before it is allocated.
-struct Limited {
-    bytes: Vec<u8>,
-}
-
-impl Write for Limited {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.bytes.len() + bytes.len() > MAX_CALL_BYTES {
-            return Err(io::Error::other(format!("the output is longer than {MAX_CALL_BYTES} bytes")));
-        }
-        self.bytes.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -7,15 +7,14 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use serde::Serialize;
-
+use crate::answer::IntoAnswer;
 use crate::context::Context;
 use crate::error::FunctionError;
 
 /// An async function that answers calls. `Injected` lists what it takes beside its input.
 pub trait Handler<Input, Injected>: Send + Sync + 'static {
-    /// What the function returns, as JSON.
-    type Output: Serialize;
+    /// What the function answers with.
+    type Output: IntoAnswer;
 
     /// The running function. It stays on its arbiter's thread and may hold what is not `Send`.
     type Running: Future<Output = Result<Self::Output, FunctionError>> + 'static;
@@ -48,7 +47,7 @@ macro_rules! handler {
         where
             Function: Fn(Input, $($injected),*) -> Running + Send + Sync + 'static,
             Running: Future<Output = Result<Output, FunctionError>> + 'static,
-            Output: Serialize,
+            Output: IntoAnswer,
             $($injected: Inject,)*
         {
             type Output = Output;
@@ -104,6 +103,32 @@ impl<T: Send + Sync + 'static> Inject for State<T> {
     fn inject(context: &Context) -> Result<Self, FunctionError> {
         let missing = || FunctionError::internal(format!("no state {} is registered", StateType::of::<T>()));
         context.states().get::<T>().map(State).ok_or_else(missing)
+    }
+}
+
+/// What middleware has handed on with [`Context::add`], by its type. A call to which nothing of the type was added
+/// fails with 500: the function lacks the middleware.
+pub struct Added<T>(Arc<T>);
+
+impl<T> Deref for Added<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Send + Sync + 'static> Inject for Added<T> {
+    fn needs() -> Option<StateType> {
+        None
+    }
+
+    fn inject(context: &Context) -> Result<Self, FunctionError> {
+        let missing = || {
+            let name = type_name::<T>();
+            FunctionError::internal(format!("no middleware has added `{name}` to the call"))
+        };
+        context.added().map(Added).ok_or_else(missing)
     }
 }
 

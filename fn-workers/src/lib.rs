@@ -51,22 +51,38 @@
 //! - [`registry`]: all functions of a process, by name.
 
 mod actor;
+pub mod answer;
 mod blocking;
 pub mod context;
+pub mod cookie;
 pub mod error;
+pub mod exchange;
 pub mod function;
 pub mod handler;
+mod input;
+mod json;
+pub mod middleware;
 mod process;
+pub mod redirect;
 pub mod registry;
+pub mod request;
 pub mod seroval;
+pub mod session;
+mod start;
 mod team;
 mod transport;
 pub mod worker;
 
+pub use answer::{Answer, Chunks, Event, IntoAnswer, Response, Values};
 pub use context::Context;
+pub use cookie::{Cookie, SameSite};
 pub use error::{FunctionError, Invalid};
 pub use function::{Function, Method};
-pub use handler::{Handler, State};
+pub use handler::{Added, Handler, State};
+pub use middleware::{Middleware, Next};
+pub use redirect::{NotFound, Redirect};
 pub use registry::Registry;
+pub use request::Request;
+pub use session::{Session, Sessions};
 pub use shared::message::Caller;
 pub use worker::Worker;

@@ -106,14 +106,14 @@ async fn live(worker: Worker, args: &ChildArgs) -> Result<(), ProcessError> {
     };
     let team = Team::start(registry, setup.arbiters, setup.mailbox, concurrency).await;
     let team = Arc::new(team.ok_or(ProcessError::Arbiter)?);
-    let drain = Drain::default();
+    let drain = Drain::new(team.registry().background().clone());
     let mut links = Links::new();
     for socket in sockets {
         let link = UnixLink::new(Channel::new(socket), Arc::clone(&team), drain.clone());
         links.spawn_local(link.serve());
     }
-    let functions = team.registry().names().into_iter().map(Into::into).collect();
-    control.send(&FromChild::WorkerReady { functions }).await?;
+    let (functions, routes) = (team.registry().functions(), Vec::new());
+    control.send(&FromChild::WorkerReady { functions, routes }).await?;
     serve(&mut control, links, &drain).await
 }
 

@@ -4,23 +4,30 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::message::{NativeCall, Outcome};
+use shared::message::control::FunctionInfo;
+use shared::message::{Caller, MAX_CALL_BYTES, NativeCall, Outcome, Target};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use crate::context::{CallInfo, Context, Services};
+use crate::answer::{Answer, Kind};
+use crate::context::{Additions, CallInfo, Context, Services};
 use crate::error::FunctionError;
+use crate::exchange::Exchange;
 use crate::function::{Method, Registered};
+use crate::input::Payload;
+use crate::request::Request;
+use crate::start;
 
 /// The functions that a process answers for.
 pub struct Registry {
-    functions: HashMap<&'static str, Box<dyn Registered>>,
+    functions: HashMap<&'static str, Arc<dyn Registered>>,
     services: Arc<Services>,
 }
 
 impl Registry {
     pub(crate) fn new(
-        functions: HashMap<&'static str, Box<dyn Registered>>,
+        functions: HashMap<&'static str, Arc<dyn Registered>>,
         services: Arc<Services>,
     ) -> Self {
         Self { functions, services }
@@ -33,15 +40,29 @@ impl Registry {
         names
     }
 
+    /// What the gateway must know of the functions, by name.
+    pub(crate) fn functions(&self) -> Vec<FunctionInfo> {
+        let info = |name: &str| {
+            let idempotent = self.functions[name].signature().idempotent;
+            FunctionInfo { name: name.to_owned(), idempotent }
+        };
+        self.names().into_iter().map(info).collect()
+    }
+
     /// Whether the function reads or writes; `None` when there is none of this name.
     pub fn method(&self, name: &str) -> Option<Method> {
         self.functions.get(name).map(|function| function.signature().method)
     }
 
-    /// How long a call may take: what the caller grants, or less where the function says so.
-    pub(crate) fn time_for(&self, call: &NativeCall) -> Duration {
-        let granted = Duration::from_millis(call.deadline_ms.into());
-        let own = self.functions.get(call.name.as_str()).and_then(|function| function.signature().deadline);
+    /// Counts what calls have left running.
+    pub(crate) fn background(&self) -> &TaskTracker {
+        &self.services.background
+    }
+
+    /// How long a call of `name` may take: what the caller grants, or less where the function says so.
+    pub(crate) fn time_for(&self, name: &str, granted_ms: u32) -> Duration {
+        let granted = Duration::from_millis(granted_ms.into());
+        let own = self.functions.get(name).and_then(|function| function.signature().deadline);
         own.map_or(granted, |own| own.min(granted))
     }
 
@@ -52,30 +73,95 @@ impl Registry {
         deadline: Instant,
         cancellation: CancellationToken,
     ) -> Outcome {
-        match self.run(call, deadline, cancellation).await {
-            Ok(json) => Outcome::Value(json),
-            Err(error) => {
-                error.log();
-                error.into()
+        let NativeCall { name, caller, request_id, input, .. } = call;
+        let terms = Terms { caller, request_id, deadline, cancellation };
+        let outcome = match self.find(&name) {
+            Ok(function) => {
+                let context = self.context(function, terms, Request::default(), Payload::Json(input));
+                Arc::clone(function).call(context).await.and_then(to_outcome)
             }
-        }
+            Err(error) => Err(error),
+        };
+        outcome.unwrap_or_else(|error| {
+            error.log();
+            error.into()
+        })
     }
 
-    async fn run(
+    /// Answers a client's request to its end. Failures are logged here; dropping the future cancels the call.
+    pub(crate) async fn exchange(
         &self,
-        call: NativeCall,
+        exchange: Exchange,
         deadline: Instant,
         cancellation: CancellationToken,
-    ) -> Result<bytes::Bytes, FunctionError> {
-        let NativeCall { name, caller, request_id, input, .. } = call;
-        let Some(function) = self.functions.get(name.as_str()) else {
-            return Err(FunctionError::not_found(format!("there is no native function `{name}`")));
+    ) {
+        let Exchange { target, head, mut body, mut responder } = exchange;
+        let request_id = String::from_utf8_lossy(&head.request_id).into_owned();
+        let request = Request::new(head);
+        let terms = Terms { caller: Caller::Client, request_id, deadline, cancellation };
+        let Target::Function(name) = target else {
+            let nobody = Err(FunctionError::not_found("there is no such route"));
+            return start::write(&request, nobody, Vec::new(), &mut responder).await;
         };
-        let name = function.signature().name;
-        let info = CallInfo { function: name, caller, request_id, deadline, cancellation };
-        let running = function.call(&input, &Context::new(info, Arc::clone(&self.services)));
-        drop(input);
-        running.await
+        let mut added = Vec::new();
+        let outcome = match self.find(&name) {
+            Ok(function) if function.signature().method.as_str() != request.method() => {
+                let method = function.signature().method.as_str();
+                added.push((http::header::ALLOW, http::HeaderValue::from_static(method)));
+                Err(FunctionError::new(405, format!("expected {method} method. Got {}", request.method())))
+            }
+            Ok(function) => match start::read(&request, &mut body, function.signature().body_limit).await {
+                Ok(payload) => {
+                    let context = self.context(function, terms, request.clone(), payload);
+                    let outcome = Arc::clone(function).call(context.clone()).await;
+                    added = context.take_headers();
+                    outcome
+                }
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &outcome {
+            error.log();
+        }
+        start::write(&request, outcome, added, &mut responder).await;
+    }
+
+    fn find(&self, name: &str) -> Result<&Arc<dyn Registered>, FunctionError> {
+        let missing = || FunctionError::not_found(format!("there is no native function `{name}`"));
+        self.functions.get(name).ok_or_else(missing)
+    }
+
+    fn context(
+        &self,
+        function: &Arc<dyn Registered>,
+        terms: Terms,
+        request: Request,
+        sent: Payload,
+    ) -> Context {
+        let Terms { caller, request_id, deadline, cancellation } = terms;
+        let function = function.signature().name;
+        let added = Additions::default();
+        let info = CallInfo { function, caller, request_id, deadline, cancellation, request, sent, added };
+        Context::new(info, Arc::clone(&self.services))
+    }
+}
+
+/// What a caller grants, and who it is.
+struct Terms {
+    caller: Caller,
+    request_id: String,
+    deadline: Instant,
+    cancellation: CancellationToken,
+}
+
+/// An answer as a reply in one piece carries it.
+fn to_outcome(answer: Answer) -> Result<Outcome, FunctionError> {
+    match answer.0 {
+        Kind::Value(value) => value.to_json(MAX_CALL_BYTES).map(|json| Outcome::Value(json.into())),
+        Kind::Response(_) | Kind::Bytes(_) | Kind::Values(_) => {
+            Err(FunctionError::internal("a response or a stream cannot be returned to an isolate"))
+        }
     }
 }
 
@@ -88,7 +174,6 @@ impl std::fmt::Debug for Registry {
 #[cfg(test)]
 mod tests {
     use serde::{Deserialize, Serialize};
-    use shared::message::Caller;
 
     use super::*;
     use crate::error::Invalid;
@@ -218,10 +303,9 @@ mod tests {
     #[test]
     fn the_nearer_deadline_counts() {
         let registry = registry();
-        assert_eq!(registry.time_for(&call("same", "")), Duration::from_secs(1));
-        assert_eq!(registry.time_for(&call("lost", "")), Duration::from_secs(5));
-        let hasty = NativeCall { deadline_ms: 10, ..call("same", "") };
-        assert_eq!(registry.time_for(&hasty), Duration::from_millis(10));
+        assert_eq!(registry.time_for("same", 5000), Duration::from_secs(1));
+        assert_eq!(registry.time_for("lost", 5000), Duration::from_secs(5));
+        assert_eq!(registry.time_for("same", 10), Duration::from_millis(10));
     }
 
     #[test]

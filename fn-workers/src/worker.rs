@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use serde::de::DeserializeOwned;
+use tokio_util::task::TaskTracker;
 
 use crate::blocking::BlockingPool;
 use crate::context::Services;
@@ -26,7 +27,7 @@ const MAX_NAME_BYTES: usize = 128;
 /// A process of functions, being put together.
 pub struct Worker {
     states: States,
-    functions: Vec<Box<dyn Registered>>,
+    functions: Vec<Arc<dyn Registered>>,
     problems: Vec<RegistrationProblem>,
     concurrency: usize,
     blocking_threads: usize,
@@ -62,7 +63,7 @@ impl Worker {
     /// Adds a function; each name once.
     #[must_use]
     pub fn function<Input: DeserializeOwned + 'static>(mut self, function: Function<Input>) -> Self {
-        self.functions.push(Box::new(function));
+        self.functions.push(Arc::new(function));
         self
     }
 
@@ -90,7 +91,7 @@ impl Worker {
     /// All wrong registrations together, or that the pool's threads cannot be started.
     pub fn build(self) -> Result<Registry, RegistrationError> {
         let Self { states, functions, mut problems, blocking_threads, .. } = self;
-        let mut by_name: HashMap<&'static str, Box<dyn Registered>> = HashMap::new();
+        let mut by_name: HashMap<&'static str, Arc<dyn Registered>> = HashMap::new();
         for function in functions {
             let signature = function.signature();
             let (name, at) = (signature.name, signature.registered_at);
@@ -110,7 +111,7 @@ impl Worker {
             return Err(RegistrationError::Problems(problems));
         }
         let blocking = BlockingPool::start(blocking_threads)?;
-        Ok(Registry::new(by_name, Arc::new(Services { states, blocking })))
+        Ok(Registry::new(by_name, Arc::new(Services { states, blocking, background: TaskTracker::new() })))
     }
 
     /// Runs the worker: takes over the sockets that the gateway passed in the arguments, answers calls until the

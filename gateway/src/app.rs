@@ -1,5 +1,6 @@
 //! The app: the directory that `vite build` wrote, checked before anything starts.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use shared::message::control::LoadFailure;
@@ -11,6 +12,8 @@ pub struct App {
     pub dir: PathBuf,
     /// The patterns of its routes, as far as its manifest tells.
     pub routes: Vec<String>,
+    /// Paths of server functions that need no V8, and the native functions that answer them.
+    pub direct_functions: HashMap<String, String>,
 }
 
 /// What `@isopod/app/vite` writes beside `client/` and `server/`; a plain build has none.
@@ -20,11 +23,23 @@ const MANIFEST: &str = "isopod.json";
 const MANIFEST_FORMAT: u64 = 1;
 
 /// The part of the manifest that the gateway needs.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, Default, serde::Deserialize)]
 struct Manifest {
     format: u64,
     #[serde(default)]
     routes: Vec<String>,
+    #[serde(default)]
+    functions: Functions,
+}
+
+/// The server functions that native functions answer.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Functions {
+    /// The path of server functions, with a slash at its end.
+    base: String,
+    /// The native functions that need no V8, by their ids.
+    direct: HashMap<String, String>,
 }
 
 impl App {
@@ -56,8 +71,10 @@ impl App {
             let remedy = "run `vite build` again: it writes client/ beside server/";
             return problem(client, "is not there, or not a directory".into(), remedy.into());
         }
-        let routes = routes(&absolute)?;
-        Ok(Self { dir: absolute, routes })
+        let manifest = manifest(&absolute)?;
+        let Functions { base, direct } = manifest.functions;
+        let direct_functions = direct.into_iter().map(|(id, name)| (format!("{base}{id}"), name)).collect();
+        Ok(Self { dir: absolute, routes: manifest.routes, direct_functions })
     }
 
     /// The directory of the static files.
@@ -66,8 +83,9 @@ impl App {
     }
 }
 
-/// The routes that the manifest names. One that is not understood is of another version: its app runs all the same.
-fn routes(dir: &Path) -> Result<Vec<String>, AppError> {
+/// What the build knows of itself. A manifest that is not understood is of another version: its app runs all the
+/// same.
+fn manifest(dir: &Path) -> Result<Manifest, AppError> {
     let file = dir.join(MANIFEST);
     let problem = |problem: String| AppError {
         file: file.clone(),
@@ -76,7 +94,7 @@ fn routes(dir: &Path) -> Result<Vec<String>, AppError> {
     };
     let text = match std::fs::read(&file) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Manifest::default()),
         Err(error) => return Err(problem(format!("cannot be read: {error}"))),
     };
     let manifest: Manifest =
@@ -84,11 +102,11 @@ fn routes(dir: &Path) -> Result<Vec<String>, AppError> {
     if manifest.format != MANIFEST_FORMAT {
         tracing::warn!(
             format = manifest.format,
-            "the app's manifest is of another version: its routes are not told apart"
+            "the app's manifest is of another version: routes and direct functions are not told apart"
         );
-        return Ok(Vec::new());
+        return Ok(Manifest::default());
     }
-    Ok(manifest.routes)
+    Ok(manifest)
 }
 
 /// What to do about a bundle that is not there; people often name the folder beside or above the right one.
@@ -166,6 +184,19 @@ mod tests {
         write("{");
         let error = App::open(dir.path()).unwrap_err();
         assert!(error.file.ends_with("isopod.json") && error.problem.contains("no manifest"), "{error}");
+    }
+
+    #[test]
+    fn direct_functions_are_those_of_the_manifest() {
+        let dir = app(&["server/server.js", "client/a"]);
+        assert!(App::open(dir.path()).unwrap().direct_functions.is_empty());
+        let manifest = dir.path().join("isopod.json");
+        let json = r#"{"format":1,"functions":{"base":"/_serverFn/","direct":{"abc":"threads.list"}}}"#;
+        std::fs::write(&manifest, json).unwrap();
+        let functions = App::open(dir.path()).unwrap().direct_functions;
+        assert_eq!(functions, HashMap::from([("/_serverFn/abc".to_owned(), "threads.list".to_owned())]));
+        std::fs::write(&manifest, "{").unwrap();
+        assert_eq!(App::open(dir.path()).unwrap_err().file, manifest);
     }
 
     #[test]

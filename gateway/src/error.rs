@@ -45,6 +45,14 @@ pub enum Cause {
     NoFunction,
     /// Native functions are called by POST.
     NativeMethod,
+    /// No fn worker is ready.
+    NoWorker,
+    /// The fn workers have as many calls as they may.
+    WorkersBusy,
+    /// The fn worker was lost.
+    WorkerLost,
+    /// The fn worker took too long.
+    WorkerTimeout,
     /// The queue in front of the isolates is full.
     QueueFull,
     /// No isolate became free in time.
@@ -119,6 +127,10 @@ impl Cause {
             Self::MediaType => row(415, "media_type", "The body must be application/json."),
             Self::NoFunction => row(404, "no_function", "There is no such function."),
             Self::NativeMethod => row(405, "native_method", "Call functions by POST."),
+            Self::NoWorker => busy("no_worker", "The server is not ready."),
+            Self::WorkersBusy => busy("workers_busy", "The server is busy."),
+            Self::WorkerLost => row(502, "worker_lost", "The function did not answer."),
+            Self::WorkerTimeout => row(504, "worker_timeout", "The function took too long."),
             Self::QueueFull => busy("queue_full", "The server is busy."),
             Self::QueueTimeout => busy("queue_timeout", "The server is busy."),
             Self::Draining => busy("draining", "The server is about to stop."),

@@ -54,6 +54,8 @@ pub struct Metrics {
     pub rate_limit_fallbacks: IntCounter,
     /// Connections to the Redis server that counts rates, one for each gateway thread.
     pub rate_limit_connections: IntGauge,
+    /// Native calls that were sent to a second fn worker because the first was lost.
+    pub native_retries: IntCounter,
     /// Bytes on V8's heap, by renderer and isolate.
     pub isolate_heap_bytes: IntGaugeVec,
     /// Bytes outside V8's heap that objects on it hold, by renderer and isolate.
@@ -139,6 +141,10 @@ impl Metrics {
                     "isopod_rate_limit_redis_connections",
                     "Connections to Redis that count rates.",
                 )?,
+            )?,
+            native_retries: registered(
+                r,
+                IntCounter::new("isopod_native_retries_total", "Native calls sent to a second fn worker.")?,
             )?,
             isolate_heap_bytes: gauges(
                 r,

@@ -155,6 +155,19 @@ impl RequestHeadRef<'_> {
 }
 
 impl RequestHead {
+    /// Appends the payload of this head.
+    pub fn encode(&self, out: &mut BytesMut) {
+        put_bytes(out, &self.method);
+        put_bytes(out, &self.url);
+        put_bytes(out, &self.client_ip);
+        put_bytes(out, &self.request_id);
+        out.put_u8(self.flags());
+        if let Some(context) = &self.options.context {
+            put_bytes(out, context.as_json());
+        }
+        encode_fields(out, self.headers.iter().map(|(name, value)| (&name[..], &value[..])));
+    }
+
     /// Reads the payload of a request head.
     ///
     /// # Errors

@@ -33,6 +33,26 @@ impl<'d, 't> Reader<'d, 't> {
         Self { document, entry: document.root(), depth: 0 }
     }
 
+    /// A property of an object; `None` when it has none of this name.
+    ///
+    /// # Errors
+    /// When the value is no object.
+    pub fn member(self, name: &str) -> Result<Option<Self>, Error> {
+        self.value(|reader, node| {
+            let Node::Object { mut keys, mut values, .. } = node else {
+                return Err(Error::malformed(reader.document.place(reader.entry), "an object is expected"));
+            };
+            while let (Some(key), Some(value)) =
+                (reader.document.next(&mut keys), reader.document.next(&mut values))
+            {
+                if reader.document.key(key)?.as_deref() == Some(name) {
+                    return reader.inside(value).map(Some);
+                }
+            }
+            Ok(None)
+        })
+    }
+
     fn inside(self, entry: usize) -> Result<Self, Error> {
         if self.depth >= self.document.depth() {
             return Err(Error::too_large(self.document.place(entry), "the value is too deep"));

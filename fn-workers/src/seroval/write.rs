@@ -47,20 +47,54 @@ impl Writer {
         self.out
     }
 
+    /// The text so far; what follows may refer to values in it.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.out)
+    }
+
+    /// A `ReadableStream` of values that come later; returns its id.
+    pub(crate) fn readable_stream(&mut self) -> u32 {
+        self.open("25");
+        self.raw(r#","c":"seroval/plugins/web/ReadableStream","s":{"factory":"#);
+        self.open("25");
+        self.raw(r#","c":"seroval-plugins/web/ReadableStreamFactory","s":{}},"stream":"#);
+        let id = self.next_id;
+        self.open("31");
+        self.raw(r#","a":[],"l":1}}}"#);
+        id
+    }
+
+    /// What happens to a stream: a value (32), an error (33), or its end (34).
+    pub(crate) fn stream_event(
+        &mut self,
+        kind: &str,
+        id: u32,
+        value: impl FnOnce(&mut Self) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.raw(r#"{"t":"#);
+        self.raw(kind);
+        self.raw(r#","i":"#);
+        self.number(id);
+        self.raw(r#","f":"#);
+        value(self)?;
+        self.raw("}");
+        Ok(())
+    }
+
     /// Begins the object that Start expects a call's result in; values follow.
-    pub(super) fn open_object(&mut self) {
+    pub(crate) fn open_object(&mut self) {
         self.open("10");
         self.raw(r#","p":{"v":["#);
     }
 
     /// Ends the object with the names of its values.
-    pub(super) fn close_object(&mut self, keys: &[u8]) {
+    pub(crate) fn close_object(&mut self, keys: &[u8]) {
         self.raw(r#"],"k":["#);
         self.out.extend_from_slice(keys);
         self.raw(r#"]},"o":0}"#);
     }
 
-    pub(super) fn raw(&mut self, text: &str) {
+    pub(crate) fn raw(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
     }
 
@@ -70,7 +104,7 @@ impl Writer {
     }
 
     /// Begins a node that others may refer to.
-    pub(super) fn open(&mut self, kind: &str) {
+    pub(crate) fn open(&mut self, kind: &str) {
         let id = self.next_id;
         self.next_id += 1;
         self.raw(r#"{"t":"#);
@@ -92,7 +126,7 @@ impl Writer {
         Ok(())
     }
 
-    pub(super) fn constant(&mut self, code: u8) {
+    pub(crate) fn constant(&mut self, code: u8) {
         self.raw(r#"{"t":2,"s":"#);
         self.number(code);
         self.raw("}");
@@ -139,7 +173,7 @@ impl Writer {
     }
 
     /// An error, as Start's plugin writes it.
-    pub(super) fn error(&mut self, message: &str) -> Result<(), Error> {
+    pub(crate) fn error(&mut self, message: &str) -> Result<(), Error> {
         self.plugin(ERROR_TAG, "message", message)
     }
 

@@ -11,8 +11,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use shared::head::{RequestHead, ResponseHead};
 use shared::link::{Channel, LinkError};
-use shared::message::{FromWorker, NativeCall, Outcome, ToWorker};
+use shared::message::{FromWorker, Outcome, Target, ToWorker};
+use shared::window::{ReceiveWindow, SendWindow, WindowError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +22,8 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tokio_util::time::{DelayQueue, delay_queue};
 
-use crate::actor::{Ended, Reply, Run};
+use crate::actor::{Ended, Reply, Run, Work};
+use crate::exchange::{BodyBroken, LinkSide, SAID_WAITING, Said, exchange};
 use crate::team::Team;
 
 /// The most calls that one link has open; more are refused with 503.
@@ -30,14 +33,20 @@ const MAX_CALLS: usize = 512;
 const GATHER_BYTES: usize = 256 * 1024;
 
 /// What tells a link when to end.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Drain {
     /// Fires when no more calls are taken.
     pub(crate) begun: CancellationToken,
-    /// Counts the open calls of all links.
+    /// Counts the open calls of all links, and what calls have left running.
     pub(crate) open: TaskTracker,
     /// Fires when all calls have ended: what is queued is written, then the link ends.
     pub(crate) finished: CancellationToken,
+}
+
+impl Drain {
+    pub(crate) fn new(open: TaskTracker) -> Self {
+        Self { begun: CancellationToken::new(), open, finished: CancellationToken::new() }
+    }
 }
 
 /// Why a link has ended.
@@ -56,6 +65,8 @@ pub(crate) enum UnixError {
     Link(#[from] LinkError),
     #[error("the gateway used the id {0} for two calls at a time")]
     DuplicateId(u64),
+    #[error("the window of request {id} is broken")]
+    Window { id: u64, source: WindowError },
 }
 
 /// A link and the calls that came by it.
@@ -67,18 +78,38 @@ pub(crate) struct UnixLink {
     deadlines: DelayQueue<u64>,
     ends: mpsc::Receiver<Ended>,
     end: mpsc::Sender<Ended>,
+    /// What tasks say of their exchanges; all of it is taken before an end.
+    said: mpsc::Receiver<(u64, Said)>,
+    say: mpsc::Sender<(u64, Said)>,
 }
 
 struct OpenCall {
     cancellation: CancellationToken,
     /// `None` once the caller was answered or has gone; the handler may still be ending.
     deadline: Option<delay_queue::Key>,
+    exchange: Option<OpenExchange>,
     _open: TaskTrackerToken,
+}
+
+/// A request and its response.
+struct OpenExchange {
+    side: LinkSide,
+    received: ReceiveWindow,
+    sent: SendWindow,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Silent,
+    Headed,
+    Over,
 }
 
 enum Event {
     Message(ToWorker),
     Ended(Ended),
+    Said(u64, Said),
     DeadlinePassed(u64),
     Closed,
     Finished,
@@ -88,7 +119,9 @@ impl UnixLink {
     pub(crate) fn new(channel: Channel<FromWorker, ToWorker>, team: Arc<Team>, drain: Drain) -> Self {
         // One place for each open call: reporting an end never waits and never overflows.
         let (end, ends) = mpsc::channel(MAX_CALLS);
-        Self { channel, team, drain, open: HashMap::new(), deadlines: DelayQueue::new(), ends, end }
+        let (say, said) = mpsc::channel(SAID_WAITING);
+        let deadlines = DelayQueue::new();
+        Self { channel, team, drain, open: HashMap::new(), deadlines, ends, end, said, say }
     }
 
     /// Serves the link until it ends. Calls that are open then are cancelled.
@@ -103,9 +136,9 @@ impl UnixLink {
                 self.poll_event(context)
             });
             match next.await? {
-                Event::Message(ToWorker::Call { id, call }) => self.accept(id, call)?,
-                Event::Message(ToWorker::Cancel { id }) => self.cancel(id),
+                Event::Message(message) => self.receive(message)?,
                 Event::Ended((id, outcome)) => self.end(id, outcome),
+                Event::Said(id, said) => self.hear(id, said),
                 Event::DeadlinePassed(id) => self.expire(id),
                 Event::Closed => return Ok(LinkEnd::Closed),
                 Event::Finished => {
@@ -124,7 +157,12 @@ impl UnixLink {
             }
             let may_gather = self.channel.outbound().len() < GATHER_BYTES;
             if may_gather {
+                if let Poll::Ready(Some((id, said))) = self.said.poll_recv(context) {
+                    return Poll::Ready(Ok(Event::Said(id, said)));
+                }
                 if let Poll::Ready(Some(ended)) = self.ends.poll_recv(context) {
+                    // The task said everything else before its end; some of it may have come since the look above.
+                    self.hear_all();
                     return Poll::Ready(Ok(Event::Ended(ended)));
                 }
                 if let Poll::Ready(received) = self.channel.poll_receive(context)? {
@@ -139,30 +177,178 @@ impl UnixLink {
         }
     }
 
-    fn accept(&mut self, id: u64, call: NativeCall) -> Result<(), UnixError> {
+    fn receive(&mut self, message: ToWorker) -> Result<(), UnixError> {
+        match message {
+            ToWorker::Call { id, call } => {
+                let time = self.team.registry().time_for(&call.name, call.deadline_ms);
+                self.accept(id, time, None, Work::Call(call))
+            }
+            ToWorker::Request { id, target, deadline_ms, head } => {
+                self.accept_request(id, target, deadline_ms, head)
+            }
+            ToWorker::Cancel { id } => {
+                self.cancel(id);
+                Ok(())
+            }
+            ToWorker::Body { id, bytes } => {
+                let Some(exchange) = self.exchange(id) else { return Ok(()) };
+                let window = |source| UnixError::Window { id, source };
+                exchange.received.received(bytes.len()).map_err(window)?;
+                // Empty pieces cost no window, so they must cost no memory either.
+                if let Some(upload) = exchange.side.upload.as_ref().filter(|_| !bytes.is_empty()) {
+                    // A task that reads no more has dropped its end.
+                    let _ = upload.send(Ok(bytes));
+                }
+                Ok(())
+            }
+            ToWorker::BodyEnd { id } => {
+                if let Some(exchange) = self.exchange(id) {
+                    exchange.side.upload = None;
+                }
+                Ok(())
+            }
+            ToWorker::BodyFailed { id } => {
+                if let Some(upload) = self.exchange(id).and_then(|exchange| exchange.side.upload.take()) {
+                    let _ = upload.send(Err(BodyBroken));
+                }
+                Ok(())
+            }
+            ToWorker::Credit { id, bytes } => {
+                let Some(exchange) = self.exchange(id) else { return Ok(()) };
+                let bytes = bytes as usize;
+                exchange.sent.credit(bytes).map_err(|source| UnixError::Window { id, source })?;
+                exchange.side.credit(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    /// What concerns a request that is over has crossed its end on the way.
+    fn exchange(&mut self, id: u64) -> Option<&mut OpenExchange> {
+        self.open.get_mut(&id)?.exchange.as_mut()
+    }
+
+    fn accept_request(
+        &mut self,
+        id: u64,
+        target: Target,
+        deadline_ms: u32,
+        head: RequestHead,
+    ) -> Result<(), UnixError> {
+        let name = match &target {
+            Target::Function(name) => name.as_str(),
+            Target::Route => "",
+        };
+        let time = self.team.registry().time_for(name, deadline_ms);
+        let (side, exchange) = exchange(id, target, head, self.say.clone());
+        let open = OpenExchange {
+            side,
+            received: ReceiveWindow::default(),
+            sent: SendWindow::default(),
+            stage: Stage::Silent,
+        };
+        self.accept(id, time, Some(open), Work::Exchange(exchange))
+    }
+
+    fn accept(
+        &mut self,
+        id: u64,
+        time: Duration,
+        exchange: Option<OpenExchange>,
+        work: Work,
+    ) -> Result<(), UnixError> {
         if self.open.contains_key(&id) {
             return Err(UnixError::DuplicateId(id));
         }
-        if self.drain.begun.is_cancelled() {
-            self.reply(id, Outcome::failed(503, "the function worker is ending"));
+        let refusal = if self.drain.begun.is_cancelled() {
+            Some("the function worker is ending")
+        } else if self.open.len() >= MAX_CALLS {
+            Some("too many calls are open")
+        } else {
+            None
+        };
+        if let Some(message) = refusal {
+            match exchange {
+                Some(_) => self.refuse(id, 503, message),
+                None => self.reply(id, Outcome::failed(503, message)),
+            }
             return Ok(());
         }
-        if self.open.len() >= MAX_CALLS {
-            self.reply(id, Outcome::failed(503, "too many calls are open"));
-            return Ok(());
-        }
-        let time: Duration = self.team.registry().time_for(&call);
         let deadline = Instant::now() + time;
         let cancellation = CancellationToken::new();
         let open = OpenCall {
             cancellation: cancellation.clone(),
             deadline: Some(self.deadlines.insert_at(id, deadline)),
+            exchange,
             _open: self.drain.open.token(),
         };
         self.open.insert(id, open);
         let reply = Reply::new(id, self.end.clone());
-        self.team.assign(Run { call, deadline, cancellation, reply, load: None });
+        self.team.assign(Run { work, deadline, cancellation, reply, load: None });
         Ok(())
+    }
+
+    /// Takes what tasks have said so far.
+    fn hear_all(&mut self) {
+        while let Ok((id, said)) = self.said.try_recv() {
+            self.hear(id, said);
+        }
+    }
+
+    fn hear(&mut self, id: u64, said: Said) {
+        let Some(open) = self.open.get_mut(&id) else { return };
+        let Some(exchange) = &mut open.exchange else { return };
+        if exchange.stage == Stage::Over {
+            return;
+        }
+        if matches!(said, Said::Whole(..) | Said::Head(_))
+            && let Some(deadline) = open.deadline.take()
+        {
+            // From here on the response takes as long as its client reads.
+            self.deadlines.remove(&deadline);
+        }
+        match said {
+            Said::Whole(head, bytes) => {
+                exchange.sent.take(bytes.len());
+                exchange.stage = Stage::Over;
+                self.channel.queue(&FromWorker::Head { id, head });
+                if !bytes.is_empty() {
+                    self.channel.queue(&FromWorker::Body { id, bytes });
+                }
+                self.channel.queue(&FromWorker::End { id });
+            }
+            Said::Head(head) => {
+                exchange.stage = Stage::Headed;
+                self.channel.queue(&FromWorker::Head { id, head });
+            }
+            Said::Body(bytes) => {
+                exchange.sent.take(bytes.len());
+                self.channel.queue(&FromWorker::Body { id, bytes });
+            }
+            Said::End => {
+                exchange.stage = Stage::Over;
+                self.channel.queue(&FromWorker::End { id });
+            }
+            Said::Failed(detail) => {
+                exchange.stage = Stage::Over;
+                self.channel.queue(&FromWorker::Failed { id, detail });
+            }
+            Said::Consumed(bytes) => {
+                if let Some(credit) = exchange.received.consumed(bytes) {
+                    let bytes = u32::try_from(credit).unwrap_or(u32::MAX);
+                    self.channel.queue(&FromWorker::Credit { id, bytes });
+                }
+            }
+        }
+    }
+
+    /// Answers a request that nothing else has answered.
+    fn refuse(&mut self, id: u64, status: u16, message: &str) {
+        let json = serde_json::json!({ "error": message }).to_string();
+        let headers = vec![("content-type".into(), "application/json".into())];
+        self.channel.queue(&FromWorker::Head { id, head: ResponseHead { status, headers } });
+        self.channel.queue(&FromWorker::Body { id, bytes: json.into() });
+        self.channel.queue(&FromWorker::End { id });
     }
 
     fn cancel(&mut self, id: u64) {
@@ -179,15 +365,39 @@ impl UnixLink {
         let Some(open) = self.open.get_mut(&id) else { return };
         open.deadline = None;
         open.cancellation.cancel();
-        self.reply(id, Outcome::failed(504, "the function did not answer in time"));
+        let message = "the function did not answer in time";
+        match &mut open.exchange {
+            None => self.reply(id, Outcome::failed(504, message)),
+            // The deadline ends with the head of the response.
+            Some(exchange) if exchange.stage == Stage::Silent => {
+                exchange.stage = Stage::Over;
+                self.refuse(id, 504, message);
+            }
+            Some(_) => {}
+        }
     }
 
     fn end(&mut self, id: u64, outcome: Option<Outcome>) {
         let Some(open) = self.open.remove(&id) else { return };
+        let waiting = open.deadline.is_some();
         if let Some(deadline) = open.deadline {
             self.deadlines.remove(&deadline);
-            let lost = || Outcome::failed(500, "the call was lost");
-            self.reply(id, outcome.unwrap_or_else(lost));
+        }
+        match open.exchange.map(|exchange| exchange.stage) {
+            None if waiting => {
+                let lost = || Outcome::failed(500, "the call was lost");
+                self.reply(id, outcome.unwrap_or_else(lost));
+            }
+            None | Some(Stage::Over) => {}
+            Some(stage) => match outcome {
+                Some(Outcome::Failed { status, message }) if stage == Stage::Silent => {
+                    self.refuse(id, status, &message);
+                }
+                _ => {
+                    let detail = "the task ended before its response".into();
+                    self.channel.queue(&FromWorker::Failed { id, detail });
+                }
+            },
         }
     }
 

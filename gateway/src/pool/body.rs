@@ -9,8 +9,8 @@ use shared::head::HeaderField;
 use shared::message::{CancelReason, FailureKind};
 
 use super::error::RenderError;
-use super::isolate_link::JobHandle;
 use super::job::{End, Part};
+use super::job_handle::JobHandle;
 
 /// A response whose head has come.
 #[derive(Debug)]

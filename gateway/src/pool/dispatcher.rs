@@ -15,7 +15,8 @@ use shared::message::{EarlyHints, NativeCall, Outcome};
 
 use super::Pool;
 use super::body::Rendered;
-use super::error::RenderError;
+use super::calls::NativeRequest;
+use super::error::{NativeError, RenderError};
 use super::ports::NewLink;
 use super::thread::Thread;
 use super::upload::RequestBody;
@@ -113,6 +114,20 @@ impl Dispatcher {
     /// [`RenderError::Timeout`], and those of [`Dispatcher::render`].
     pub async fn render_within(&self, job: RenderJob<'_>, limit: Duration) -> Result<Rendered, RenderError> {
         self.thread.render(job, Some(limit)).await
+    }
+
+    /// Lets a worker answer a client's request, and waits for its response's head. Dropping the future cancels the
+    /// request.
+    ///
+    /// # Errors
+    /// [`NativeError`]; it has been counted.
+    pub async fn answer_natively(&self, request: NativeRequest<'_>) -> Result<Rendered, NativeError> {
+        self.thread.answer_natively(request).await
+    }
+
+    /// Whether an fn worker has a route for this path.
+    pub fn has_native_route(&self, path: &str) -> bool {
+        self.thread.pool.catalog.load().has_route(path)
     }
 
     /// Calls a native function. The outcome comes within the call's deadline, or the pool's if that is shorter.

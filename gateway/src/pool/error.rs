@@ -123,3 +123,39 @@ impl From<RequestBodyError> for RenderError {
         }
     }
 }
+
+/// Why a request has no response by an fn worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NativeError {
+    /// No worker is ready.
+    #[error("no fn worker is ready")]
+    Unavailable,
+    /// The workers have as many calls as they may.
+    #[error("the fn workers are busy")]
+    Busy,
+    /// Its worker was lost.
+    #[error("the fn worker was lost")]
+    Lost,
+    /// The worker gave it up.
+    #[error("the fn worker gave the request up")]
+    Failed,
+    /// Its time was over.
+    #[error("the fn worker took too long")]
+    Timeout,
+    /// The request's body did not come whole.
+    #[error(transparent)]
+    Body(RequestBodyError),
+}
+
+impl NativeError {
+    /// The value of the metrics' `outcome` label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Unavailable => "unavailable",
+            Self::Busy => "refused",
+            Self::Lost => "lost",
+            Self::Failed | Self::Body(_) => "failed",
+            Self::Timeout => "timeout",
+        }
+    }
+}

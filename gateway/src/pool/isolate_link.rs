@@ -12,6 +12,7 @@ use shared::link::Channel;
 use shared::message::{CancelReason, FromRenderer, Outcome, ToRenderer};
 
 use super::job::{End, Hold, Job};
+use super::job_handle::{JobHandle, JobLink};
 use super::link::{Link, LinkFault, RuleError};
 use super::slot::IsolateId;
 use super::thread::Thread;
@@ -56,29 +57,7 @@ impl IsolateLink {
             let fields = headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
             ToRenderer::encode_job(out, id, head, fields);
         });
-        JobHandle { job, link: self.clone() }
-    }
-
-    /// Gives a job up; says whether it was still running and wanted.
-    pub fn cancel(&self, job: &Job, reason: CancelReason) -> bool {
-        let running = job.abandon();
-        if running {
-            self.link.queue(&ToRenderer::Cancel { id: job.id, reason });
-        }
-        running
-    }
-
-    pub fn send_body(&self, job: &Job, bytes: Bytes) {
-        self.link.queue(&ToRenderer::Body { id: job.id, bytes });
-    }
-
-    /// The job's reading of its body fails. The job goes on until its reader gives it up.
-    pub fn tell_body_failed(&self, job: &Job) {
-        self.link.queue(&ToRenderer::Cancel { id: job.id, reason: CancelReason::BodyFailed });
-    }
-
-    pub fn send_body_end(&self, job: &Job) {
-        self.link.queue(&ToRenderer::BodyEnd { id: job.id });
+        JobHandle::new(job, self.clone())
     }
 
     /// Drives the link until it ends; then [`IsolateLink::lose_jobs`] is due.
@@ -183,40 +162,28 @@ impl IsolateLink {
     }
 }
 
-/// The gateway's side of a running job. Dropping it cancels the job unless it has ended.
-#[derive(Debug)]
-pub(super) struct JobHandle {
-    pub job: Rc<Job>,
-    link: Rc<IsolateLink>,
-}
-
-impl JobHandle {
-    /// The sender's view of the same job.
-    pub fn upload(&self) -> (Rc<Job>, Rc<IsolateLink>) {
-        (self.job.clone(), self.link.clone())
+impl JobLink for IsolateLink {
+    fn send_body(&self, id: u64, bytes: Bytes) {
+        self.link.queue(&ToRenderer::Body { id, bytes });
     }
 
-    /// The reader has taken `bytes` of the response.
-    pub fn credit(&self, bytes: usize) {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        self.link.link.queue(&ToRenderer::Credit { id: self.job.id, bytes });
+    fn send_body_end(&self, id: u64) {
+        self.link.queue(&ToRenderer::BodyEnd { id });
     }
 
-    /// Gives the job up. Its place frees when the isolate has let go of it.
-    pub fn cancel(&self, reason: CancelReason) {
-        self.link.cancel(&self.job, reason);
+    fn tell_body_failed(&self, id: u64) {
+        self.link.queue(&ToRenderer::Cancel { id, reason: CancelReason::BodyFailed });
     }
 
-    /// Counts a job without a whole response, by cause.
-    pub fn count_failure(&self, cause: &str) {
-        self.link.failures.with_label_values(&[cause]).inc();
+    fn tell_cancelled(&self, id: u64, reason: CancelReason) {
+        self.link.queue(&ToRenderer::Cancel { id, reason });
     }
-}
 
-impl Drop for JobHandle {
-    fn drop(&mut self) {
-        if self.link.cancel(&self.job, CancelReason::ClientGone) {
-            self.count_failure("client_gone");
-        }
+    fn give_credit(&self, id: u64, bytes: u32) {
+        self.link.queue(&ToRenderer::Credit { id, bytes });
+    }
+
+    fn count_failure(&self, cause: &str) {
+        self.failures.with_label_values(&[cause]).inc();
     }
 }

@@ -16,6 +16,7 @@ use tokio::task::AbortHandle;
 use super::error::RequestBodyError;
 use super::in_flight::Entry;
 use super::link::RuleError;
+use super::slot::WorkerPlace;
 use crate::admission::Permit;
 
 /// Pieces up to this length, in bytes, are joined while they wait.
@@ -43,17 +44,30 @@ pub(super) enum Part<T> {
     BodyFailed(RequestBodyError),
 }
 
-/// What a job occupies: its place on the isolate, and its line in the list of what runs. Both free when it is
+/// What a job occupies: its place where it runs, and its line in the list of what runs. Both free when it is
 /// dropped.
 #[derive(Debug)]
 pub(super) struct Hold {
-    _permit: Permit,
+    _place: Occupied,
     _entry: Entry,
 }
 
+/// A place that is taken.
+#[derive(Debug)]
+pub(super) enum Occupied {
+    /// On an isolate.
+    Isolate { _permit: Permit },
+    /// On an fn worker.
+    Worker { _place: WorkerPlace },
+}
+
 impl Hold {
-    pub fn new(permit: Permit, entry: Entry) -> Self {
-        Self { _permit: permit, _entry: entry }
+    pub fn on_isolate(permit: Permit, entry: Entry) -> Self {
+        Self { _place: Occupied::Isolate { _permit: permit }, _entry: entry }
+    }
+
+    pub fn on_worker(place: WorkerPlace, entry: Entry) -> Self {
+        Self { _place: Occupied::Worker { _place: place }, _entry: entry }
     }
 }
 

@@ -18,6 +18,7 @@
 
 mod body;
 mod calls;
+mod catalog;
 #[cfg(test)]
 pub(crate) mod dice;
 mod dispatcher;
@@ -25,6 +26,7 @@ mod error;
 mod in_flight;
 mod isolate_link;
 mod job;
+mod job_handle;
 mod link;
 mod ports;
 mod process;
@@ -48,12 +50,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use actix::{Actor, Addr};
+use arc_swap::ArcSwap;
 use shared::logging::LogFormat;
 use shared::setup::{RendererSetup, WorkerSetup};
 use tokio::sync::watch as latest;
 
 use crate::admission::{Admission, AdmissionSettings};
 use crate::metrics::Metrics;
+use catalog::Catalog;
 use in_flight::InFlight;
 use ports::Ports;
 use restart::RestartPolicy;
@@ -61,8 +65,9 @@ use roster::Roster;
 use supervisor::{EndAll, Supervisor};
 
 pub use body::{Rendered, RenderedBody};
+pub use calls::NativeRequest;
 pub use dispatcher::{Dispatcher, OnEarlyHints, RenderJob};
-pub use error::{RenderError, RequestBodyError, StartError};
+pub use error::{NativeError, RenderError, RequestBodyError, StartError};
 pub use roster::{Heap, State};
 pub use slot::ChildKind;
 pub use status::{ChildStatus, IsolateStatus, PoolStatus, Readiness};
@@ -118,6 +123,8 @@ pub(crate) struct Pool {
     metrics: Metrics,
     admission: Admission,
     in_flight: Arc<InFlight>,
+    /// What the fn workers have.
+    catalog: ArcSwap<Catalog>,
     ports: Ports,
     roster: Mutex<Roster>,
     draining: AtomicBool,
@@ -132,6 +139,7 @@ impl Pool {
         Self {
             admission: Admission::new(settings.admission, metrics.clone()),
             in_flight: Arc::default(),
+            catalog: ArcSwap::default(),
             ports: Ports::new(settings.threads),
             roster: Mutex::default(),
             draining: AtomicBool::new(false),

@@ -9,8 +9,8 @@ use super::body::{Rendered, RenderedBody, failure};
 use super::dispatcher::{OnEarlyHints, RenderJob};
 use super::error::RenderError;
 use super::in_flight::Place;
-use super::isolate_link::JobHandle;
 use super::job::{End, Hold, Part};
+use super::job_handle::JobHandle;
 use super::slot::IsolateId;
 use super::thread::Thread;
 use super::upload;
@@ -60,7 +60,7 @@ impl Thread {
             };
             let id = self.next_id();
             let entry = self.pool.in_flight.enter(id, Place::Isolate(isolate));
-            let handle = link.begin(id, head, headers, Hold::new(permit, entry));
+            let handle = link.begin(id, head, headers, Hold::on_isolate(permit, entry));
             let has_body = body.is_some();
             if let Some(body) = body.take() {
                 upload::spawn(body, &handle);

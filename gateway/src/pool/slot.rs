@@ -2,6 +2,7 @@
 //! threads share.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde::Serialize;
@@ -87,13 +88,19 @@ impl WorkerSlot {
     }
 
     /// Takes a place for one more call unless `limit` calls run already.
-    pub fn enter(&self, limit: usize) -> bool {
+    pub fn enter(self: &Arc<Self>, limit: usize) -> Option<WorkerPlace> {
         let more = |calls: usize| (calls < limit).then_some(calls + 1);
-        self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+        let entered = self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        entered.is_ok().then(|| WorkerPlace(Arc::clone(self)))
     }
+}
 
-    /// Gives the place back.
-    pub fn leave(&self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+/// A call's place on an fn worker; free again when it is dropped.
+#[derive(Debug)]
+pub(crate) struct WorkerPlace(Arc<WorkerSlot>);
+
+impl Drop for WorkerPlace {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }

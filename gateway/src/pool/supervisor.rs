@@ -20,6 +20,7 @@ use shared::message::FromChild;
 use shared::message::control::{CodeUse, LoadFailure};
 use tokio::sync::mpsc;
 
+use super::catalog::Catalog;
 use super::error::StartError;
 use super::restart::{Event, Restart};
 use super::roster::{Heap, State};
@@ -139,10 +140,11 @@ impl Supervisor {
                 }
                 self.loaded(id, isolate.isolate);
             }
-            FromChild::WorkerReady { functions } => {
+            FromChild::WorkerReady { functions, routes } => {
                 if let Some(member) = self.pool.roster().member(id) {
-                    member.functions = functions;
+                    member.functions = functions.iter().map(|function| function.name.clone()).collect();
                 }
+                self.pool.catalog.store(Arc::new(Catalog::new(functions, &routes)));
                 self.loaded(id, 0);
             }
             FromChild::LoadFailed(failure) => self.load_failed(id, failure),

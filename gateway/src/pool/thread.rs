@@ -78,7 +78,8 @@ impl Thread {
                 });
             }
             Peer::Worker(slot) => {
-                let link = Rc::new(WorkerLink::new(slot, Channel::new(stream)));
+                let failures = self.pool.metrics.job_failures.clone();
+                let link = Rc::new(WorkerLink::new(slot, Channel::new(stream), failures));
                 self.workers.borrow_mut().push(link.clone());
                 let mut ending = self.ending(AnyLink::Worker(link.clone()));
                 actix_web::rt::spawn(async move {

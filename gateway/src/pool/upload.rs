@@ -1,4 +1,4 @@
-//! The way of a request's body to the isolate: as fast as the upload's window allows.
+//! The way of a request's body to who answers it: as fast as the upload's window allows.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -9,8 +9,8 @@ use futures_core::Stream;
 use shared::window::MAX_CHUNK_BYTES;
 
 use super::error::RequestBodyError;
-use super::isolate_link::{IsolateLink, JobHandle};
 use super::job::Job;
+use super::job_handle::{JobHandle, JobLink};
 
 /// A request's body as it comes from the client. Its error ends it.
 pub type RequestBody = Pin<Box<dyn Stream<Item = Result<Bytes, RequestBodyError>>>>;
@@ -27,7 +27,7 @@ struct Upload {
     /// What has come from the client and waits for the window.
     pending: Bytes,
     job: Rc<Job>,
-    link: Rc<IsolateLink>,
+    link: Rc<dyn JobLink>,
 }
 
 impl Upload {
@@ -37,12 +37,12 @@ impl Upload {
                 match self.body.as_mut().poll_next(cx) {
                     Poll::Ready(Some(Ok(bytes))) => self.pending = bytes,
                     Poll::Ready(Some(Err(error))) => {
-                        self.link.tell_body_failed(&self.job);
+                        self.link.tell_body_failed(self.job.id);
                         self.job.fail_upload(error);
                         return Poll::Ready(());
                     }
                     Poll::Ready(None) => {
-                        self.link.send_body_end(&self.job);
+                        self.link.send_body_end(self.job.id);
                         return Poll::Ready(());
                     }
                     Poll::Pending => break,
@@ -54,7 +54,7 @@ impl Upload {
                 break;
             }
             let bytes = self.pending.split_to(taken);
-            self.link.send_body(&self.job, bytes);
+            self.link.send_body(self.job.id, bytes);
         }
         if !self.job.is_wanted() {
             return Poll::Ready(());

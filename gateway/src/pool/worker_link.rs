@@ -1,17 +1,26 @@
-//! A gateway thread's link to an fn worker, and the native calls that run over it.
+//! A gateway thread's link to an fn worker, the native calls that run over it and the clients' requests that it
+//! answers.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use actix_web::http::header::HeaderMap;
+use bytes::Bytes;
+use prometheus::IntCounterVec;
+use shared::head::RequestHeadRef;
 use shared::link::Channel;
-use shared::message::{FromWorker, NativeCall, Outcome, ToWorker};
+use shared::message::{
+    CancelReason, Failure, FailureKind, FromWorker, NativeCall, Outcome, Target, ToWorker,
+};
 use tokio::sync::oneshot;
 
 use super::in_flight::Entry;
+use super::job::{End, Hold, Job};
+use super::job_handle::{JobHandle, JobLink};
 use super::link::{Link, LinkFault, RuleError};
-use super::slot::WorkerSlot;
+use super::slot::{WorkerPlace, WorkerSlot};
 use super::thread::Thread;
 
 /// The calls that a worker may have running at a time, over all gateway threads; more are answered with 503.
@@ -23,11 +32,19 @@ pub(super) struct WorkerLink {
     pub slot: Arc<WorkerSlot>,
     link: Link<ToWorker, FromWorker>,
     calls: RefCell<HashMap<u64, oneshot::Sender<Outcome>>>,
+    /// The requests that the worker has not let go of.
+    jobs: RefCell<HashMap<u64, Rc<Job>>>,
+    failures: IntCounterVec,
 }
 
 impl WorkerLink {
-    pub fn new(slot: Arc<WorkerSlot>, channel: Channel<ToWorker, FromWorker>) -> Self {
-        Self { slot, link: Link::new(channel), calls: RefCell::default() }
+    pub fn new(
+        slot: Arc<WorkerSlot>,
+        channel: Channel<ToWorker, FromWorker>,
+        failures: IntCounterVec,
+    ) -> Self {
+        let (calls, jobs) = (RefCell::default(), RefCell::default());
+        Self { slot, link: Link::new(channel), calls, jobs, failures }
     }
 
     /// Whether it takes calls.
@@ -39,25 +56,47 @@ impl WorkerLink {
         self.link.is_open()
     }
 
-    /// Sends a call; `None` when the worker has as many as it may. Dropping the returned value cancels it.
+    /// Takes a place for a call or a request; `None` when the worker has as many as it may.
+    pub fn enter(&self) -> Option<WorkerPlace> {
+        self.slot.enter(MAX_CALLS_PER_WORKER)
+    }
+
+    /// Sends a call. Dropping the returned value cancels it.
     pub fn begin(
         self: &Rc<Self>,
         id: u64,
         call: NativeCall,
-        enter: impl FnOnce() -> Entry,
-    ) -> Option<PendingCall> {
-        if !self.slot.enter(MAX_CALLS_PER_WORKER) {
-            return None;
-        }
+        place: WorkerPlace,
+        entry: Entry,
+    ) -> PendingCall {
         let (sender, outcome) = oneshot::channel();
         self.calls.borrow_mut().insert(id, sender);
         self.link.queue(&ToWorker::Call { id, call });
-        Some(PendingCall { id, link: self.clone(), outcome, _entry: enter() })
+        PendingCall { id, link: self.clone(), outcome, _place: place, _entry: entry }
+    }
+
+    /// Sends a request. Its response comes to the returned handle; dropping that cancels it.
+    pub fn begin_request(
+        self: &Rc<Self>,
+        id: u64,
+        target: &Target,
+        deadline_ms: u32,
+        head: RequestHeadRef<'_>,
+        headers: &HeaderMap,
+        hold: Hold,
+    ) -> JobHandle {
+        let job = Rc::new(Job::new(id, head.request_id, hold));
+        self.jobs.borrow_mut().insert(id, job.clone());
+        self.link.append(|out| {
+            let fields = headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+            ToWorker::encode_request(out, id, target, deadline_ms, head, fields);
+        });
+        JobHandle::new(job, self.clone())
     }
 
     /// Drives the link until it ends.
     pub async fn run(&self, thread: &Thread) -> Result<(), LinkFault> {
-        self.link.run(|FromWorker::Reply { id, outcome }| self.receive(id, outcome, thread)).await
+        self.link.run(|message| self.receive(message, thread)).await
     }
 
     /// Tells all who wait that the worker is lost. The socket closes unless it is to outlive this thread.
@@ -67,9 +106,35 @@ impl WorkerLink {
         }
         self.link.close();
         self.calls.borrow_mut().clear();
+        let jobs = std::mem::take(&mut *self.jobs.borrow_mut());
+        jobs.into_values().for_each(|job| job.finish(End::Lost));
     }
 
-    fn receive(&self, id: u64, outcome: Outcome, thread: &Thread) -> Result<(), RuleError> {
+    fn receive(&self, message: FromWorker, thread: &Thread) -> Result<(), RuleError> {
+        match message {
+            FromWorker::Reply { id, outcome } => self.take_reply(id, outcome, thread),
+            FromWorker::Head { id, head } => self.job(id)?.on_head(head),
+            FromWorker::Body { id, bytes } => self.job(id)?.on_body(bytes),
+            FromWorker::End { id } => {
+                self.job(id)?.on_end()?;
+                self.jobs.borrow_mut().remove(&id);
+                Ok(())
+            }
+            FromWorker::Failed { id, detail } => {
+                // The worker has logged why, with the request's id.
+                self.job(id)?.on_failed(&Failure { kind: FailureKind::Threw, detail });
+                self.jobs.borrow_mut().remove(&id);
+                Ok(())
+            }
+            FromWorker::Credit { id, bytes } => self.job(id)?.on_credit(bytes),
+        }
+    }
+
+    fn job(&self, id: u64) -> Result<Rc<Job>, RuleError> {
+        self.jobs.borrow().get(&id).cloned().ok_or(RuleError::UnknownId(id))
+    }
+
+    fn take_reply(&self, id: u64, outcome: Outcome, thread: &Thread) -> Result<(), RuleError> {
         let caller = self.calls.borrow_mut().remove(&id);
         match caller {
             Some(caller) => drop(caller.send(outcome)),
@@ -81,12 +146,39 @@ impl WorkerLink {
     }
 }
 
+impl JobLink for WorkerLink {
+    fn send_body(&self, id: u64, bytes: Bytes) {
+        self.link.queue(&ToWorker::Body { id, bytes });
+    }
+
+    fn send_body_end(&self, id: u64) {
+        self.link.queue(&ToWorker::BodyEnd { id });
+    }
+
+    fn tell_body_failed(&self, id: u64) {
+        self.link.queue(&ToWorker::BodyFailed { id });
+    }
+
+    fn tell_cancelled(&self, id: u64, _: CancelReason) {
+        self.link.queue(&ToWorker::Cancel { id });
+    }
+
+    fn give_credit(&self, id: u64, bytes: u32) {
+        self.link.queue(&ToWorker::Credit { id, bytes });
+    }
+
+    fn count_failure(&self, cause: &str) {
+        self.failures.with_label_values(&[cause]).inc();
+    }
+}
+
 /// A call that runs; cancelled when dropped before its outcome.
 #[derive(Debug)]
 pub(super) struct PendingCall {
     id: u64,
     link: Rc<WorkerLink>,
     outcome: oneshot::Receiver<Outcome>,
+    _place: WorkerPlace,
     _entry: Entry,
 }
 
@@ -99,7 +191,6 @@ impl PendingCall {
 
 impl Drop for PendingCall {
     fn drop(&mut self) {
-        self.link.slot.leave();
         if self.link.calls.borrow_mut().remove(&self.id).is_some() {
             self.link.link.queue(&ToWorker::Cancel { id: self.id });
         }

@@ -7,7 +7,7 @@ use futures_core::Stream;
 use shared::head::HeaderField;
 use shared::message::{NativeCall, Outcome};
 
-use crate::pool::{Dispatcher, RenderError, RenderJob, RenderedBody};
+use crate::pool::{Dispatcher, NativeError, NativeRequest, RenderError, RenderJob, Rendered, RenderedBody};
 
 /// A response whose head has come.
 #[derive(Debug)]
@@ -20,6 +20,13 @@ pub struct Answer<S> {
     pub whole: Option<usize>,
     /// The body. Dropping it before its end cancels the job.
     pub body: S,
+}
+
+impl From<Rendered> for Answer<RenderedBody> {
+    fn from(rendered: Rendered) -> Self {
+        let whole = rendered.body.whole();
+        Self { status: rendered.status, headers: rendered.headers, whole, body: rendered.body }
+    }
 }
 
 /// Runs jobs and calls native functions, for one gateway thread.
@@ -36,18 +43,33 @@ pub trait Backend: 'static {
 
     /// Calls a native function. Dropping the future cancels the call.
     fn call(&self, call: NativeCall) -> impl Future<Output = Outcome>;
+
+    /// Lets an fn worker answer a request until its response's head comes. Dropping the future cancels it.
+    fn answer_natively(
+        &self,
+        request: NativeRequest<'_>,
+    ) -> impl Future<Output = Result<Answer<Self::Body>, NativeError>>;
+
+    /// Whether an fn worker has a route for this path.
+    fn has_native_route(&self, path: &str) -> bool;
 }
 
 impl Backend for Dispatcher {
     type Body = RenderedBody;
 
     async fn render(&self, job: RenderJob<'_>, limit: Duration) -> Result<Answer<RenderedBody>, RenderError> {
-        let rendered = self.render_within(job, limit).await?;
-        let whole = rendered.body.whole();
-        Ok(Answer { status: rendered.status, headers: rendered.headers, whole, body: rendered.body })
+        self.render_within(job, limit).await.map(Answer::from)
     }
 
     async fn call(&self, call: NativeCall) -> Outcome {
         Self::call(self, call).await
+    }
+
+    async fn answer_natively(&self, request: NativeRequest<'_>) -> Result<Answer<RenderedBody>, NativeError> {
+        Self::answer_natively(self, request).await.map(Answer::from)
+    }
+
+    fn has_native_route(&self, path: &str) -> bool {
+        Self::has_native_route(self, path)
     }
 }

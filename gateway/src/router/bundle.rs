@@ -57,7 +57,7 @@ pub async fn answer<B: Backend>(
     ServiceResponse::new(request, response)
 }
 
-fn body(payload: Payload, rules: &Rules) -> Option<RequestBody> {
+pub(super) fn body(payload: Payload, rules: &Rules) -> Option<RequestBody> {
     match payload {
         Payload::None => None,
         payload => Some(Box::pin(LimitedBody::new(payload, rules.body_limit, rules.body_timeout))),
@@ -65,7 +65,7 @@ fn body(payload: Payload, rules: &Rules) -> Option<RequestBody> {
 }
 
 /// The URL as the client sees it, path and query exactly as sent.
-fn url(exchange: &Exchange, request: &HttpRequest) -> String {
+pub(super) fn url(exchange: &Exchange, request: &HttpRequest) -> String {
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     [exchange.scheme(), "://", exchange.host(), target].concat()
 }
@@ -86,7 +86,7 @@ fn cause(error: RenderError) -> Cause {
     }
 }
 
-fn respond<S>(answer: Answer<S>, request: &HttpRequest, exchange: &Exchange) -> HttpResponse
+pub(super) fn respond<S>(answer: Answer<S>, request: &HttpRequest, exchange: &Exchange) -> HttpResponse
 where
     S: Stream<Item = Result<Bytes, RenderError>> + 'static,
 {

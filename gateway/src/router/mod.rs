@@ -6,6 +6,8 @@
 //! redirect [[redirects]]                    where it is now; [[rewrites]] begin again with another path
 //! native   routes of the user's own hooks   their response
 //!          /_native/<name>                  the function's value
+//!          /_serverFn/<id> of a direct one  the function's answer, as TanStack Start's client reads it
+//!          a path of a worker's route       the route's response
 //! cache                                     its place, once there is one
 //! bundle   everything else                  the app's response
 //! ```
@@ -18,10 +20,12 @@ pub mod bundle;
 pub mod classes;
 pub mod headers;
 pub mod native;
+pub mod native_request;
 pub mod path;
 pub mod redirects;
 pub mod static_files;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +55,8 @@ pub struct Rules {
     pub job_timeout: Duration,
     /// How long a native function may take.
     pub native_call_timeout: Duration,
+    /// Paths of server functions that go to an fn worker directly, and the functions' names.
+    pub direct_functions: Arc<HashMap<String, String>>,
     /// Whether the app is asked to add a `Link` field to its pages.
     pub response_link_header: bool,
     /// Redirects, rewrites, and what is compressed.
@@ -89,6 +95,10 @@ impl<B: Backend> Router<B> {
             Some(Target::Native(name)) => {
                 exchange.set_class(RouteClass::Native);
                 native::answer(&self.backend, &self.rules, exchange, name, request).await
+            }
+            Some(Target::Request(target)) => {
+                exchange.set_class(RouteClass::Native);
+                native_request::answer(&self.backend, &self.rules, exchange, target, request).await
             }
             None => match self.own_route(&request) {
                 Some(hooks) => {
@@ -141,9 +151,15 @@ impl<B: Backend> Router<B> {
         if may_be_file && let Some(entry) = self.files.get(path) {
             return Some(Target::File(Arc::clone(entry)));
         }
-        let name =
-            path.strip_prefix(&self.rules.native_prefix).or_else(|| path.strip_prefix(NATIVE_PREFIX))?;
-        Some(Target::Native(name.to_owned()))
+        if let Some(name) = self.rules.direct_functions.get(path) {
+            return Some(Target::Request(shared::message::Target::Function(name.clone())));
+        }
+        if let Some(name) =
+            path.strip_prefix(&self.rules.native_prefix).or_else(|| path.strip_prefix(NATIVE_PREFIX))
+        {
+            return Some(Target::Native(name.to_owned()));
+        }
+        self.backend.has_native_route(path).then_some(Target::Request(shared::message::Target::Route))
     }
 }
 
@@ -161,4 +177,5 @@ enum Way {
 enum Target {
     File(Arc<static_files::index::Entry>),
     Native(String),
+    Request(shared::message::Target),
 }

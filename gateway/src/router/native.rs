@@ -83,7 +83,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 /// Whether a page of another origin sends this. Browsers say so by `Sec-Fetch-Site`, older ones by `Origin`;
 /// what sends neither is no browser and carries no cookies of a user.
-fn is_cross_site(headers: &HeaderMap, exchange: &Exchange) -> bool {
+pub(super) fn is_cross_site(headers: &HeaderMap, exchange: &Exchange) -> bool {
     match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
         Some(b"same-origin" | b"none") => return false,
         Some(b"cross-site") => return true,

@@ -15,6 +15,7 @@
 //!   +-------------------------------------------------------+
 //! ```
 
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -79,9 +80,17 @@ impl Plan {
             edge: Arc::clone(&settings.edge),
             hooks: additions.hooks,
             classes: Arc::new(RouteClasses::of(&additions.routes, &settings.base_path)),
+            direct_functions: Arc::default(),
         };
         let buckets = Arc::new(Local::new(settings.edge.buckets.most));
         Self { settings, files, metrics, own_host, rules, buckets }
+    }
+
+    /// Sends these paths of server functions to fn workers directly; the values are the functions' names.
+    #[must_use]
+    pub fn direct_functions(mut self, by_path: HashMap<String, String>) -> Self {
+        self.rules.direct_functions = Arc::new(by_path);
+        self
     }
 
     /// The settings.

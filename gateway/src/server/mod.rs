@@ -200,7 +200,8 @@ pub async fn run(
         }
         let own_host = HeaderValue::from_str(&addresses.listen.to_string())?;
         let additions = Additions { hooks, routes: app.routes.clone() };
-        let plan = Plan::new(Arc::new(settings), files, metrics, own_host, additions);
+        let plan = Plan::new(Arc::new(settings), files, metrics, own_host, additions)
+            .direct_functions(app.direct_functions.clone());
         let (public, server) = Public::new(opened("listen", public)?, plan, running.pool.clone())?;
         running.public = Some(public);
         let mut server = actix_web::rt::spawn(server);

@@ -54,8 +54,10 @@ pub enum FromChild {
     },
     /// An fn worker takes calls now.
     WorkerReady {
-        /// The names of its functions.
-        functions: Vec<String>,
+        /// Its functions.
+        functions: Vec<FunctionInfo>,
+        /// Its routes.
+        routes: Vec<RouteInfo>,
     },
 }
 
@@ -66,6 +68,24 @@ pub struct CodeUse {
     pub cached: usize,
     /// Pieces that were not there and had to be compiled.
     pub compiled: usize,
+}
+
+/// A function, as the gateway must know it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FunctionInfo {
+    /// Its name.
+    pub name: String,
+    /// Whether a call may be sent to another worker when the first one died of it or during it.
+    pub idempotent: bool,
+}
+
+/// A route, as the gateway must know it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteInfo {
+    /// Its path in TanStack's syntax.
+    pub pattern: String,
+    /// Where it was registered, for the log.
+    pub registered_at: String,
 }
 
 /// Why an app cannot run.

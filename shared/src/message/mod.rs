@@ -12,7 +12,7 @@ use crate::wire::{PayloadError, Reader, put_bytes};
 
 pub use control::{FromChild, ToChild};
 pub use renderer::{CancelReason, EarlyHints, Failure, FailureKind, FromRenderer, HintPhase, ToRenderer};
-pub use worker::{Caller, FromWorker, NativeCall, ToWorker};
+pub use worker::{Caller, FromWorker, NativeCall, Target, ToWorker};
 
 /// One direction of a link.
 pub trait Message: Sized {

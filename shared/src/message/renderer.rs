@@ -183,20 +183,7 @@ impl ToRenderer {
 impl Message for ToRenderer {
     fn encode(&self, out: &mut BytesMut) {
         match self {
-            Self::Job { id, head } => {
-                let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
-                let (method, url) = (text(&head.method), text(&head.url));
-                let (client_ip, request_id) = (text(&head.client_ip), text(&head.request_id));
-                let head_ref = RequestHeadRef {
-                    method: &method,
-                    url: &url,
-                    client_ip: &client_ip,
-                    request_id: &request_id,
-                    has_body: head.has_body,
-                    options: head.options.as_ref(),
-                };
-                Self::encode_job(out, *id, head_ref, head.headers.iter().map(|(n, v)| (&n[..], &v[..])));
-            }
+            Self::Job { id, head } => encode_with(out, 1, *id, |out| head.encode(out)),
             Self::Body { id, bytes } => encode(out, 2, *id, bytes),
             Self::BodyEnd { id } => encode(out, 3, *id, &[]),
             Self::Cancel { id, reason } => encode(out, 4, *id, &[*reason as u8]),

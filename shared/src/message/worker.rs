@@ -1,9 +1,24 @@
 //! The link between a gateway thread and an fn worker.
+//!
+//! ```text
+//! gateway                                   worker
+//!   Call                 ----------------->            what a job or `/_native/` asks for
+//!                        <-----------------  Reply     in one piece
+//!
+//!   Request, Body*, BodyEnd  ------------->            what a client sends, as it came
+//!                        <-----------------  Credit (upload consumed)
+//!                        <-----------------  Head, Body*, End   or   Failed
+//!   Credit (client read) ----------------->
+//!   Cancel               ----------------->
+//! ```
+//!
+//! A request ends with the worker's `End` or `Failed`, also after a `Cancel`; a cancelled call ends at once.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{Message, Outcome, unknown_kind};
+use super::{Message, Outcome, cut_text, unknown_kind};
 use crate::frame::{Frame, encode, encode_with};
+use crate::head::{RequestHead, RequestHeadRef, ResponseHead};
 use crate::wire::{PayloadError, Reader, put_bytes};
 
 /// Who calls a native function.
@@ -41,16 +56,103 @@ pub enum ToWorker {
         /// What is called.
         call: NativeCall,
     },
-    /// The caller has gone; no reply is sent for this call.
+    /// The caller has gone; no reply is sent for this call. A request is answered by its end.
     Cancel {
-        /// The call.
+        /// The call or request.
         id: u64,
     },
+    /// A client's request.
+    Request {
+        /// The request's id, unused on this link until now.
+        id: u64,
+        /// Whom it is for.
+        target: Target,
+        /// Milliseconds until the head of the response must have come.
+        deadline_ms: u32,
+        /// The request.
+        head: RequestHead,
+    },
+    /// A piece of the request's body.
+    Body {
+        /// The request.
+        id: u64,
+        /// At most [`crate::window::MAX_CHUNK_BYTES`].
+        bytes: Bytes,
+    },
+    /// The request's body is complete.
+    BodyEnd {
+        /// The request.
+        id: u64,
+    },
+    /// The request's body broke off or exceeded its limit.
+    BodyFailed {
+        /// The request.
+        id: u64,
+    },
+    /// The client has read so much of the response.
+    Credit {
+        /// The request.
+        id: u64,
+        /// Bytes.
+        bytes: u32,
+    },
+}
+
+/// Whom a client's request is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// The function of this name, called as TanStack Start's client does.
+    Function(String),
+    /// The route that its path matches.
+    Route,
+}
+
+impl ToWorker {
+    /// Appends a request frame straight from the gateway's own request, without building a [`RequestHead`].
+    pub fn encode_request<'h>(
+        out: &mut BytesMut,
+        id: u64,
+        target: &Target,
+        deadline_ms: u32,
+        head: RequestHeadRef<'_>,
+        headers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
+    ) {
+        encode_with(out, 3, id, |out| {
+            put_request_fields(out, target, deadline_ms);
+            head.encode(out, headers);
+        });
+    }
+}
+
+fn put_request_fields(out: &mut BytesMut, target: &Target, deadline_ms: u32) {
+    let name = match target {
+        Target::Function(name) => name.as_str(),
+        Target::Route => "",
+    };
+    put_bytes(out, name.as_bytes());
+    out.put_u32_le(deadline_ms);
+}
+
+fn decode_request(id: u64, mut reader: Reader) -> Result<ToWorker, PayloadError> {
+    let name = reader.text("function")?;
+    let target = if name.is_empty() { Target::Route } else { Target::Function(name) };
+    let deadline_ms = reader.u32("deadline")?;
+    Ok(ToWorker::Request { id, target, deadline_ms, head: RequestHead::decode(reader.rest())? })
 }
 
 impl Message for ToWorker {
     fn encode(&self, out: &mut BytesMut) {
         match self {
+            Self::Request { id, target, deadline_ms, head } => {
+                encode_with(out, 3, *id, |out| {
+                    put_request_fields(out, target, *deadline_ms);
+                    head.encode(out);
+                });
+            }
+            Self::Body { id, bytes } => encode(out, 4, *id, bytes),
+            Self::BodyEnd { id } => encode(out, 5, *id, &[]),
+            Self::BodyFailed { id } => encode(out, 6, *id, &[]),
+            Self::Credit { id, bytes } => encode(out, 7, *id, &bytes.to_le_bytes()),
             Self::Call { id, call } => encode_with(out, 1, *id, |out| {
                 put_bytes(out, call.name.as_bytes());
                 out.put_u8(call.caller as u8);
@@ -78,6 +180,14 @@ impl Message for ToWorker {
                 Ok(Self::Call { id, call })
             }
             2 => reader.end().map(|()| Self::Cancel { id }),
+            3 => decode_request(id, reader),
+            4 => Ok(Self::Body { id, bytes: reader.rest() }),
+            5 => reader.end().map(|()| Self::BodyEnd { id }),
+            6 => reader.end().map(|()| Self::BodyFailed { id }),
+            7 => {
+                let bytes = reader.u32("credit")?;
+                reader.end().map(|()| Self::Credit { id, bytes })
+            }
             kind => unknown_kind(kind),
         }
     }
@@ -93,17 +203,73 @@ pub enum FromWorker {
         /// How.
         outcome: Outcome,
     },
+    /// The response to a request begins.
+    Head {
+        /// The request.
+        id: u64,
+        /// Status and header fields.
+        head: ResponseHead,
+    },
+    /// A piece of the response's body.
+    Body {
+        /// The request.
+        id: u64,
+        /// At most [`crate::window::MAX_CHUNK_BYTES`].
+        bytes: Bytes,
+    },
+    /// The response is complete, the request over.
+    End {
+        /// The request.
+        id: u64,
+    },
+    /// There is no whole response, the request is over.
+    Failed {
+        /// The request.
+        id: u64,
+        /// For the log, never for the response.
+        detail: String,
+    },
+    /// So much of the request's body was read.
+    Credit {
+        /// The request.
+        id: u64,
+        /// Bytes.
+        bytes: u32,
+    },
 }
 
 impl Message for FromWorker {
     fn encode(&self, out: &mut BytesMut) {
-        let Self::Reply { id, outcome } = self;
-        encode_with(out, 1, *id, |out| outcome.encode(out));
+        match self {
+            Self::Reply { id, outcome } => encode_with(out, 1, *id, |out| outcome.encode(out)),
+            Self::Head { id, head } => encode_with(out, 2, *id, |out| {
+                let fields = head.headers.iter().map(|(name, value)| (&name[..], &value[..]));
+                ResponseHead::encode(out, head.status, fields);
+            }),
+            Self::Body { id, bytes } => encode(out, 3, *id, bytes),
+            Self::End { id } => encode(out, 4, *id, &[]),
+            Self::Failed { id, detail } => {
+                encode_with(out, 5, *id, |out| put_bytes(out, cut_text(detail).as_bytes()));
+            }
+            Self::Credit { id, bytes } => encode(out, 6, *id, &bytes.to_le_bytes()),
+        }
     }
 
     fn decode(Frame { kind, id, payload }: Frame) -> Result<Self, PayloadError> {
+        let mut reader = Reader::new(payload);
         match kind {
-            1 => Ok(Self::Reply { id, outcome: Outcome::decode(Reader::new(payload))? }),
+            1 => Ok(Self::Reply { id, outcome: Outcome::decode(reader)? }),
+            2 => Ok(Self::Head { id, head: ResponseHead::decode(reader.rest())? }),
+            3 => Ok(Self::Body { id, bytes: reader.rest() }),
+            4 => reader.end().map(|()| Self::End { id }),
+            5 => {
+                let detail = reader.text("detail")?;
+                reader.end().map(|()| Self::Failed { id, detail })
+            }
+            6 => {
+                let bytes = reader.u32("credit")?;
+                reader.end().map(|()| Self::Credit { id, bytes })
+            }
             kind => unknown_kind(kind),
         }
     }
@@ -113,6 +279,7 @@ impl Message for FromWorker {
 mod tests {
     use super::*;
     use crate::frame::{Decoder, PREFACE};
+    use crate::head::HandlerOptions;
 
     #[test]
     fn a_call_and_its_reply_survive_the_way() {
@@ -136,5 +303,52 @@ mod tests {
         assert_eq!(ToWorker::decode(next()).unwrap(), call);
         assert_eq!(ToWorker::decode(next()).unwrap(), ToWorker::Cancel { id: 7 });
         assert_eq!(FromWorker::decode(next()).unwrap(), reply);
+    }
+
+    #[test]
+    fn a_request_and_its_response_survive_the_way() {
+        let head = RequestHead {
+            method: "POST".into(),
+            url: "http://localhost/_serverFn/a1".into(),
+            client_ip: "::1".into(),
+            request_id: "r1".into(),
+            has_body: true,
+            options: HandlerOptions::default(),
+            headers: vec![("x-tsr-serverfn".into(), "true".into())],
+        };
+        let to = [
+            ToWorker::Request {
+                id: 7,
+                target: Target::Function("a".into()),
+                deadline_ms: 9,
+                head: head.clone(),
+            },
+            ToWorker::Request { id: 8, target: Target::Route, deadline_ms: 9, head },
+            ToWorker::Body { id: 7, bytes: "abc".into() },
+            ToWorker::BodyEnd { id: 7 },
+            ToWorker::BodyFailed { id: 7 },
+            ToWorker::Credit { id: 7, bytes: 9 },
+        ];
+        let from = [
+            FromWorker::Head {
+                id: 7,
+                head: ResponseHead { status: 200, headers: vec![("a".into(), "b".into())] },
+            },
+            FromWorker::Body { id: 7, bytes: "abc".into() },
+            FromWorker::End { id: 7 },
+            FromWorker::Failed { id: 7, detail: "why".into() },
+            FromWorker::Credit { id: 7, bytes: 9 },
+        ];
+        let mut buffer = BytesMut::from(&PREFACE[..]);
+        to.iter().for_each(|message| message.encode(&mut buffer));
+        from.iter().for_each(|message| message.encode(&mut buffer));
+        let mut decoder = Decoder::new();
+        let mut next = || decoder.decode(&mut buffer).unwrap().unwrap();
+        for message in to {
+            assert_eq!(ToWorker::decode(next()).unwrap(), message);
+        }
+        for message in from {
+            assert_eq!(FromWorker::decode(next()).unwrap(), message);
+        }
     }
 }

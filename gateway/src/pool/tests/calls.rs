@@ -28,7 +28,7 @@ impl Worker {
     async fn receive_call(&mut self) -> (u64, NativeCall) {
         match self.receive().await {
             ToWorker::Call { id, call } => (id, call),
-            other @ ToWorker::Cancel { .. } => panic!("no call: {other:?}"),
+            other => panic!("no call: {other:?}"),
         }
     }
 

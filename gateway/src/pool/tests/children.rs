@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use shared::frame::PREFACE;
-use shared::message::control::{CodeUse, LoadFailure};
+use shared::message::control::{CodeUse, FunctionInfo, LoadFailure};
 use shared::message::{FromChild, Message};
 use tempfile::TempDir;
 
@@ -110,7 +110,8 @@ fn lives(pid: u32) -> bool {
 #[actix_web::test]
 async fn children_load_are_seen_and_are_reaped() {
     let renderer = StandIn::that_says(&[ready()]);
-    let worker = StandIn::that_says(&[FromChild::WorkerReady { functions: vec!["threads.list".into()] }]);
+    let functions = vec![FunctionInfo { name: "threads.list".into(), idempotent: true }];
+    let worker = StandIn::that_says(&[FromChild::WorkerReady { functions, routes: Vec::new() }]);
     let settings = PoolSettings {
         renderer_bin: renderer.program(),
         worker_bin: worker.program(),

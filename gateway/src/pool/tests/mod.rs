@@ -3,6 +3,7 @@
 mod calls;
 mod children;
 mod jobs;
+mod requests;
 mod uploads;
 
 use std::cell::RefCell;

@@ -13,12 +13,12 @@ use actix_web::test::{TestRequest, init_service, try_call_service};
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::{StreamExt, stream};
-use shared::message::{NativeCall, Outcome};
+use shared::message::{NativeCall, Outcome, Target};
 
 use super::*;
 use crate::admission::RefusalReason;
 use crate::config::{Sources, load};
-use crate::pool::{RenderError, RenderJob};
+use crate::pool::{NativeError, NativeRequest, RenderError, RenderJob};
 use crate::router::backend::Answer;
 use crate::router::static_files::index::IndexSettings;
 
@@ -80,6 +80,18 @@ impl Backend for PlayedPool {
     async fn call(&self, call: NativeCall) -> Outcome {
         self.called.borrow_mut().push(call);
         Outcome::Value("{\"ok\":true}".into())
+    }
+
+    async fn answer_natively(&self, request: NativeRequest<'_>) -> Result<Answer<Chunks>, NativeError> {
+        let Target::Function(name) = request.target else { return Err(NativeError::Lost) };
+        let body = format!("{name} {}", request.head.url);
+        let headers = vec![("x-tss-serialized".into(), "true".into())];
+        let chunks = stream::iter(vec![Ok(Bytes::from(body.clone()))]).boxed_local();
+        Ok(Answer { status: 200, headers, whole: Some(body.len()), body: chunks })
+    }
+
+    fn has_native_route(&self, path: &str) -> bool {
+        path.starts_with("/rust/")
     }
 }
 
@@ -348,4 +360,43 @@ async fn requests_are_counted_by_route_class() {
     assert_eq!(counted("none", "400"), 1);
     assert_eq!(plan.metrics.refusals.with_label_values(&["path"]).get(), 1);
     assert_eq!(plan.metrics.requests_in_flight.get(), 0);
+}
+
+fn direct(
+    pool: &PlayedPool,
+) -> impl Future<Output = impl Service<Request, Response = ServiceResponse<impl MessageBody>, Error = Error>>
+{
+    let paths = HashMap::from([("/_serverFn/abc".to_owned(), "threads.list".to_owned())]);
+    init_service(plan(&[]).0.direct_functions(paths).assemble(pool.clone()))
+}
+
+#[actix_web::test]
+async fn direct_functions_and_routes_pass_the_bundle_by() {
+    let pool = play(|| Err(RenderError::Lost));
+    let service = direct(&pool).await;
+    let get = |path: &str| TestRequest::get().uri(path).insert_header(("host", "a.example")).to_request();
+    let answered = try_call_service(&service, get("/_serverFn/abc?payload=1")).await.unwrap();
+    assert_eq!(answered.headers().get("x-tss-serialized").unwrap(), "true");
+    let body = to_bytes(answered.into_body()).await.ok().unwrap();
+    assert_eq!(body, "threads.list http://a.example/_serverFn/abc?payload=1");
+    let lost = try_call_service(&service, get("/rust/time")).await.unwrap();
+    assert_eq!(lost.status(), 502);
+    assert!(pool.asked.borrow().is_empty(), "no isolate was asked");
+    let _ = try_call_service(&service, get("/_serverFn/other")).await.unwrap();
+    assert_eq!(pool.asked.borrow().len(), 1, "other functions are the bundle's");
+}
+
+#[actix_web::test]
+async fn another_site_calls_no_direct_function() {
+    let pool = play(|| Err(RenderError::Lost));
+    let service = direct(&pool).await;
+    for (method, path) in
+        [(Method::GET, "/_serverFn/abc"), (Method::POST, "/_serverFn/abc"), (Method::POST, "/rust/a")]
+    {
+        let request = TestRequest::default().method(method).uri(path);
+        let request =
+            request.insert_header(("host", "a.example")).insert_header(("sec-fetch-site", "cross-site"));
+        let refused = try_call_service(&service, request.to_request()).await.unwrap();
+        assert_eq!(refused.status(), 403, "{path}");
+    }
 }

@@ -3,7 +3,11 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test support outside of test functions may fail too")]
 
 mod answers;
+mod direct;
 mod faults;
 mod fixture;
 mod gateway;
 mod life;
+#[path = "../javascript/peer.rs"]
+mod peer;
+mod sessions;

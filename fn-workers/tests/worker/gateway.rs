@@ -6,10 +6,11 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use shared::head::{HandlerOptions, RequestHead};
 use shared::inherited::ChildArgs;
 use shared::link::Channel;
 use shared::logging::LogFormat;
-use shared::message::{Caller, FromChild, FromWorker, NativeCall, Outcome, ToChild, ToWorker};
+use shared::message::{Caller, FromChild, FromWorker, NativeCall, Outcome, Target, ToChild, ToWorker};
 use shared::setup::{Setup, WorkerSetup};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::UnixStream;
@@ -72,7 +73,7 @@ impl Gateway {
     pub async fn set_up(&mut self, arbiters: usize, mailbox: usize) -> Vec<String> {
         self.tell(ToChild::Setup(Setup::Worker(WorkerSetup { arbiters, mailbox }))).await;
         match self.hear().await {
-            FromChild::WorkerReady { functions } => functions,
+            FromChild::WorkerReady { functions, .. } => functions.into_iter().map(|info| info.name).collect(),
             other => panic!("{other:?}"),
         }
     }
@@ -108,9 +109,10 @@ impl Gateway {
     /// The next reply, whichever call it ends.
     pub async fn reply(&mut self) -> (u64, Outcome) {
         let received = timeout(PATIENCE, self.link.as_mut().unwrap().receive()).await;
-        let FromWorker::Reply { id, outcome } =
-            received.expect("a reply").unwrap().expect("the link is open");
-        (id, outcome)
+        match received.expect("a reply").unwrap().expect("the link is open") {
+            FromWorker::Reply { id, outcome } => (id, outcome),
+            other => panic!("{other:?}"),
+        }
     }
 
     /// Calls and waits for the end; nothing else may end meanwhile.
@@ -135,6 +137,72 @@ impl Gateway {
         }
     }
 
+    /// Sends a client's request and does not wait for its response.
+    pub async fn send_request(&mut self, target: Target, request: &Sent) -> u64 {
+        self.next_id += 1;
+        let id = self.next_id;
+        let head = RequestHead {
+            method: request.method.clone().into(),
+            url: request.url.clone().into(),
+            client_ip: "192.0.2.7".into(),
+            request_id: format!("r{id}").into(),
+            has_body: !request.body.is_empty(),
+            options: HandlerOptions::default(),
+            headers: request
+                .headers
+                .iter()
+                .map(|(name, value)| (name.clone().into(), value.clone().into()))
+                .collect(),
+        };
+        let link = self.link.as_mut().unwrap();
+        link.queue(&ToWorker::Request { id, target, deadline_ms: LONG_MS, head });
+        for bytes in request.body.chunks(shared::window::MAX_CHUNK_BYTES) {
+            link.queue(&ToWorker::Body { id, bytes: bytes.to_vec().into() });
+        }
+        if !request.body.is_empty() {
+            link.queue(&ToWorker::BodyEnd { id });
+        }
+        link.flush().await.unwrap();
+        id
+    }
+
+    /// What the worker says next about requests.
+    pub async fn heard(&mut self) -> FromWorker {
+        let received = timeout(PATIENCE, self.link.as_mut().unwrap().receive()).await;
+        received.expect("an answer").unwrap().expect("the link is open")
+    }
+
+    /// Sends a client's request and reads the whole response.
+    pub async fn answer(&mut self, target: Target, request: &Sent) -> Got {
+        let id = self.send_request(target, request).await;
+        let mut got = Got::default();
+        loop {
+            match self.heard().await {
+                FromWorker::Head { head, .. } => {
+                    got.status = head.status;
+                    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+                    got.headers =
+                        head.headers.iter().map(|(name, value)| (text(name), text(value))).collect();
+                }
+                FromWorker::Body { bytes, .. } => {
+                    got.body.extend_from_slice(&bytes);
+                    let bytes = u32::try_from(bytes.len()).unwrap();
+                    self.link.as_mut().unwrap().send(&ToWorker::Credit { id, bytes }).await.unwrap();
+                }
+                FromWorker::Credit { .. } => {}
+                FromWorker::End { id: ended } => {
+                    assert_eq!(ended, id);
+                    return got;
+                }
+                FromWorker::Failed { .. } => {
+                    got.cut = true;
+                    return got;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
     /// Waits until the process has written a line with this text.
     pub async fn logged(&mut self, text: &str) -> String {
         let mut seen = Vec::new();
@@ -150,6 +218,35 @@ impl Gateway {
 
     pub async fn exit(&mut self) -> ExitStatus {
         timeout(PATIENCE, self.process.wait()).await.expect("the process exits").unwrap()
+    }
+}
+
+/// A client's request.
+#[derive(Debug, Clone, Default)]
+pub struct Sent {
+    pub method: String,
+    pub url: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+/// A response.
+#[derive(Debug, Clone, Default)]
+pub struct Got {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    /// It broke off.
+    pub cut: bool,
+}
+
+impl Got {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
     }
 }
 

@@ -1,0 +1,222 @@
+//! A client's request and its response, as they pass between a link and the task that answers.
+//!
+//! Both bodies flow under windows: [`RequestBody`] gives credit back as it is read, [`Responder`] waits for credit
+//! before it sends. What lies in memory for one exchange is bounded by two windows, whatever its bodies.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use shared::head::{HeaderField, RequestHead, ResponseHead};
+use shared::message::Target;
+use shared::window::{INITIAL_WINDOW, MAX_CHUNK_BYTES};
+use tokio::sync::{Semaphore, mpsc};
+
+/// What a task says of its exchange.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// A response in one piece.
+    Whole(ResponseHead, Bytes),
+    Head(ResponseHead),
+    Body(Bytes),
+    End,
+    Failed(String),
+    /// So many bytes of the request's body were read.
+    Consumed(usize),
+}
+
+/// How many of them wait for a link, over all of its exchanges.
+pub(crate) const SAID_WAITING: usize = 256;
+
+/// Why a request's body does not come whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the request's body broke off")]
+pub struct BodyBroken;
+
+/// A request on its way to whom it is for.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) target: Target,
+    pub(crate) head: RequestHead,
+    pub(crate) body: RequestBody,
+    pub(crate) responder: Responder,
+}
+
+/// The link's side of an exchange.
+#[derive(Debug)]
+pub(crate) struct LinkSide {
+    /// `None` once the body is complete or broken.
+    pub(crate) upload: Option<mpsc::UnboundedSender<Result<Bytes, BodyBroken>>>,
+    window: Arc<Semaphore>,
+}
+
+impl LinkSide {
+    /// The client has read so much.
+    pub(crate) fn credit(&self, bytes: usize) {
+        self.window.add_permits(bytes);
+    }
+}
+
+/// Both sides of an exchange.
+pub(crate) fn exchange(
+    id: u64,
+    target: Target,
+    head: RequestHead,
+    said: mpsc::Sender<(u64, Said)>,
+) -> (LinkSide, Exchange) {
+    // The sender keeps to its window, which the link checks: the channel holds no more than that.
+    let (upload, parts) = mpsc::unbounded_channel();
+    let window = Arc::new(Semaphore::new(INITIAL_WINDOW));
+    let upload = head.has_body.then_some(upload);
+    let body = RequestBody { id, parts, said: said.clone() };
+    let responder = Responder { id, said, window: Arc::clone(&window), state: State::Silent };
+    (LinkSide { upload, window }, Exchange { target, head, body, responder })
+}
+
+/// The body of a request, as it comes.
+#[derive(Debug)]
+pub struct RequestBody {
+    id: u64,
+    parts: mpsc::UnboundedReceiver<Result<Bytes, BodyBroken>>,
+    said: mpsc::Sender<(u64, Said)>,
+}
+
+impl RequestBody {
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// [`BodyBroken`] when the client broke it off, or it is longer or slower than the gateway allows.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, BodyBroken> {
+        let Some(part) = self.parts.recv().await else { return Ok(None) };
+        let part = part?;
+        // The link has ended, and with it the one who waits for the credit.
+        let _ = self.said.send((self.id, Said::Consumed(part.len()))).await;
+        Ok(Some(part))
+    }
+
+    /// The whole body, if it has at most `limit` bytes.
+    ///
+    /// # Errors
+    /// [`CollectError`].
+    pub async fn collect(&mut self, limit: usize) -> Result<Bytes, CollectError> {
+        let mut whole: Option<bytes::BytesMut> = None;
+        let mut first = Bytes::new();
+        while let Some(part) = self.next().await? {
+            let length = whole.as_ref().map_or(first.len(), |whole| whole.len());
+            if length + part.len() > limit {
+                return Err(CollectError::TooLong { limit });
+            }
+            match &mut whole {
+                Some(whole) => whole.extend_from_slice(&part),
+                None if first.is_empty() => first = part,
+                None => {
+                    let mut joined = bytes::BytesMut::with_capacity((first.len() + part.len()) * 2);
+                    joined.extend_from_slice(&first);
+                    joined.extend_from_slice(&part);
+                    whole = Some(joined);
+                }
+            }
+        }
+        Ok(whole.map_or(first, bytes::BytesMut::freeze))
+    }
+
+    /// The body as a stream.
+    pub fn into_stream(self) -> impl Stream<Item = Result<Bytes, BodyBroken>> {
+        futures_util::stream::unfold(self, |mut body| async {
+            let part = body.next().await.transpose()?;
+            Some((part, body))
+        })
+    }
+}
+
+/// Why a body is not here in one piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CollectError {
+    /// It is longer than it may be.
+    #[error("the body is longer than {limit} bytes")]
+    TooLong {
+        /// What is allowed, in bytes.
+        limit: usize,
+    },
+    /// It did not come whole.
+    #[error(transparent)]
+    Broken(#[from] BodyBroken),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Silent,
+    Headed,
+    Over,
+}
+
+/// Sends the response. Dropped before its end, it cuts the response off.
+#[derive(Debug)]
+pub(crate) struct Responder {
+    id: u64,
+    said: mpsc::Sender<(u64, Said)>,
+    window: Arc<Semaphore>,
+    state: State,
+}
+
+impl Responder {
+    async fn say(&self, said: Said) {
+        // The link has ended: nobody waits for the response.
+        let _ = self.said.send((self.id, said)).await;
+    }
+
+    /// A response in one piece.
+    pub(crate) async fn whole(&mut self, status: u16, headers: Vec<HeaderField>, bytes: Bytes) {
+        let fits = bytes.len() <= MAX_CHUNK_BYTES && self.state == State::Silent;
+        let permits = u32::try_from(bytes.len()).ok().filter(|_| fits);
+        let window = Arc::clone(&self.window);
+        let room = permits.and_then(|permits| window.try_acquire_many(permits).ok());
+        match room {
+            Some(room) => {
+                room.forget();
+                self.state = State::Over;
+                self.say(Said::Whole(ResponseHead { status, headers }, bytes)).await;
+            }
+            None => {
+                self.head(status, headers).await;
+                self.body(bytes).await;
+                self.end().await;
+            }
+        }
+    }
+
+    /// The response begins.
+    pub(crate) async fn head(&mut self, status: u16, headers: Vec<HeaderField>) {
+        if self.state == State::Silent {
+            self.state = State::Headed;
+            self.say(Said::Head(ResponseHead { status, headers })).await;
+        }
+    }
+
+    /// A piece of the body; waits until the client has room for it.
+    pub(crate) async fn body(&mut self, mut bytes: Bytes) {
+        while !bytes.is_empty() {
+            let wanted = bytes.len().min(MAX_CHUNK_BYTES);
+            // At most `MAX_CHUNK_BYTES`, which is far below `u32::MAX`.
+            let Ok(room) = self.window.acquire_many(u32::try_from(wanted).unwrap_or(1)).await else { return };
+            room.forget();
+            self.say(Said::Body(bytes.split_to(wanted))).await;
+        }
+    }
+
+    /// The response is complete.
+    pub(crate) async fn end(&mut self) {
+        if self.state == State::Headed {
+            self.state = State::Over;
+            self.say(Said::End).await;
+        }
+    }
+
+    /// There will be no whole response.
+    pub(crate) async fn fail(&mut self, detail: String) {
+        if self.state != State::Over {
+            self.state = State::Over;
+            self.say(Said::Failed(detail)).await;
+        }
+    }
+}

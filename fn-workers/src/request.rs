@@ -1,0 +1,127 @@
+//! The request that a call belongs to.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use shared::head::{HeaderField, RequestHead};
+
+use crate::error::FunctionError;
+
+/// A request's head. Cheap to clone. Empty where a call has none.
+#[derive(Debug, Clone, Default)]
+pub struct Request(Option<Arc<RequestHead>>);
+
+fn text(bytes: &Bytes) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+impl Request {
+    pub(crate) fn new(head: RequestHead) -> Self {
+        Self(Some(Arc::new(head)))
+    }
+
+    fn field(&self, field: impl for<'h> Fn(&'h RequestHead) -> &'h Bytes) -> &str {
+        self.0.as_deref().map_or("", |head| text(field(head)))
+    }
+
+    /// The method.
+    pub fn method(&self) -> &str {
+        self.field(|head| &head.method)
+    }
+
+    /// The absolute URL, scheme and host as the client sees them.
+    pub fn url(&self) -> &str {
+        self.field(|head| &head.url)
+    }
+
+    /// The path of the URL, as sent.
+    pub fn path(&self) -> &str {
+        let target = self.target();
+        target.split_once('?').map_or(target, |(path, _)| path)
+    }
+
+    /// What stands behind the path's `?`; empty when nothing does.
+    pub fn query(&self) -> &str {
+        self.target().split_once('?').map_or("", |(_, query)| query)
+    }
+
+    fn target(&self) -> &str {
+        let url = self.url();
+        let behind_scheme = url.find("://").map_or(0, |at| at + 3);
+        url[behind_scheme..].find('/').map_or("/", |at| &url[behind_scheme + at..])
+    }
+
+    /// The client's address; behind trusted proxies the one that they report.
+    pub fn client_ip(&self) -> &str {
+        self.field(|head| &head.client_ip)
+    }
+
+    /// The first field of this name, in lower case, if its value is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.fields()
+            .find(|(own, _)| own == name.as_bytes())
+            .and_then(|(_, value)| std::str::from_utf8(value).ok())
+    }
+
+    /// All fields of this name, in lower case, whose values are text.
+    pub fn header_values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let named = self.fields().filter(move |(own, _)| own == name.as_bytes());
+        named.filter_map(|(_, value)| std::str::from_utf8(value).ok())
+    }
+
+    fn fields(&self) -> impl Iterator<Item = &HeaderField> {
+        self.0.as_deref().into_iter().flat_map(|head| &head.headers)
+    }
+
+    /// What the gateway's middleware has put into the request's context.
+    ///
+    /// # Errors
+    /// 500 when it is of another type.
+    pub fn gateway_context<T: DeserializeOwned>(&self) -> Result<Option<T>, FunctionError> {
+        let context = self.0.as_deref().and_then(|head| head.options.context.as_ref());
+        context.map(|context| serde_json::from_slice(context.as_json())).transpose().map_err(Into::into)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::head::HandlerOptions;
+
+    use super::*;
+
+    fn request(url: &'static str) -> Request {
+        Request::new(RequestHead {
+            method: "GET".into(),
+            url: url.into(),
+            client_ip: "::1".into(),
+            request_id: "r".into(),
+            has_body: false,
+            options: HandlerOptions::default(),
+            headers: vec![
+                ("a".into(), "1".into()),
+                ("b".into(), b"\xff"[..].into()),
+                ("a".into(), "2".into()),
+            ],
+        })
+    }
+
+    #[test]
+    fn a_url_has_a_path_and_a_query() {
+        for (url, path, query) in [
+            ("http://localhost/a/b?c=/d?e", "/a/b", "c=/d?e"),
+            ("http://localhost:80/", "/", ""),
+            ("https://localhost", "/", ""),
+        ] {
+            assert_eq!((request(url).path(), request(url).query()), (path, query));
+        }
+        assert_eq!(Request::default().path(), "/");
+    }
+
+    #[test]
+    fn fields_of_one_name_stay_several() {
+        let request = request("http://localhost/");
+        assert_eq!(request.header_values("a").collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(request.header("b"), None);
+    }
+}

@@ -1,0 +1,232 @@
+//! A worker whose functions go wrong in every way. It runs in a process of this test binary: the ignored tests
+//! here are its `main`s and do nothing without the arguments that [`crate::gateway::spawn_fixture`] passes.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fn_workers::seroval::{Date, Set};
+use fn_workers::{
+    Added, Answer, Chunks, Context, Cookie, Function, FunctionError, Middleware, Next, NotFound, Redirect,
+    Response, Sessions, State, Values, Worker,
+};
+use futures_util::stream;
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+
+/// The variable that holds the worker's arguments.
+pub const ARGS: &str = "ISOPOD_FIXTURE_ARGS";
+
+/// The tests that are a `main`.
+pub const RUN: &str = "fixture::run";
+pub const RUN_WRONG: &str = "fixture::run_wrong";
+
+#[test]
+#[ignore = "the main function of a process that other tests spawn"]
+fn run() {
+    // One call at a time for each actor, so that a second one waits in the mailbox.
+    run_as_process(
+        Worker::new()
+            .concurrency(1)
+            .function(Function::read("test.echo", echo))
+            .function(Function::read("test.panic", panics))
+            .function(Function::read("test.panic_in_pool", panics_in_pool))
+            .function(Function::read("test.hold", hold))
+            .function(Function::read("test.nap", nap))
+            .function(Function::read("test.brief", hold).deadline(Duration::from_millis(20)))
+            .function(Function::read("test.block_thread", block_thread))
+            .function(Function::read("test.big", big))
+            .function(Function::write("start.order", order).validate(Validate::validate))
+            .function(Function::read("start.greet", greet).middleware(user("Ada")).middleware(stamp))
+            .function(Function::read("start.fails", fails))
+            .function(Function::read("start.elsewhere", elsewhere))
+            .function(Function::read("start.nothing", nothing))
+            .function(Function::read("start.file", file))
+            .function(Function::read("start.bytes", bytes))
+            .function(Function::read("start.values", values))
+            .function(Function::read("start.breaks", breaks))
+            .state(Arc::new(sessions()))
+            .function(Function::write("session.visit", visit))
+            .function(Function::write("session.leave", leave))
+            .function(Function::write("start.small", order).body_limit(10)),
+    );
+}
+
+#[test]
+#[ignore = "the main function of a process that other tests spawn"]
+fn run_wrong() {
+    run_as_process(
+        Worker::new().function(Function::read("test.echo", echo)).function(Function::read("test.echo", echo)),
+    );
+}
+
+fn run_as_process(worker: Worker) {
+    let Ok(args) = std::env::var(ARGS) else { return };
+    let code = worker.run_with(args.split(' ').map(Into::into));
+    let codes = [0, 64, 65, 70];
+    let code = codes.into_iter().find(|known| ExitCode::from(*known) == code).unwrap_or(1);
+    std::process::exit(code.into());
+}
+
+async fn echo(input: serde_json::Value) -> Result<serde_json::Value, FunctionError> {
+    Ok(input)
+}
+
+async fn panics(_: ()) -> Result<(), FunctionError> {
+    panic!("something impossible")
+}
+
+async fn panics_in_pool(_: (), context: Context) -> Result<(), FunctionError> {
+    context.blocking(|| panic!("something impossible in the pool")).await
+}
+
+/// Never ends by itself; the log tells when it starts, when it is dropped and when its token fires.
+async fn hold(_: (), context: Context) -> Result<(), FunctionError> {
+    struct Told(String);
+    impl Drop for Told {
+        fn drop(&mut self) {
+            tracing::info!("dropped {}", self.0);
+        }
+    }
+    let id = context.request_id().to_owned();
+    let _told = Told(id.clone());
+    let token = context.cancellation();
+    tokio::spawn({
+        let id = id.clone();
+        async move {
+            token.cancelled().await;
+            tracing::info!("token of {id} fired");
+        }
+    });
+    tracing::info!("holding {id}");
+    std::future::pending().await
+}
+
+/// Work that takes its time.
+async fn nap(milliseconds: u64) -> Result<&'static str, FunctionError> {
+    tracing::info!("napping");
+    tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    Ok("rested")
+}
+
+async fn block_thread(_: ()) -> Result<(), FunctionError> {
+    loop {
+        std::thread::park();
+    }
+}
+
+async fn big(bytes: usize) -> Result<String, FunctionError> {
+    Ok("x".repeat(bytes))
+}
+
+#[derive(Debug, Deserialize, Serialize, Validate)]
+struct Order {
+    #[garde(length(min = 2))]
+    title: String,
+    #[garde(skip)]
+    at: Date,
+    #[garde(range(min = 1))]
+    amount: u64,
+    #[garde(skip)]
+    tags: Set<String>,
+}
+
+async fn order(order: Order) -> Result<Order, FunctionError> {
+    Ok(order)
+}
+
+struct User(&'static str);
+
+/// Middleware with a parameter: hands a user on.
+fn user(name: &'static str) -> impl Middleware {
+    move |context: Context, next: Next| async move {
+        if context.cookie("banned").is_some() {
+            return Err(FunctionError::new(403, "go away"));
+        }
+        context.add(User(name));
+        next.run(context).await
+    }
+}
+
+/// Middleware that works on the way out.
+async fn stamp(context: Context, next: Next) -> Result<Answer, FunctionError> {
+    let answer = next.run(context.clone()).await;
+    context.add_header("x-stamp".parse()?, "1".parse()?);
+    answer
+}
+
+#[derive(Deserialize)]
+struct Sent {
+    from: String,
+}
+
+async fn greet(_: (), user: Added<User>, context: Context) -> Result<String, FunctionError> {
+    context.set_cookie(&Cookie::new("seen", "yes"))?;
+    let from = context.sent_context::<Sent>()?.map_or_else(|| "nobody".into(), |sent| sent.from);
+    let ip = context.request().client_ip().to_owned();
+    Ok(format!("{} by {from} at {ip}", user.0))
+}
+
+async fn fails(_: ()) -> Result<(), FunctionError> {
+    Err(FunctionError::new(409, "somebody was quicker").because("row 7 of table `secret`"))
+}
+
+async fn elsewhere(_: ()) -> Result<(), FunctionError> {
+    Err(Redirect::to("/threads/$id").param("id", "7").into())
+}
+
+async fn nothing(_: ()) -> Result<(), FunctionError> {
+    Err(NotFound::new().data(&"gone").into())
+}
+
+async fn file(_: ()) -> Result<Response, FunctionError> {
+    Ok(Response::text("a,b").content_type("text/csv"))
+}
+
+async fn bytes(
+    _: (),
+) -> Result<Chunks<impl futures_util::Stream<Item = Result<Bytes, FunctionError>>>, FunctionError> {
+    // More than a window.
+    Ok(Chunks(stream::iter((0..40u8).map(|byte| Ok(Bytes::from(vec![byte; 10_000]))))))
+}
+
+async fn values(
+    _: (),
+) -> Result<Values<impl futures_util::Stream<Item = Result<Set<u8>, FunctionError>>>, FunctionError> {
+    Ok(Values(stream::iter((0..3).map(|number| Ok(Set(vec![number]))))))
+}
+
+async fn breaks(
+    _: (),
+) -> Result<Values<impl futures_util::Stream<Item = Result<u8, FunctionError>>>, FunctionError> {
+    Ok(Values(stream::iter([Ok(1), Err(FunctionError::new(500, "it broke"))])))
+}
+
+pub const PASSWORD: &str = "a password of at least thirty-two characters";
+pub const OLD_PASSWORD: &str = "an old password of thirty-two characters and more";
+
+fn sessions() -> Sessions {
+    let hour = Duration::from_secs(3600);
+    Sessions::new("visits", PASSWORD).unwrap().accept("old", OLD_PASSWORD).unwrap().max_age(hour)
+}
+
+#[derive(Default, Deserialize, Serialize)]
+struct Visits {
+    count: u32,
+    #[serde(default)]
+    note: String,
+}
+
+/// Counts visits, with a note of so many letters.
+async fn visit(letters: usize, sessions: State<Sessions>, context: Context) -> Result<u32, FunctionError> {
+    let mut session = sessions.open::<Visits>(&context).await?;
+    session.data.count += 1;
+    session.data.note = "n".repeat(letters);
+    sessions.save(&context, &session).await?;
+    Ok(session.data.count)
+}
+
+async fn leave(_: (), sessions: State<Sessions>, context: Context) -> Result<(), FunctionError> {
+    sessions.clear(&context)
+}

@@ -1,0 +1,65 @@
+//! Requests that an fn worker answers without V8: server functions that the build marked as direct, and routes.
+//!
+//! The gateway passes head and body on as they came; the worker knows TanStack Start's protocol.
+
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use shared::head::{HandlerOptions, RequestHeadRef};
+use shared::message::Target;
+
+use super::Rules;
+use super::backend::Backend;
+use super::bundle::{body, respond, url};
+use super::headers::strip_request;
+use super::native::is_cross_site;
+use crate::error::Cause;
+use crate::middleware::exchange::Exchange;
+use crate::pool::{NativeError, NativeRequest, RequestBodyError};
+
+/// Lets an fn worker answer.
+pub async fn answer<B: Backend>(
+    backend: &B,
+    rules: &Rules,
+    exchange: &Exchange,
+    target: Target,
+    mut request: ServiceRequest,
+) -> ServiceResponse {
+    // A function is called by the app's own pages alone. What a route takes is its own affair as long as it only
+    // reads.
+    let guarded = matches!(target, Target::Function(_)) || !request.method().is_safe();
+    if guarded && is_cross_site(request.headers(), exchange) {
+        let response = Cause::CrossSite.response(request.headers());
+        return request.into_response(response);
+    }
+    strip_request(request.headers_mut(), exchange.believed);
+    let (request, payload) = request.into_parts();
+    let body = body(payload, rules);
+    let client_ip = exchange.client_ip.to_string();
+    let url = url(exchange, &request);
+    let head = RequestHeadRef {
+        method: request.method().as_str(),
+        url: &url,
+        client_ip: &client_ip,
+        request_id: exchange.id.as_str(),
+        has_body: body.is_some(),
+        options: HandlerOptions::default(),
+    };
+    let timeout = rules.native_call_timeout;
+    let native = NativeRequest { target, head, headers: request.headers(), body, timeout };
+    let response = match backend.answer_natively(native).await {
+        Ok(answer) => respond(answer, &request, exchange),
+        Err(error) => cause(error).response(request.headers()),
+    };
+    ServiceResponse::new(request, response)
+}
+
+fn cause(error: NativeError) -> Cause {
+    match error {
+        NativeError::Unavailable => Cause::NoWorker,
+        NativeError::Busy => Cause::WorkersBusy,
+        NativeError::Lost | NativeError::Failed => Cause::WorkerLost,
+        NativeError::Timeout => Cause::WorkerTimeout,
+        NativeError::Body(RequestBodyError::TooLarge) => Cause::BodyTooLarge,
+        NativeError::Body(RequestBodyError::Broken) => Cause::BodyBroken,
+        NativeError::Body(RequestBodyError::Timeout) => Cause::BodySlow,
+    }
+}
