@@ -94,6 +94,7 @@ async fn live(worker: Worker, args: &ChildArgs) -> Result<(), ProcessError> {
     let setup = match control.receive().await? {
         Some(ToChild::Setup(Setup::Worker(setup))) => setup,
         Some(ToChild::Setup(Setup::Renderer(_))) => return Err(ProcessError::Unexpected("be a renderer")),
+        Some(ToChild::Examine(_)) => return Err(ProcessError::Unexpected("be examined")),
         Some(ToChild::Drain) | None => return Ok(()),
     };
     let concurrency = worker.calls_at_a_time();
@@ -137,6 +138,7 @@ async fn serve(control: &mut Control, mut links: Links, drain: &Drain) -> Result
                     drain.open.close();
                 }
                 Some(ToChild::Setup(_)) => return Err(ProcessError::Unexpected("set up again")),
+                Some(ToChild::Examine(_)) => return Err(ProcessError::Unexpected("be examined")),
                 None => return Ok(()),
             },
             () = drain.open.wait(), if !drain.finished.is_cancelled() => drain.finished.cancel(),

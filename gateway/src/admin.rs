@@ -1,5 +1,7 @@
 //! Metrics, health and status, on a port and a thread of their own: they never queue behind renders.
 
+pub mod debug;
+
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{App, HttpResponse, HttpServer};
 use bytes::Bytes;
+use debug::DebugSettings;
 use serde::Serialize;
 
 use crate::metrics::Metrics;
@@ -74,6 +77,8 @@ pub struct Desk {
     pub phase: SharedPhase,
     /// When it was started.
     pub started: Instant,
+    /// Whether isolates may be looked into.
+    pub debug: DebugSettings,
 }
 
 /// All of `/status`.
@@ -93,8 +98,16 @@ pub fn server(listener: TcpListener, desk: Desk) -> io::Result<Server> {
     let server = HttpServer::new(move || {
         let desk = desk.clone();
         App::new().default_service(fn_service(move |request: ServiceRequest| {
-            let response = answer(&desk, request.method(), request.path());
-            std::future::ready(Ok::<_, actix_web::Error>(request.into_response(response)))
+            let desk = desk.clone();
+            async move {
+                let response = if request.path().starts_with(debug::PREFIX) {
+                    let (path, query) = (request.path(), request.query_string());
+                    debug::answer(&desk, request.method(), path, query, request.headers()).await
+                } else {
+                    answer(&desk, request.method(), request.path())
+                };
+                Ok::<_, actix_web::Error>(request.into_response(response))
+            }
         }))
     });
     let server = server

@@ -4,14 +4,18 @@ use std::io;
 use std::sync::Arc;
 
 use crossbeam::thread;
+use deno_core::{JsRuntime, v8_set_flags};
 use shared::inherited::{ChildArgs, take_socket};
 use shared::link::{Channel, LinkError};
+use shared::message::control::{Examination, Layers, SetupRefusal};
 use shared::message::{FromChild, ToChild};
 use shared::setup::{RendererSetup, Setup};
 use tokio::sync::{mpsc, watch};
 
 use crate::isolate::IsolateThread;
 use crate::isolate::code_cache::CodeCache;
+use crate::isolate::node::permissions;
+use crate::sandbox::{self, Needs};
 
 /// The supervisor's link, seen from here.
 type Control = Channel<FromChild, ToChild>;
@@ -47,16 +51,26 @@ pub fn run(args: &ChildArgs) -> Result<(), ControlError> {
     let tokio =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ControlError::Start)?;
     let (mut control, setup) = tokio.block_on(receive_setup(args))?;
+    match lock_in(&setup) {
+        Ok(layers) => tokio.block_on(control.send(&FromChild::Sandboxed(layers)))?,
+        // The supervisor ends the process.
+        Err(refusal) => return Ok(tokio.block_on(control.send(&FromChild::SetupRefused(refusal)))?),
+    }
     let (reports_in, mut reports_out) = mpsc::channel(REPORTS);
     let (drain, draining) = watch::channel(false);
     let code_cache = Arc::new(CodeCache::new(&setup));
+    let mut examiners = Vec::new();
     let hosted = thread::scope(|scope| {
         for (isolate, links) in args.links.iter().enumerate() {
+            // One look at a time is all that the gateway asks for.
+            let (examine, examinations) = mpsc::channel(1);
+            examiners.push(examine);
             let thread = IsolateThread {
                 isolate,
                 links: links.clone(),
                 setup: setup.clone(),
                 reports: reports_in.clone(),
+                examinations,
                 draining: draining.clone(),
                 code_cache: code_cache.clone(),
             };
@@ -70,13 +84,38 @@ pub fn run(args: &ChildArgs) -> Result<(), ControlError> {
         drop((reports_in, draining));
         // Read while the isolates start.
         code_cache.pack();
-        let ended = tokio.block_on(relay(&mut control, &mut reports_out, &drain));
+        let ended = tokio.block_on(relay(&mut control, &mut reports_out, &drain, &examiners));
         if let Err(error) = &ended {
             end_now(error);
         }
         ended
     });
     hosted.unwrap_or_else(|_| Err(ControlError::Start(io::Error::other("an isolate's thread panicked"))))
+}
+
+/// What is done once for the process, while it has this one thread: threads of V8 are to be locked in too.
+fn lock_in(setup: &RendererSetup) -> Result<Layers, SetupRefusal> {
+    let app = setup.app_dir.canonicalize().unwrap_or_else(|_| setup.app_dir.clone());
+    let cache = setup.code_cache.as_ref().map(|cache| &cache.directory);
+    let needs = Needs {
+        readable: permissions::readable(&app),
+        writable: std::iter::once(&setup.scratch_dir).chain(cache).cloned().collect(),
+        network: true,
+        unix_sockets: false,
+    };
+    // Two libraries of ciphers are linked, and TLS does not choose between them.
+    let _ = deno_tls::rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let layers = sandbox::enter(setup.sandbox, &needs)?;
+    set_v8_flags(&setup.v8_flags)?;
+    JsRuntime::init_platform(None);
+    Ok(layers)
+}
+
+fn set_v8_flags(flags: &[String]) -> Result<(), SetupRefusal> {
+    // The first argument is the program's name.
+    let arguments = std::iter::once(String::new()).chain(flags.iter().cloned()).collect();
+    let unknown: Vec<_> = v8_set_flags(arguments).into_iter().skip(1).collect();
+    if unknown.is_empty() { Ok(()) } else { Err(SetupRefusal::V8Flags(unknown)) }
 }
 
 async fn receive_setup(args: &ChildArgs) -> Result<(Control, RendererSetup), ControlError> {
@@ -93,6 +132,7 @@ async fn relay(
     control: &mut Control,
     reports: &mut mpsc::Receiver<FromChild>,
     drain: &watch::Sender<bool>,
+    examiners: &[mpsc::Sender<Examination>],
 ) -> Result<(), ControlError> {
     loop {
         tokio::select! {
@@ -103,6 +143,14 @@ async fn relay(
             message = control.receive() => match message? {
                 Some(ToChild::Drain) => {
                     drain.send_replace(true);
+                }
+                Some(ToChild::Examine(examination)) => {
+                    let isolate = examination.isolate;
+                    let taken = examiners.get(isolate).is_some_and(|examiner| examiner.try_send(examination).is_ok());
+                    if !taken {
+                        let problem = Some("there is no such isolate, or it has not done the last one".into());
+                        control.send(&FromChild::Examined { isolate, problem }).await?;
+                    }
                 }
                 Some(ToChild::Setup(_)) => return Err(ControlError::NoSetup),
                 None => return Err(ControlError::SupervisorGone),

@@ -3,14 +3,15 @@
 //! - [`control`]: hears the supervisor.
 //! - [`isolate`]: a thread with an isolate and the app in it.
 //! - [`job`]: the jobs of an isolate, between its links and its JavaScript.
+//! - [`sandbox`]: what the process gives up before it loads the app.
 
 mod control;
 mod isolate;
 mod job;
+mod sandbox;
 
 use std::process::ExitCode;
 
-use deno_core::JsRuntime;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use shared::inherited::ChildArgs;
 use shared::logging;
@@ -32,7 +33,6 @@ fn main() -> ExitCode {
     // The gateway decides when this process ends, also when a terminal interrupts the whole group.
     // SAFETY: ignoring a signal installs no handler.
     let _ = unsafe { signal(Signal::SIGINT, SigHandler::SigIgn) };
-    JsRuntime::init_platform(None);
     match control::run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&error, OWN_FAULT),

@@ -1,6 +1,7 @@
 //! What a child is told before it starts to work.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,14 @@ pub struct RendererSetup {
     pub max_heap_bytes: u64,
     /// The path and query of the page that an isolate renders for nobody before it is ready.
     pub warmup_path: String,
+    /// An empty directory of this process alone, absolute, in which it may write. Whoever made it removes it.
+    pub scratch_dir: PathBuf,
+    /// Whether the process is locked in before it loads the app.
+    pub sandbox: SandboxMode,
+    /// Flags of V8, each beginning with `--`.
+    pub v8_flags: Vec<String>,
+    /// Where Chrome's developer tools find the process's first isolate, if they may.
+    pub inspect: Option<SocketAddr>,
     /// Where compiled code is kept between starts; `None` keeps nothing.
     pub code_cache: Option<CodeCacheSetup>,
 }
@@ -39,6 +48,19 @@ pub struct CodeCacheSetup {
     pub directory: PathBuf,
     /// The most bytes of all files in it.
     pub max_bytes: u64,
+}
+
+/// Whether a renderer is locked in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SandboxMode {
+    /// As far as the kernel can.
+    #[default]
+    Auto,
+    /// It does not run the app where the kernel cannot lock it in.
+    Required,
+    /// It is not.
+    Off,
 }
 
 /// What an fn worker needs.

@@ -9,6 +9,7 @@ use crate::app::Served;
 use crate::cluster::{Cluster, Files};
 use crate::exit::Exit;
 use crate::gateway::{Gateway, START};
+use crate::older_kernel;
 
 /// Settings of a cluster. What nobody sets is the gateway's default, except that all ports are free ones.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub struct ClusterBuilder {
     variables: Vec<(String, String)>,
     config: String,
     program: String,
+    without_landlock: bool,
 }
 
 impl ClusterBuilder {
@@ -34,6 +36,7 @@ impl ClusterBuilder {
             variables: Vec::new(),
             config: String::new(),
             program: "gateway".into(),
+            without_landlock: false,
         }
     }
 
@@ -83,6 +86,13 @@ impl ClusterBuilder {
     #[must_use]
     pub fn program(mut self, name: &str) -> Self {
         self.program = name.into();
+        self
+    }
+
+    /// Lets the kernel appear as one that does not have landlock.
+    #[must_use]
+    pub fn without_landlock(mut self) -> Self {
+        self.without_landlock = true;
         self
     }
 
@@ -138,6 +148,9 @@ impl ClusterBuilder {
             command.arg("--config").arg(path);
         }
         command.envs(self.variables);
+        if self.without_landlock {
+            older_kernel::hide_landlock(&mut command);
+        }
         (Gateway::spawn(command), Files { _config: dir, _served: self.served })
     }
 }

@@ -22,6 +22,7 @@
 //! - [`load`]: many requests at a time.
 //! - [`logs`]: what the processes wrote, as it comes.
 //! - [`metrics`]: the admin port's numbers.
+//! - `older_kernel`: a kernel that lacks what this one has.
 //! - [`process`]: what the kernel knows of a process.
 //! - [`redis`]: a Redis server of the test's own.
 //! - [`wait`]: bounded waiting for something to become true.
@@ -38,6 +39,7 @@ pub mod http;
 pub mod load;
 pub mod logs;
 pub mod metrics;
+mod older_kernel;
 pub mod process;
 pub mod redis;
 pub mod wait;

@@ -68,3 +68,18 @@ async fn a_taken_address_is_a_service_that_is_not_there() {
     let args = ["--app", app.to_str().unwrap(), "--listen", &taken, "--admin", "127.0.0.1:0"];
     Gateway::run(&args).await.expect_code(69).expect_said(&[&taken]);
 }
+
+#[tokio::test]
+async fn v8_gets_its_flags_and_unknown_ones_are_named() {
+    let app = || {
+        Bundle::fetch(
+            "const f = (n) => n ? f(n - 1) : new Error().stack.split('\\n').length\nreturn new Response(f(9))",
+        )
+    };
+    let cluster = Cluster::of(app()).flag("--v8-flags", "--stack-trace-limit=3").start().await;
+    assert_eq!(cluster.get("/").await.text(), "4", "the message and three frames");
+    let exit =
+        Cluster::of(app()).variable("ISOPOD_V8_FLAGS", "--max-lazy,--no-such-flag=1").start_to_end().await;
+    exit.expect_code(64).expect_said(&["v8_flags", "--no-such-flag=1"]);
+    assert!(!exit.stderr.contains("know --max-lazy"), "{}", exit.stderr);
+}

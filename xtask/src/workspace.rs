@@ -43,6 +43,11 @@ impl Workspace {
         self.root.join("tests/browser")
     }
 
+    /// The suite of what developers look inside with, a package of npm.
+    pub fn debugging_suite(&self) -> PathBuf {
+        self.root.join("tests/debugging")
+    }
+
     /// The npm package that apps import.
     pub fn app_package(&self) -> PathBuf {
         self.root.join("renderer-pool/js")

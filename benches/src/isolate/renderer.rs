@@ -14,8 +14,9 @@ use shared::link::Channel;
 use shared::logging::LogFormat;
 use shared::message::control::CodeUse;
 use shared::message::{FromChild, FromRenderer, ToChild, ToRenderer};
-use shared::setup::{CodeCacheSetup, RendererSetup, Setup};
+use shared::setup::{CodeCacheSetup, RendererSetup, SandboxMode, Setup};
 use shared::window::ReceiveWindow;
+use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 
@@ -38,6 +39,7 @@ pub struct Process {
     child: Child,
     control: Channel<ToChild, FromChild>,
     link: Option<StdUnixStream>,
+    scratch: TempDir,
 }
 
 impl Process {
@@ -65,11 +67,12 @@ impl Process {
         for end in [args.control, args.links[0][0]] {
             nix::unistd::close(end).map_err(|errno| broken(errno.into()))?;
         }
+        let scratch = tempfile::tempdir().map_err(broken)?;
         let control = {
             let _inside = tokio.enter();
             channel(control).map_err(broken)?
         };
-        Ok(Self { tokio, child, control, link: Some(link) })
+        Ok(Self { tokio, child, control, link: Some(link), scratch })
     }
 
     /// Its number.
@@ -91,14 +94,21 @@ impl Process {
             warmup_path: "/".into(),
             code_cache: cache
                 .map(|directory| CodeCacheSetup { directory: directory.to_owned(), max_bytes: 256 << 20 }),
+            scratch_dir: self.scratch.path().to_owned(),
+            sandbox: SandboxMode::Auto,
+            v8_flags: Vec::new(),
+            inspect: None,
         };
         let (tokio, control) = (&self.tokio, &mut self.control);
         tokio
             .block_on(async {
                 control.send(&ToChild::Setup(Setup::Renderer(setup))).await.map_err(io::Error::other)?;
-                match control.receive().await.map_err(io::Error::other)? {
-                    Some(FromChild::IsolateReady { code, .. }) => Ok(code),
-                    other => Err(io::Error::other(format!("{other:?}"))),
+                loop {
+                    match control.receive().await.map_err(io::Error::other)? {
+                        Some(FromChild::Sandboxed(_)) => {}
+                        Some(FromChild::IsolateReady { code, .. }) => break Ok(code),
+                        other => break Err(io::Error::other(format!("{other:?}"))),
+                    }
                 }
             })
             .map_err(broken)

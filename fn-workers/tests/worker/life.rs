@@ -1,7 +1,7 @@
 //! How the process begins and ends.
 
 use shared::message::{FromChild, Outcome, ToChild};
-use shared::setup::{RendererSetup, Setup, WorkerSetup};
+use shared::setup::{RendererSetup, SandboxMode, Setup, WorkerSetup};
 use tokio::process::Command;
 
 use crate::fixture;
@@ -91,6 +91,10 @@ async fn messages_for_another_kind_of_process_end_it() {
         max_heap_bytes: 1,
         warmup_path: "/".into(),
         code_cache: None,
+        scratch_dir: "/".into(),
+        sandbox: SandboxMode::Auto,
+        v8_flags: Vec::new(),
+        inspect: None,
     };
     gateway.tell(ToChild::Setup(Setup::Renderer(setup))).await;
     gateway.logged("`be a renderer` does not fit").await;

@@ -40,6 +40,10 @@ pub enum Kind {
     BasePath,
     /// The path and query of a request.
     RequestPath,
+    /// Yes or no.
+    Switch,
+    /// Flags of V8; several.
+    V8Flags,
     /// Names of environment variables; several.
     EnvPatterns,
     /// Networks; several.
@@ -59,7 +63,7 @@ pub enum Kind {
 impl Kind {
     /// Whether the key takes several values.
     pub fn is_many(self) -> bool {
-        matches!(self, Self::EnvPatterns | Self::Networks | Self::Origins | Self::Patterns)
+        matches!(self, Self::EnvPatterns | Self::Networks | Self::Origins | Self::Patterns | Self::V8Flags)
     }
 
     /// How help names a value.
@@ -71,6 +75,8 @@ impl Kind {
             Self::Size { .. } => "SIZE",
             Self::Path | Self::BasePath | Self::RequestPath => "PATH",
             Self::DirectoryOrOff => "DIR",
+            Self::Switch => "BOOL",
+            Self::V8Flags => "FLAG",
             Self::EnvPatterns => "NAME",
             Self::Networks => "CIDR",
             Self::Origins => "ORIGIN",
@@ -103,6 +109,8 @@ impl fmt::Display for Kind {
             Self::RequestPath => {
                 f.write_str("the path of a page, from its first slash on, such as / or /shop?warm=1")
             }
+            Self::Switch => f.write_str("true or false"),
+            Self::V8Flags => f.write_str("flags such as --max-lazy, each beginning with --"),
             Self::EnvPatterns => f.write_str("names of environment variables; a * may end a name"),
             Self::Networks => f.write_str("networks such as 10.0.0.0/8 or fd00::/8, or single addresses"),
             Self::Origins => f.write_str("origins such as https://example.com or http://localhost:3000"),

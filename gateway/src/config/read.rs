@@ -68,6 +68,16 @@ impl<'a> Reader<'a> {
         self.one(name, |_, text| value::address(text))
     }
 
+    /// Yes or no.
+    pub fn switch(&mut self, name: &'static str) -> Option<bool> {
+        self.one(name, |_, text| value::switch(text))
+    }
+
+    /// Flags of V8.
+    pub fn v8_flags(&mut self, name: &'static str) -> Option<Vec<String>> {
+        self.many(name, value::v8_flag)
+    }
+
     /// A whole number.
     pub fn count(&mut self, name: &'static str) -> Option<usize> {
         self.one(name, |kind, text| {
@@ -225,6 +235,7 @@ mod tests {
         for key in table::all().filter(|key| key.fallback.text().is_some()) {
             let fine = match key.kind {
                 Kind::Address => reader.address(key.name).is_some(),
+                Kind::Switch => reader.switch(key.name).is_some(),
                 Kind::Count { .. } => reader.count(key.name).is_some(),
                 Kind::Time { .. } => reader.time(key.name).is_some(),
                 Kind::Size { .. } => reader.size(key.name).is_some(),
@@ -242,7 +253,8 @@ mod tests {
                 | Kind::Networks
                 | Kind::Origins
                 | Kind::Patterns
-                | Kind::RedisUrl => false,
+                | Kind::RedisUrl
+                | Kind::V8Flags => false,
             };
             assert!(fine, "{}", key.name);
         }

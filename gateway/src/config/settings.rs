@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use shared::logging::{self, LogFormat};
+use shared::setup::SandboxMode;
 
 use super::edge::{self, Edge};
 use super::read::Reader;
@@ -16,6 +17,9 @@ use super::value;
 /// The most sockets between gateway and children: each gateway thread has a link of its own to each isolate and
 /// to each fn worker.
 pub const MAX_LINKS: usize = 4096;
+
+/// As long as any time may be.
+const UNLIMITED: Duration = Duration::from_secs(24 * 3600);
 
 /// All settings.
 #[derive(Debug, Clone)]
@@ -40,6 +44,8 @@ pub struct Settings {
     pub edge: Arc<Edge>,
     /// The most bytes of static files held in memory.
     pub static_memory: u64,
+    /// Ways to look inside.
+    pub debugging: Debugging,
     /// How long running requests may take to finish after SIGTERM.
     pub drain_timeout: Duration,
     /// Which log lines are written.
@@ -106,6 +112,10 @@ pub struct Processes {
     pub max_heap_bytes: u64,
     /// How long an isolate may take to load the app.
     pub load_timeout: Duration,
+    /// Whether renderers are locked in.
+    pub sandbox: SandboxMode,
+    /// Flags of V8.
+    pub v8_flags: Vec<String>,
     /// The page that warms an isolate.
     pub warmup_path: String,
     /// Where compiled code is kept.
@@ -131,6 +141,17 @@ pub enum CodeCache {
     Usual,
     /// Here.
     At(PathBuf),
+}
+
+/// Ways to look inside.
+#[derive(Debug, Clone, Copy)]
+pub struct Debugging {
+    /// Where Chrome's developer tools find an isolate; a loopback address.
+    pub inspect: Option<SocketAddr>,
+    /// Whether the admin port makes profiles and heap snapshots.
+    pub endpoints: bool,
+    /// The most bytes of one of them.
+    pub max_result_bytes: u64,
 }
 
 /// The work of the child processes.
@@ -162,6 +183,7 @@ pub fn read(reader: &mut Reader<'_>) -> Option<Settings> {
     let (clients, processes, jobs) = (clients(reader), processes(reader), jobs(reader));
     let edge = edge::read(reader);
     let static_memory = reader.size("static_memory");
+    let debugging = debugging(reader);
     let drain_timeout = reader.time("drain_timeout");
     let log_filter =
         reader.parsed("log_filter", |text| logging::check_filter(text).ok().map(|()| text.to_owned()));
@@ -177,6 +199,7 @@ pub fn read(reader: &mut Reader<'_>) -> Option<Settings> {
         jobs: jobs?,
         edge: edge?,
         static_memory: static_memory?,
+        debugging: debugging?,
         drain_timeout: drain_timeout?,
         log_filter: log_filter?,
         log_format: log_format?,
@@ -243,6 +266,13 @@ fn processes(reader: &mut Reader<'_>) -> Option<Processes> {
     let (max_heap, load_timeout) = (reader.size("max_heap"), reader.time("load_timeout"));
     let warmup_path = reader.parsed("warmup_path", value::request_path);
     let (code_cache, code_cache_limit) = (code_cache(reader), reader.size("code_cache_limit"));
+    let sandbox = reader.parsed("sandbox", |text| match text {
+        "auto" => Some(SandboxMode::Auto),
+        "required" => Some(SandboxMode::Required),
+        "off" => Some(SandboxMode::Off),
+        _ => None,
+    });
+    let v8_flags = reader.v8_flags("v8_flags");
     let (backoff, backoff_max) = (reader.time("restart_backoff"), reader.time("restart_backoff_max"));
     if let (Some(first), Some(most)) = (backoff, backoff_max)
         && first > most
@@ -267,6 +297,8 @@ fn processes(reader: &mut Reader<'_>) -> Option<Processes> {
         warmup_path: warmup_path?,
         code_cache: code_cache?,
         code_cache_limit: code_cache_limit?,
+        sandbox: sandbox?,
+        v8_flags: v8_flags?,
         restart_backoff: backoff?,
         restart_backoff_max: backoff_max?,
         restarts_per_minute: per_minute?,
@@ -284,6 +316,20 @@ fn code_cache(reader: &mut Reader<'_>) -> Option<CodeCache> {
     })
 }
 
+fn debugging(reader: &mut Reader<'_>) -> Option<Debugging> {
+    let inspect = match reader.is_given("inspect") {
+        true => Some(reader.address("inspect")?),
+        false => None,
+    };
+    if let Some(address) = inspect.filter(|address| !address.ip().is_loopback()) {
+        let remedy = "whoever reaches it runs code in the app: give --inspect 127.0.0.1:9229, and forward the port \
+                      from elsewhere (ssh -L 9229:127.0.0.1:9229)";
+        reader.refuse("inspect", address.to_string(), "a loopback address".into(), remedy.into());
+    }
+    let (endpoints, max_result_bytes) = (reader.switch("debug_endpoints"), reader.size("debug_limit"));
+    Some(Debugging { inspect, endpoints: endpoints?, max_result_bytes: max_result_bytes? })
+}
+
 fn refuse_too_many_links(reader: &mut Reader<'_>, isolates: usize, fn_workers: usize, threads: usize) {
     let links = threads * (isolates + fn_workers);
     if links > MAX_LINKS {
@@ -298,7 +344,12 @@ fn refuse_too_many_links(reader: &mut Reader<'_>, isolates: usize, fn_workers: u
 fn jobs(reader: &mut Reader<'_>) -> Option<Jobs> {
     let (queue_wait, queue_limit) = (reader.time("queue_wait"), reader.count("queue_limit"));
     let max_jobs_per_isolate = reader.count("max_jobs_per_isolate");
-    let (job_timeout, native_call_timeout) = (reader.time("job_timeout"), reader.time("native_call_timeout"));
+    let job_timeout = match reader.is_given("inspect") && !reader.is_given("job_timeout") {
+        // A job that stands at a breakpoint is not late.
+        true => Some(UNLIMITED),
+        false => reader.time("job_timeout"),
+    };
+    let native_call_timeout = reader.time("native_call_timeout");
     let response_link_header = reader.parsed("response_link_header", value::on_or_off);
     Some(Jobs {
         queue_wait: queue_wait?,
@@ -391,6 +442,24 @@ mod tests {
         let problems = settings(&[("threads", "64"), ("renderers", "64"), ("isolates", "2")]).unwrap_err();
         assert_eq!(problems.0.len(), 1);
         assert!(problems.to_string().contains("4096"), "{problems}");
+    }
+
+    #[test]
+    fn the_inspector_is_for_this_machine_alone() {
+        let problems = settings(&[("inspect", "0.0.0.0:9229")]).unwrap_err().to_string();
+        assert!(problems.contains("loopback") && problems.contains("ssh -L"), "{problems}");
+        let settings = settings(&[("inspect", "127.0.0.1:9229")]).unwrap();
+        assert_eq!(settings.debugging.inspect.unwrap().port(), 9229);
+    }
+
+    #[test]
+    fn flags_of_v8_are_flags() {
+        let settings = |text| settings(&[("v8_flags", text)]);
+        let given = settings("--max-lazy,--stack-size=512").unwrap();
+        assert_eq!(given.processes.v8_flags, ["--max-lazy", "--stack-size=512"]);
+        for bad in ["max-lazy", "--", "-x", "--a b"] {
+            settings(bad).unwrap_err();
+        }
     }
 
     #[test]

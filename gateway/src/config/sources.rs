@@ -210,6 +210,7 @@ fn plain(value: &toml::Value) -> Option<String> {
     match value {
         toml::Value::String(text) => Some(text.clone()),
         toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Boolean(yes) => Some(yes.to_string()),
         _ => None,
     }
 }
@@ -225,7 +226,9 @@ pub fn example(key: &keys::Key) -> String {
         fallback => fallback.text(),
     };
     match key.kind {
-        keys::Kind::Count { .. } => format!("{} = {}", key.name, text.unwrap_or_default()),
+        keys::Kind::Count { .. } | keys::Kind::Switch => {
+            format!("{} = {}", key.name, text.unwrap_or_default())
+        }
         kind if kind.is_many() => format!("{} = [\"...\"]", key.name),
         _ => format!("{} = {:?}", key.name, text.as_deref().unwrap_or("...")),
     }
@@ -280,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_path_in_a_file_is_relative_to_the_file() {
-        let file = file("app = \"dist\"\nlisten = true");
+        let file = file("app = \"dist\"\nlisten = 1.5");
         let sources = Sources::gather(&BTreeMap::new(), &BTreeMap::new(), file.path().to_str());
         let expected = file.path().with_file_name("dist");
         assert_eq!(sources.get("app").unwrap().texts, [expected.display().to_string()]);

@@ -71,6 +71,48 @@ pub const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        title: "Isolation",
+        keys: &[
+            key(
+                "sandbox",
+                Kind::Choice(&["auto", "required", "off"]),
+                Text("auto"),
+                "Whether renderers give up what the app does not need before they load it: auto does what the kernel \
+                 can, required starts only where it can do all.",
+            ),
+            key(
+                "v8_flags",
+                Kind::V8Flags,
+                Unset("none"),
+                "Flags of V8, for all isolates. Unknown ones are refused at the start.",
+            ),
+        ],
+    },
+    Section {
+        title: "Debugging",
+        keys: &[
+            key(
+                "inspect",
+                Kind::Address,
+                Unset("off"),
+                "Where Chrome's developer tools find the first isolate of the first renderer; a loopback address. \
+                 Turns the time limits of jobs off unless they are set. For development alone.",
+            ),
+            key(
+                "debug_endpoints",
+                Kind::Switch,
+                Text("false"),
+                "Whether POST /debug/profile and /debug/heapsnapshot on the admin port look into an isolate.",
+            ),
+            key(
+                "debug_limit",
+                size(MIB, 64 * GIB),
+                Text("1GiB"),
+                "The longest profile or heap snapshot; it is kept in the temporary folder until it is sent.",
+            ),
+        ],
+    },
+    Section {
         title: "Addresses",
         keys: &[
             key(
@@ -477,7 +519,8 @@ mod tests {
     fn names_are_unique_and_plain() {
         let keys: Vec<_> = all().collect();
         for (index, key) in keys.iter().enumerate() {
-            assert!(key.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{}", key.name);
+            let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+            assert!(key.name.bytes().all(plain), "{}", key.name);
             assert!(keys[..index].iter().all(|other| other.name != key.name), "{} twice", key.name);
         }
     }

@@ -75,6 +75,19 @@ pub fn base_path(text: &str) -> Option<String> {
     path.strip_prefix('/')?.split('/').all(segment).then(|| path.to_owned())
 }
 
+/// `true` or `false`.
+pub fn switch(text: &str) -> Option<bool> {
+    text.parse().ok()
+}
+
+/// A flag of V8; whether V8 knows it, V8 says.
+pub fn v8_flag(text: &str) -> Option<String> {
+    let name = text.strip_prefix("--")?;
+    let fits = name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name.bytes().all(|byte| byte.is_ascii_graphic());
+    fits.then(|| text.to_owned())
+}
+
 /// The name of an environment variable; a `*` at its end stands for any rest.
 pub fn env_pattern(text: &str) -> Option<String> {
     let name = text.strip_suffix('*').unwrap_or(text);

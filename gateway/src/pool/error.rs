@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use shared::message::control::LoadFailure;
+use shared::message::control::{LoadFailure, SetupRefusal};
 
 use super::slot::ChildKind;
 use crate::admission::RefusalReason;
@@ -15,6 +15,17 @@ pub enum StartError {
     /// The app cannot run; another start would fail as well.
     #[error("{}: {}; {}", .0.file, .0.problem, .0.remedy)]
     Load(LoadFailure),
+    /// A renderer does not take its setup; another start would fail as well.
+    #[error("{0}")]
+    Setup(SetupRefusal),
+    /// There is no place for temporary files.
+    #[error("no directory can be made in {}, where the renderers' temporary files go", path.display())]
+    Scratch {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: Arc<io::Error>,
+    },
     /// A child's program is not there.
     #[error("`{}` is not there: build it, or say in the config where it is", path.display())]
     NoProgram {
@@ -45,11 +56,14 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// The gateway's exit code: 65 for a bad app build, 69 for a program that is not there, 70 for our own fault.
+    /// The gateway's exit code: 64 for flags that V8 does not know, 65 for a bad app build,
+    /// 69 for something that is not there, 70 for our own fault.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Load(_) => 65,
-            Self::NoProgram { .. } => 69,
+            Self::Setup(SetupRefusal::V8Flags(_)) => 64,
+            Self::NoProgram { .. } | Self::Scratch { .. } => 69,
+            Self::Setup(SetupRefusal::Sandbox(_)) => 69,
             Self::Spawn { .. } | Self::Child { .. } | Self::Stopped => 70,
         }
     }

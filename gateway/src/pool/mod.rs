@@ -23,6 +23,7 @@ mod catalog;
 pub(crate) mod dice;
 mod dispatcher;
 mod error;
+mod examination;
 mod in_flight;
 mod isolate_link;
 mod job;
@@ -34,6 +35,7 @@ mod render;
 pub mod restart;
 mod roster;
 mod sample;
+mod scratch;
 pub(crate) mod slot;
 mod status;
 mod supervisor;
@@ -58,16 +60,19 @@ use tokio::sync::watch as latest;
 use crate::admission::{Admission, AdmissionSettings};
 use crate::metrics::Metrics;
 use catalog::Catalog;
+use examination::Examinations;
 use in_flight::InFlight;
 use ports::Ports;
 use restart::RestartPolicy;
 use roster::Roster;
+use scratch::Scratch;
 use supervisor::{EndAll, Supervisor};
 
 pub use body::{Rendered, RenderedBody};
 pub use calls::NativeRequest;
 pub use dispatcher::{Dispatcher, OnEarlyHints, RenderJob};
 pub use error::{NativeError, RenderError, RequestBodyError, StartError};
+pub use examination::{ExamineError, Examined};
 pub use roster::{Heap, State};
 pub use slot::ChildKind;
 pub use status::{ChildStatus, IsolateStatus, PoolStatus, Readiness};
@@ -132,11 +137,15 @@ pub(crate) struct Pool {
     /// Living children by kind, in the order of [`ChildKind`].
     alive: latest::Sender<[usize; 2]>,
     supervisor: OnceLock<Addr<Supervisor>>,
+    scratch: Scratch,
+    examinations: Examinations,
 }
 
 impl Pool {
-    fn new(settings: PoolSettings, metrics: Metrics) -> Self {
+    fn new(settings: PoolSettings, metrics: Metrics, scratch: Scratch) -> Self {
         Self {
+            scratch,
+            examinations: Examinations::default(),
             admission: Admission::new(settings.admission, metrics.clone()),
             in_flight: Arc::default(),
             catalog: ArcSwap::default(),
@@ -180,7 +189,7 @@ impl Pool {
 /// started them ends.
 ///
 /// # Errors
-/// [`StartError::NoProgram`]. What goes wrong later is told by [`PoolHandle::first_ready`].
+/// [`StartError::NoProgram`], [`StartError::Scratch`]. What goes wrong later is told by [`PoolHandle::first_ready`].
 pub fn start(settings: PoolSettings, metrics: Metrics) -> Result<PoolHandle, StartError> {
     let needed = [(settings.renderers, &settings.renderer_bin), (settings.fn_workers, &settings.worker_bin)];
     for (count, path) in needed {
@@ -188,7 +197,10 @@ pub fn start(settings: PoolSettings, metrics: Metrics) -> Result<PoolHandle, Sta
             return Err(StartError::NoProgram { path: path.clone() });
         }
     }
-    let pool = Arc::new(Pool::new(settings, metrics));
+    let temporary = std::env::temp_dir();
+    let scratch = Scratch::create_in(&temporary)
+        .map_err(|source| StartError::Scratch { path: temporary, source: Arc::new(source) })?;
+    let pool = Arc::new(Pool::new(settings, metrics, scratch));
     let supervisor = Supervisor::new(pool.clone()).start();
     // Set once: the pool was made above.
     let _ = pool.supervisor.set(supervisor);

@@ -10,7 +10,7 @@ use std::process::Stdio;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use nix::sys::prctl::set_pdeathsig;
+use nix::sys::prctl::{set_no_new_privs, set_pdeathsig};
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid, getppid};
 use shared::inherited::ChildArgs;
@@ -32,6 +32,8 @@ pub(super) struct Plan<'a> {
     pub lanes: usize,
     /// Gateway threads: links of each lane.
     pub threads: usize,
+    /// Whether what it starts is kept from gaining rights.
+    pub no_new_privs: bool,
     /// Variables that the config names for this child.
     pub env: &'a BTreeMap<String, String>,
     pub log_filter: &'a str,
@@ -100,19 +102,22 @@ fn command(plan: &Plan<'_>, args: &ChildArgs, theirs: Vec<OwnedFd>) -> io::Resul
         // A terminal's Ctrl-C reaches the gateway alone, which drains before it ends its children.
         .process_group(0)
         .kill_on_drop(true);
-    let parent = getpid();
+    let (parent, no_new_privs) = (getpid(), plan.no_new_privs);
     // SAFETY: the closure runs between fork and exec in a process with this one thread; it only makes system
     // calls that are async-signal-safe, on values that were made before the fork, and allocates nothing.
-    unsafe { command.pre_exec(move || prepare_child(parent, &theirs)) };
+    unsafe { command.pre_exec(move || prepare_child(parent, no_new_privs, &theirs)) };
     Ok(command)
 }
 
-/// In the child, before exec: tie its life to the gateway's, and let it keep its own descriptors.
-fn prepare_child(parent: Pid, descriptors: &[OwnedFd]) -> io::Result<()> {
+/// In the child, before exec: tie its life to the gateway's, take what it cannot need, and let it keep its own descriptors.
+fn prepare_child(parent: Pid, no_new_privs: bool, descriptors: &[OwnedFd]) -> io::Result<()> {
     set_pdeathsig(Signal::SIGKILL)?;
     // The gateway may have died before the line above; its death would go unnoticed.
     if getppid() != parent {
         return Err(Errno::ESRCH.into());
+    }
+    if no_new_privs {
+        set_no_new_privs()?;
     }
     for descriptor in descriptors {
         keep_over_exec(descriptor.as_fd())?;

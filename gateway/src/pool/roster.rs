@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
+use shared::message::control::Layers;
 
 use super::slot::{ChildId, ChildKind, IsolateId, WorkerSlot};
 
@@ -65,6 +66,8 @@ pub(super) struct Member {
     /// For an fn worker alone.
     pub worker: Option<Arc<WorkerSlot>>,
     pub functions: Vec<String>,
+    /// How a renderer is locked in, as soon as it has said so.
+    pub sandbox: Option<Layers>,
 }
 
 impl Member {
@@ -79,6 +82,7 @@ impl Member {
             isolates: (0..isolates).map(|_| isolate()).collect(),
             worker,
             functions: Vec::new(),
+            sandbox: None,
         }
     }
 

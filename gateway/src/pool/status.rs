@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use shared::message::control::Layers;
 
 use super::Pool;
 use super::in_flight::Place;
@@ -64,6 +65,9 @@ pub struct ChildStatus {
     pub calls_in_flight: Option<usize>,
     /// Its functions; empty for a renderer.
     pub functions: Vec<String>,
+    /// How a renderer is locked in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<Layers>,
 }
 
 /// An isolate, for `/status`.
@@ -139,6 +143,7 @@ impl Pool {
                 .collect(),
             calls_in_flight: member.worker.as_ref().map(|worker| worker.in_flight()),
             functions: member.functions.clone(),
+            sandbox: member.sandbox.clone(),
         }
     }
 }

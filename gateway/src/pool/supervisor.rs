@@ -17,11 +17,12 @@ use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, Message};
 use shared::message::FromChild;
-use shared::message::control::{CodeUse, LoadFailure};
+use shared::message::control::{CodeUse, Layers, LoadFailure};
 use tokio::sync::mpsc;
 
 use super::catalog::Catalog;
 use super::error::StartError;
+use super::examination::HandOn;
 use super::restart::{Event, Restart};
 use super::roster::{Heap, State};
 use super::slot::{ChildId, ChildKind, IsolateId};
@@ -148,6 +149,16 @@ impl Supervisor {
                 self.loaded(id, 0);
             }
             FromChild::LoadFailed(failure) => self.load_failed(id, failure),
+            FromChild::Sandboxed(layers) => self.locked_in(id, layers),
+            FromChild::SetupRefused(refusal) => {
+                tracing::error!(child = %id, "{refusal}");
+                self.fail_start(StartError::Setup(refusal));
+            }
+            FromChild::Examined { isolate, problem } => {
+                self.pool
+                    .examinations
+                    .examined(IsolateId { slot: id.slot, generation: id.generation, isolate }, problem);
+            }
             FromChild::IsolateFailed { isolate, reason } => {
                 tracing::error!(child = %id, isolate, reason, "an isolate failed; its process will be replaced");
                 self.isolate_failed(IsolateId { slot: id.slot, generation: id.generation, isolate }, ctx);
@@ -213,6 +224,18 @@ impl Supervisor {
         let LoadFailure { file, problem, remedy } = &failure;
         tracing::error!(child = %id, file, problem, remedy, "the app cannot run");
         self.fail_start(StartError::Load(failure));
+    }
+
+    fn locked_in(&self, id: ChildId, layers: Layers) {
+        let Layers { no_new_privs, capabilities, seccomp, landlock_abi, problems } = &layers;
+        let mode = self.pool.settings.renderer_setup.sandbox;
+        tracing::info!(child = %id, ?mode, no_new_privs, capabilities, seccomp, landlock_abi, "a renderer is locked in");
+        for problem in problems {
+            tracing::warn!(child = %id, problem, "a layer of the sandbox is missing");
+        }
+        if let Some(member) = self.pool.roster().member(id) {
+            member.sandbox = Some(layers);
+        }
     }
 
     fn take_stats(&self, isolate: IsolateId, heap: Heap) {
@@ -294,6 +317,15 @@ impl Handler<LinkEnded> for Supervisor {
             handle.tell(if violation { Command::Kill } else { Command::Suspect });
         }
         self.publish();
+    }
+}
+
+impl Handler<HandOn> for Supervisor {
+    type Result = bool;
+
+    fn handle(&mut self, HandOn { child, examination }: HandOn, _: &mut Self::Context) -> bool {
+        self.handle_of(child)
+            .is_some_and(|handle| handle.commands.try_send(Command::Examine(examination)).is_ok())
     }
 }
 

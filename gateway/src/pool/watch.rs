@@ -14,7 +14,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use shared::link::{Channel, LinkError};
-use shared::message::control::LoadFailure;
+use shared::message::control::{Examination, LoadFailure};
 use shared::message::{FromChild, ToChild};
 use shared::setup::Setup;
 use tokio::process::Child;
@@ -36,7 +36,7 @@ pub(super) const KILL_GRACE: Duration = Duration::from_secs(5);
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// What the supervisor wants of a child.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command {
     /// Finish what runs and exit.
     Drain,
@@ -44,6 +44,8 @@ pub(super) enum Command {
     Suspect,
     /// End at once.
     Kill,
+    /// Look into an isolate.
+    Examine(Examination),
 }
 
 /// What the supervisor hears of a child.
@@ -203,7 +205,11 @@ impl Watch {
                 self.cause = Cause::LoadFailed(failure.clone());
                 self.suspect();
             }
-            FromChild::IsolateFailed { .. } | FromChild::IsolateStats { .. } => {}
+            FromChild::SetupRefused(_) => self.suspect(),
+            FromChild::IsolateFailed { .. }
+            | FromChild::IsolateStats { .. }
+            | FromChild::Sandboxed(_)
+            | FromChild::Examined { .. } => {}
         }
     }
 
@@ -237,6 +243,13 @@ impl Watch {
                 }
                 self.enter(Stage::Draining, self.limits.drain);
             }
+            (Command::Examine(examination), Stage::Running) => {
+                if let Some(control) = &mut self.control {
+                    control.queue(&ToChild::Examine(examination));
+                }
+            }
+            // Nobody is there to answer: who asked hears of the end.
+            (Command::Examine(_), _) => {}
             (Command::Kill, Stage::Killing) | (Command::Drain, _) => {}
             (Command::Kill, _) => {
                 if self.cause == Cause::Exited {

@@ -27,6 +27,7 @@ use actix_web::http::header::{HeaderValue, InvalidHeaderValue};
 use prometheus::IntGauge;
 use shared::setup::{CodeCacheSetup, RendererSetup, WorkerSetup};
 
+use crate::admin::debug::DebugSettings;
 use crate::admin::{self, Desk, Phase, SharedPhase};
 use crate::admission::AdmissionSettings;
 use crate::app::{App, AppError};
@@ -175,6 +176,10 @@ pub async fn run(
     let files = Arc::new(index(&app, &settings)?);
     tracing::info!(files = files.files(), in_memory_bytes = files.memory(), "static files indexed");
     let (public, admin) = (bound("listen", settings.listen)?, bound("admin", settings.admin)?);
+    if let Some(address) = settings.debugging.inspect {
+        // A renderer will bind it; that it can is known now.
+        drop(bound("inspect", address)?);
+    }
     let addresses = Addresses { listen: public.address(), admin: admin.address() };
     let links = settings.processes.renderers * settings.processes.isolates * settings.processes.threads;
     files::raise_limit(settings.clients.max_connections, links);
@@ -185,7 +190,11 @@ pub async fn run(
         .map_err(|(directory, source)| RunError::CodeCache { directory, source })?;
     let pool = pool::start(pool_settings(&settings, &app, environment, code_cache), metrics.clone())?;
     let phase = SharedPhase::default();
-    let desk = Desk { pool: pool.clone(), metrics: metrics.clone(), phase: phase.clone(), started };
+    let debug = DebugSettings {
+        enabled: settings.debugging.endpoints,
+        max_bytes: settings.debugging.max_result_bytes,
+    };
+    let desk = Desk { pool: pool.clone(), metrics: metrics.clone(), phase: phase.clone(), started, debug };
     let admin = opened("admin", admin).and_then(|listener| Ok(admin::server(listener, desk)?));
     let in_flight = metrics.requests_in_flight.clone();
     let drain_timeout = settings.drain_timeout;
@@ -307,6 +316,11 @@ fn pool_settings(
             max_heap_bytes: processes.max_heap_bytes,
             warmup_path: processes.warmup_path.clone(),
             code_cache,
+            // Each process's own, when it is made.
+            scratch_dir: PathBuf::new(),
+            sandbox: processes.sandbox,
+            v8_flags: processes.v8_flags.clone(),
+            inspect: settings.debugging.inspect,
         },
         worker_setup: WorkerSetup {
             arbiters: processes.fn_worker_threads,

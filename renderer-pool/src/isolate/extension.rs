@@ -10,7 +10,7 @@ use std::rc::Rc;
 use deno_core::{OpState, op2, v8};
 use shared::message::HintPhase;
 
-use super::job::JobTable;
+use super::job::{JobLabel, JobTable};
 
 /// The job table as ops reach it.
 pub type SharedJobTable = Rc<RefCell<JobTable>>;
@@ -26,6 +26,14 @@ pub struct BackgroundWork(pub u32);
 
 /// Takes the function that V8 has just compiled of a CommonJS file.
 pub type KeepCompiled = Rc<dyn Fn(v8::Global<v8::Function>)>;
+
+/// Makes the page of an error from its stack, the request's id and URL, and what the client accepts: a content
+/// type and the content.
+pub type MakePage = dyn Fn(&str, &str, &str, &str) -> (&'static str, String);
+
+/// There for an app in development alone.
+#[allow(dead_code, reason = "the build script makes isolates that never run")]
+pub struct ErrorPages(pub Box<MakePage>);
 
 deno_core::extension!(
     deno_telemetry,
@@ -130,13 +138,28 @@ fn op_job_end(state: &mut OpState, key: u32) {
     state.borrow::<SharedJobTable>().borrow_mut().end(key);
 }
 
-/// Ends a job without a response; its error goes to the log here and to the gateway as a detail.
+/// Ends a job whose handler threw; the error goes to the log. Without a response, unless an app in development is
+/// to show what it can: `accept` says in which form.
 #[op2(fast)]
-fn op_job_fail(state: &mut OpState, key: u32, #[string] detail: &str) {
+fn op_job_fail(state: &mut OpState, key: u32, #[string] detail: &str, #[string] accept: &str) {
     let jobs = state.borrow::<SharedJobTable>();
-    let label = jobs.borrow().label(key);
-    tracing::error!(request_id = label.request_id, url = label.url, "the bundle failed: {detail}");
-    jobs.borrow_mut().fail(key, detail);
+    let JobLabel { request_id, url } = jobs.borrow().label(key);
+    let detail = &detail[..detail.floor_char_boundary(MAX_LOG_BYTES)];
+    tracing::error!(request_id, url, "the bundle failed: {detail}");
+    let page = state.try_borrow::<ErrorPages>().filter(|_| jobs.borrow().may_answer(key));
+    let mut jobs = jobs.borrow_mut();
+    match page {
+        None => jobs.fail(key, detail),
+        Some(ErrorPages(page)) => {
+            let (content_type, page) = page(detail, &request_id, &url, accept);
+            let fields = format!(
+                "content-type\n{content_type}\ncache-control\nno-store\nx-content-type-options\nnosniff"
+            );
+            jobs.head(key, 500, fields.as_bytes());
+            jobs.write(key, page.as_bytes());
+            jobs.end(key);
+        }
+    }
 }
 
 #[op2(fast)]

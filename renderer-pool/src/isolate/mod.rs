@@ -4,12 +4,18 @@
 //! - [`extension`], [`extensions`], [`snapshot`]: what the isolate is made of, shared with the build script.
 //! - [`code_cache`]: what V8 compiled, kept between starts.
 //! - [`modules`]: where the app's code comes from; [`node`]: packages, and Node's own modules.
+//! - [`excerpt`], [`error_page`]: what development shows of an error.
+//! - [`examine`], [`inspector`]: ways to look inside.
 //! - `boot/`: the scripts that run before the app.
 
 pub mod code_cache;
 pub mod delivery;
+pub mod error_page;
+pub mod examine;
+pub mod excerpt;
 pub mod extension;
 pub mod extensions;
+pub mod inspector;
 pub mod modules;
 pub mod node;
 pub mod runtime;
@@ -24,7 +30,7 @@ use std::time::{Duration, Instant};
 
 use shared::inherited::take_socket;
 use shared::message::FromChild;
-use shared::message::control::CodeUse;
+use shared::message::control::{CodeUse, Examination};
 use shared::setup::RendererSetup;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
@@ -32,8 +38,10 @@ use tokio::time::MissedTickBehavior;
 use crate::job::{self, AllLinksEnded, JobTable, Link};
 use code_cache::CodeCache;
 use code_cache::recorder::Recorder;
+use examine::Examiner;
+use inspector::Inspector;
 use node::ops as node_ops;
-use runtime::{AppExited, Isolate};
+use runtime::{AppExited, ENTRY, Isolate};
 
 /// How often an isolate reports what it holds.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
@@ -58,6 +66,8 @@ pub struct IsolateThread {
     pub setup: RendererSetup,
     /// To the supervisor, through the control thread.
     pub reports: mpsc::Sender<FromChild>,
+    /// Looks into it that are wanted.
+    pub examinations: mpsc::Receiver<Examination>,
     /// Turns true when the isolate is to finish.
     pub draining: watch::Receiver<bool>,
     /// Of the process, for all of its isolates.
@@ -119,6 +129,9 @@ impl IsolateThread {
         report_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut drain = std::pin::pin!(wait_for_drain(self.draining.clone()));
         let mut draining = false;
+        let (_, none) = mpsc::channel(1);
+        let mut examiner = Examiner::new(std::mem::replace(&mut self.examinations, none));
+        let mut inspector = self.setup.inspect.filter(|_| self.isolate == 0).map(Inspector::at);
         std::future::poll_fn(|cx| {
             if !draining && drain.as_mut().poll(cx).is_ready() {
                 draining = true;
@@ -133,6 +146,14 @@ impl IsolateThread {
             let flushed = table.poll_flush(cx, &mut events);
             if draining && table.is_empty() && flushed.is_ready() && runtime.is_idle() {
                 return Poll::Ready(Ok(()));
+            }
+            if let Some(inspector) = &mut inspector {
+                inspector.poll(cx, runtime.js(), ENTRY);
+            }
+            if let Poll::Ready(problem) = examiner.poll(cx, runtime.js()) {
+                let (isolate, problem) = (self.isolate, problem.map(|error| error.to_string()));
+                let _ = self.reports.try_send(FromChild::Examined { isolate, problem });
+                cx.waker().wake_by_ref();
             }
             while report_due.poll_tick(cx).is_ready() {
                 self.report_heap(runtime);

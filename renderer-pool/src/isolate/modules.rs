@@ -20,8 +20,10 @@ use deno_core::{
 use deno_error::JsErrorBox;
 use node_resolver::errors::{NodeJsErrorCode, NodeResolveError};
 use shared::message::control::LoadFailure;
+use sourcemap::SourceMap;
 
 use super::code_cache::recorder::Recorder;
+use super::excerpt;
 use super::node::permissions::Files;
 use super::node::services::Packages;
 
@@ -36,6 +38,12 @@ const NO_ADDONS: &str = "Isopod runs JavaScript and WebAssembly: use the package
 /// Node's modules that `deno_node` lists and that do not work without extensions that are not here.
 const ABSENT: &[&str] = &["sqlite"];
 
+/// The longest source map that is read.
+const MAX_SOURCE_MAP_BYTES: u64 = 64 << 20;
+
+/// So many source maps are remembered; `deno_core` keeps as many.
+const MAX_SOURCE_MAPS: usize = 64;
+
 /// So many importers are named.
 const MAX_CHAIN: usize = 8;
 
@@ -48,6 +56,8 @@ pub struct AppModules {
     importers: RefCell<HashMap<ModuleSpecifier, String>>,
     /// The first thing that could not be loaded: names the file better than V8's error does.
     failure: RefCell<Option<LoadFailure>>,
+    /// The source maps that stacks were mapped with.
+    source_maps: RefCell<Vec<ModuleSpecifier>>,
 }
 
 impl AppModules {
@@ -59,6 +69,7 @@ impl AppModules {
             code,
             importers: RefCell::default(),
             failure: RefCell::default(),
+            source_maps: RefCell::default(),
         }
     }
 
@@ -116,6 +127,42 @@ impl AppModules {
                 Err(self.fail(importer, problem, REBUILD))
             }
         }
+    }
+
+    /// The content of a source map, unless it is too long.
+    fn read_source_map(&self, url: &ModuleSpecifier) -> Option<Vec<u8>> {
+        let path = url.to_file_path().ok()?.canonicalize().ok()?;
+        let length = path.metadata().ok().filter(|_| self.files.may_read(&path))?.len();
+        if length > MAX_SOURCE_MAP_BYTES {
+            let file = self.display_name(url.as_str());
+            tracing::warn!(
+                file,
+                length,
+                "a source map is too long to be read: {MAX_SOURCE_MAP_BYTES} bytes are allowed"
+            );
+            return None;
+        }
+        fs::read(path).ok()
+    }
+
+    /// The lines around the place where an error was thrown, and their file. Reads source maps again: for
+    /// development.
+    pub fn excerpt(&self, stack: &str) -> Option<String> {
+        let place = excerpt::first_place(stack)?;
+        let maps = self.source_maps.borrow();
+        let source = maps.iter().find_map(|map| self.source_from_map(map, place.url)).or_else(|| {
+            let path = ModuleSpecifier::parse(place.url).ok()?.to_file_path().ok()?.canonicalize().ok()?;
+            self.files.may_read(&path).then(|| fs::read_to_string(path).ok()).flatten()
+        })?;
+        let lines = excerpt::excerpt(&source, &place)?;
+        Some(format!("{}:{}:{}\n{lines}", self.display_name(place.url), place.line, place.column))
+    }
+
+    fn source_from_map(&self, map_url: &ModuleSpecifier, source_url: &str) -> Option<String> {
+        let map = SourceMap::from_slice(&self.read_source_map(map_url)?).ok()?;
+        let is_it = |source: &str| map_url.join(source).is_ok_and(|url| url.as_str() == source_url);
+        let index = map.sources().position(is_it)?;
+        map.get_source_contents(u32::try_from(index).ok()?).map(str::to_owned)
     }
 
     /// Only files that the app may read, also behind symbolic links.
@@ -239,12 +286,27 @@ impl ModuleLoader for AppModules {
         Box::pin(std::future::ready(()))
     }
 
+    /// Asked for when a stack is written, and once for each file: nothing of it is read before.
     fn get_source_map(&self, file_name: &str) -> Option<Cow<'_, [u8]>> {
-        let path = ModuleSpecifier::parse(file_name).ok()?.to_file_path().ok()?;
-        let mut name = path.into_os_string();
-        name.push(".map");
-        let path = Path::new(&name).canonicalize().ok()?;
-        self.files.may_read(&path).then(|| fs::read(path).ok().map(Cow::Owned)).flatten()
+        let mut map = ModuleSpecifier::parse(file_name).ok()?;
+        let path = format!("{}.map", map.path());
+        map.set_path(&path);
+        self.load_external_source_map(map.as_str())
+    }
+
+    fn load_external_source_map(&self, source_map_url: &str) -> Option<Cow<'_, [u8]>> {
+        let url = ModuleSpecifier::parse(source_map_url).ok()?;
+        let bytes = self.read_source_map(&url)?;
+        let mut maps = self.source_maps.borrow_mut();
+        if maps.len() < MAX_SOURCE_MAPS && !maps.contains(&url) {
+            maps.push(url);
+        }
+        Some(bytes.into())
+    }
+
+    /// A source need not be deployed to be named.
+    fn source_map_source_exists(&self, _source_url: &str) -> Option<bool> {
+        Some(true)
     }
 }
 
@@ -259,7 +321,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
         fs::create_dir(root.join("server")).unwrap();
-        let files = Files::of_app(&root).unwrap();
+        fs::create_dir(root.join("scratch")).unwrap();
+        let files = Files::of_app(&root, &root.join("scratch")).unwrap();
         (dir, AppModules::new(Rc::new(files), Recorder::new(Arc::new(CodeCache::off()))))
     }
 

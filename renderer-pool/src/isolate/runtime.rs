@@ -15,7 +15,8 @@ use shared::setup::RendererSetup;
 use super::code_cache::harvest::harvest;
 use super::code_cache::recorder::Recorder;
 use super::delivery::{self, Handlers};
-use super::extension::{BackgroundWork, BundleEnv, KeepCompiled, SharedJobTable};
+use super::error_page::{self, Shown};
+use super::extension::{BackgroundWork, BundleEnv, ErrorPages, KeepCompiled, SharedJobTable};
 use super::extensions::{self, Host};
 use super::job::Event;
 use super::modules::AppModules;
@@ -24,7 +25,7 @@ use super::node::permissions::{self, Files};
 use super::snapshot;
 
 /// The bundle's entry below the app's directory.
-const ENTRY: &str = "server/server.js";
+pub const ENTRY: &str = "server/server.js";
 
 /// How long the warming request may take before the isolate is ready without it.
 const WARMING_LIMIT: Duration = Duration::from_secs(10);
@@ -76,7 +77,8 @@ impl Isolate {
             remedy: "point --app to the output of `vite build`".into(),
         })?;
         let entry = entry_url(&root)?;
-        let files = Rc::new(Files::of_app(&root).map_err(|error| own_fault(&error.to_string()))?);
+        let files =
+            Rc::new(Files::of_app(&root, &setup.scratch_dir).map_err(|error| own_fault(&error.to_string()))?);
         let modules = Rc::new(AppModules::new(files.clone(), code.clone()));
         let mut js = new_runtime(setup, modules.clone(), jobs, &code);
         {
@@ -87,6 +89,9 @@ impl Isolate {
             state.put(entry.clone());
             let keep = code.clone();
             state.put::<KeepCompiled>(Rc::new(move |function| keep.compiled(function)));
+            if setup.env.get("NODE_ENV").is_some_and(|mode| mode == "development") {
+                state.put(error_pages(modules.clone()));
+            }
         }
         let handlers = start(&mut js).map_err(|problem| own_fault(&problem))?;
         let mut isolate = Self { js, handlers, code };
@@ -173,6 +178,11 @@ impl Isolate {
         self.exit_requested().map(|ExitRequested(code)| AppExited(code).to_string())
     }
 
+    /// V8's side of it, to look inside.
+    pub fn js(&mut self) -> &mut JsRuntime {
+        &mut self.js
+    }
+
     /// What the isolate holds now.
     pub fn heap_use(&mut self) -> HeapUse {
         let statistics = self.js.v8_isolate().get_heap_statistics();
@@ -208,10 +218,18 @@ fn new_runtime(
         residual_lazy_esm_sources: snapshot::MODULES,
         create_params: Some(limits),
         eval_context_code_cache_cbs: code.cache().is_on().then(|| code.for_commonjs()),
+        inspector: setup.inspect.is_some(),
         ..Default::default()
     });
     js.op_state().borrow_mut().put(Arc::new(all_features()));
     js
+}
+
+fn error_pages(modules: Rc<AppModules>) -> ErrorPages {
+    ErrorPages(Box::new(move |stack, request_id, url, accept| {
+        let excerpt = modules.excerpt(stack);
+        error_page::page(Shown { stack, excerpt: excerpt.as_deref(), request_id, url }, accept)
+    }))
 }
 
 /// Deno ends the process where a script uses a feature of its own that is off.

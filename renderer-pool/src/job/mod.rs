@@ -385,6 +385,11 @@ impl JobTable {
         }
     }
 
+    /// Whether a job has no response yet that could be in another's way.
+    pub fn may_answer(&self, key: u32) -> bool {
+        self.jobs.get(&key).is_some_and(|job| !job.head_sent)
+    }
+
     /// There is no whole response.
     pub fn fail(&mut self, key: u32, detail: &str) {
         self.finish(key, |link, id| {

@@ -17,7 +17,7 @@ use shared::link::Channel;
 use shared::logging::LogFormat;
 use shared::message::control::LoadFailure;
 use shared::message::{FromChild, FromRenderer, ToChild, ToRenderer};
-use shared::setup::{CodeCacheSetup, RendererSetup, Setup};
+use shared::setup::{CodeCacheSetup, RendererSetup, SandboxMode, Setup};
 use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
@@ -32,6 +32,7 @@ pub struct Renderer {
     pub link: Channel<ToRenderer, FromRenderer>,
     pub process: Child,
     _app: Option<TempDir>,
+    _scratch: TempDir,
 }
 
 /// An app of these files.
@@ -88,6 +89,7 @@ impl Renderer {
             .unwrap();
         drop((control_fd, link_fd));
         let mut control = Channel::new(control);
+        let scratch = tempfile::tempdir().unwrap();
         let setup = RendererSetup {
             app_dir: app.into(),
             env: [("NODE_ENV", "production")]
@@ -100,9 +102,13 @@ impl Renderer {
             warmup_path: "/".into(),
             code_cache: cache
                 .map(|directory| CodeCacheSetup { directory: directory.to_owned(), max_bytes: 64 << 20 }),
+            scratch_dir: scratch.path().into(),
+            sandbox: SandboxMode::Auto,
+            v8_flags: Vec::new(),
+            inspect: None,
         };
         control.send(&ToChild::Setup(Setup::Renderer(setup))).await.unwrap();
-        Self { control, link: Channel::new(link), process, _app: None }
+        Self { control, link: Channel::new(link), process, _app: None, _scratch: scratch }
     }
 
     /// A renderer for the app in a directory, ready.
@@ -124,8 +130,14 @@ impl Renderer {
         }
     }
 
+    /// The next report, other than that it is locked in.
     pub async fn report(&mut self) -> FromChild {
-        timeout(PATIENCE, self.control.receive()).await.unwrap().unwrap().unwrap()
+        loop {
+            match timeout(PATIENCE, self.control.receive()).await.unwrap().unwrap().unwrap() {
+                FromChild::Sandboxed(_) => {}
+                report => return report,
+            }
+        }
     }
 
     pub async fn load_failure(files: &[(&str, &str)]) -> LoadFailure {

@@ -1,5 +1,7 @@
 //! The control link between the supervisor and a child process: rare messages, as JSON.
 
+use std::path::PathBuf;
+
 use bytes::{BufMut, BytesMut};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -17,6 +19,34 @@ pub enum ToChild {
     Setup(Setup),
     /// Finish what runs, take nothing new, exit.
     Drain,
+    /// Look into an isolate; answered by a [`FromChild::Examined`].
+    Examine(Examination),
+}
+
+/// A look into an isolate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Examination {
+    /// Which isolate of the process, from 0.
+    pub isolate: usize,
+    /// What is wanted.
+    pub what: Examine,
+    /// An empty file in the process's scratch directory that takes the result.
+    pub file: PathBuf,
+    /// The most bytes that may be written there.
+    pub max_bytes: u64,
+}
+
+/// What is wanted of an isolate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Examine {
+    /// What it does for so long, as a `.cpuprofile`.
+    CpuProfile {
+        /// Milliseconds.
+        millis: u64,
+    },
+    /// What is on its heap, as a `.heapsnapshot`. The isolate stands still meanwhile.
+    HeapSnapshot,
 }
 
 /// From a child to the supervisor.
@@ -32,6 +62,10 @@ pub enum FromChild {
         /// Where its code came from.
         code: CodeUse,
     },
+    /// How the process is locked in; sent before it loads the app.
+    Sandboxed(Layers),
+    /// It does not run the app with this setup; another start would fail as well.
+    SetupRefused(SetupRefusal),
     /// The app cannot run; another start would fail as well.
     LoadFailed(LoadFailure),
     /// An isolate has ended; the process is to be replaced.
@@ -51,6 +85,13 @@ pub enum FromChild {
         heap_total_bytes: u64,
         /// Bytes outside the heap that objects on it hold (ArrayBuffers).
         external_bytes: u64,
+    },
+    /// The end of a [`ToChild::Examine`]; the file is complete where there is no problem.
+    Examined {
+        /// Which isolate.
+        isolate: usize,
+        /// What went wrong.
+        problem: Option<String>,
     },
     /// An fn worker takes calls now.
     WorkerReady {
@@ -86,6 +127,36 @@ pub struct RouteInfo {
     pub pattern: String,
     /// Where it was registered, for the log.
     pub registered_at: String,
+}
+
+/// What of the sandbox is in force. All is off where the operator turned it off.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layers {
+    /// No program that it starts may gain rights (`no_new_privs`).
+    pub no_new_privs: bool,
+    /// It has given up the superuser's rights, all but those over files.
+    pub capabilities: bool,
+    /// Dangerous system calls are refused (seccomp).
+    pub seccomp: bool,
+    /// The version of landlock that guards files, signals and ports; 0 without.
+    pub landlock_abi: u32,
+    /// Why a layer is missing; empty when none is, or when all are turned off.
+    pub problems: Vec<String>,
+}
+
+/// Why a renderer does not take its setup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum SetupRefusal {
+    /// V8 does not know these flags.
+    #[error(
+        "v8_flags: V8 does not know {}; take it out, or correct it (`node --v8-options` lists flags)",
+        .0.join(" and ")
+    )]
+    V8Flags(Vec<String>),
+    /// The sandbox is required and the kernel does not have all of it.
+    #[error("sandbox = required, and not all of it is there ({}); allow it, or set sandbox = auto", .0.join("; "))]
+    Sandbox(Vec<String>),
 }
 
 /// Why an app cannot run.

@@ -2,6 +2,7 @@
 //!
 //! - [`work`]: what each stage does.
 //! - [`browser`]: the one that needs gateways and a browser.
+//! - [`debugging`]: the one that reads what developers read.
 //! - [`table`]: what is printed at the end.
 
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use crate::workspace::Workspace;
 use table::{Outcome, Row};
 
 mod browser;
+mod debugging;
 mod table;
 mod work;
 
@@ -38,6 +40,8 @@ pub enum Stage {
     Javascript,
     /// The apps in a browser, served by the gateway.
     Browser,
+    /// What developers look inside with.
+    Debugging,
 }
 
 impl Stage {
@@ -50,6 +54,7 @@ impl Stage {
         match self {
             Self::Format | Self::V8 | Self::Apps | Self::Javascript => &[],
             Self::Clippy | Self::Build => &[Self::V8],
+            Self::Debugging => &[Self::V8, Self::Build],
             Self::Rust | Self::Browser => &[Self::V8, Self::Apps, Self::Build],
         }
     }

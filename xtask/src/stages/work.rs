@@ -5,7 +5,7 @@ use crate::cargo;
 use crate::error::Failure;
 use crate::npm;
 use crate::run;
-use crate::stages::{Stage, browser};
+use crate::stages::{Stage, browser, debugging};
 use crate::tools;
 use crate::v8;
 use crate::workspace::Workspace;
@@ -33,6 +33,7 @@ pub fn perform(workspace: &Workspace, stage: Stage) -> Result<(), Failure> {
         }
         Stage::Javascript => javascript(workspace),
         Stage::Browser => browser::run(workspace),
+        Stage::Debugging => debugging::run(workspace),
     }
 }
 

@@ -73,6 +73,10 @@ impl Supervisor {
         self.close(id);
         self.pool.ports.forget(id);
         self.pool.roster().remove(id);
+        self.pool.examinations.lost(id);
+        if id.kind == ChildKind::Renderer {
+            self.pool.scratch.remove(id);
+        }
         let was_current = self.is_current(id);
         if let Some(slot) = self.slot(id) {
             slot.retiring.retain(|handle| handle.id != id);

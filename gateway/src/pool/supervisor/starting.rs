@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use actix::{AsyncContext, Context};
-use shared::setup::Setup;
+use shared::setup::{RendererSetup, SandboxMode, Setup};
 use tokio::sync::mpsc;
 
 use super::{Handle, LinksAttached, Supervisor, Watched};
@@ -72,12 +72,12 @@ impl Supervisor {
         let (lanes, setup, env, worker) = match id.kind {
             ChildKind::Renderer => {
                 // The bundle gets its variables with the set-up and can see no others.
-                (
-                    settings.isolates_per_renderer,
-                    Setup::Renderer(settings.renderer_setup.clone()),
-                    &nothing,
-                    None,
-                )
+                let setup = RendererSetup {
+                    scratch_dir: self.pool.scratch.make(id)?,
+                    inspect: settings.renderer_setup.inspect.filter(|_| id.slot == 0),
+                    ..settings.renderer_setup.clone()
+                };
+                (settings.isolates_per_renderer, Setup::Renderer(setup), &nothing, None)
             }
             ChildKind::FnWorker => {
                 let worker = Some(Arc::new(WorkerSlot::new(id)));
@@ -88,6 +88,7 @@ impl Supervisor {
             program: self.program(id.kind),
             lanes,
             threads: settings.threads,
+            no_new_privs: settings.renderer_setup.sandbox != SandboxMode::Off,
             env,
             log_filter: &settings.log_filter,
             log_format: settings.log_format,

@@ -21,11 +21,12 @@ use shared::logging::LogFormat;
 use shared::message::{
     EarlyHints, Failure, FailureKind, FromRenderer, FromWorker, HintPhase, ToRenderer, ToWorker,
 };
-use shared::setup::{RendererSetup, WorkerSetup};
+use shared::setup::{RendererSetup, SandboxMode, WorkerSetup};
 use tokio::net::UnixStream;
 
 use super::ports::{NewLink, Peer};
 use super::restart::RestartPolicy;
+use super::scratch::Scratch;
 use super::slot::{ChildId, ChildKind, IsolateId, WorkerSlot};
 use super::thread::Thread;
 use super::{Pool, PoolSettings, RenderError, RenderJob, Rendered, RequestBody};
@@ -47,6 +48,10 @@ fn settings() -> PoolSettings {
             max_heap_bytes: 1 << 28,
             warmup_path: "/".into(),
             code_cache: None,
+            scratch_dir: PathBuf::new(),
+            sandbox: SandboxMode::Auto,
+            v8_flags: Vec::new(),
+            inspect: None,
         },
         worker_setup: WorkerSetup { arbiters: 1, mailbox: 1 },
         admission: AdmissionSettings {
@@ -63,6 +68,10 @@ fn settings() -> PoolSettings {
     }
 }
 
+fn scratch() -> Scratch {
+    Scratch::create_in(&std::env::temp_dir()).unwrap()
+}
+
 /// One gateway thread.
 struct Gateway {
     pool: Arc<Pool>,
@@ -70,7 +79,7 @@ struct Gateway {
 }
 
 fn gateway() -> Gateway {
-    let pool = Arc::new(Pool::new(settings(), Metrics::new().unwrap()));
+    let pool = Arc::new(Pool::new(settings(), Metrics::new().unwrap(), scratch()));
     Gateway { thread: Rc::new(Thread::new(0, pool.clone())), pool }
 }
 

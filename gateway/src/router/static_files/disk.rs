@@ -49,7 +49,7 @@ impl DiskFile {
             }
             Ok(Arc::new(open))
         });
-        Ok(DiskBody { file: file.await??, range, reading: None })
+        Ok(DiskBody::of(file.await??, range))
     }
 
     fn is_unchanged(&self, now: &Metadata) -> bool {
@@ -63,6 +63,13 @@ pub struct DiskBody {
     file: Arc<File>,
     range: Range<u64>,
     reading: Option<JoinHandle<io::Result<Bytes>>>,
+}
+
+impl DiskBody {
+    /// A body of these bytes of an open file.
+    pub fn of(file: Arc<File>, range: Range<u64>) -> Self {
+        Self { file, range, reading: None }
+    }
 }
 
 impl MessageBody for DiskBody {

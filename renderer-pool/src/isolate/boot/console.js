@@ -7,7 +7,22 @@
   // The levels of Deno's print function: 0 debug, 1 log and info, 2 warn, 3 error.
   function createConsole(currentJobKey) {
     setNoColorFns(() => true, () => true);
-    return new Console((message, level) => op_log(currentJobKey(), level, message));
+    const console = new Console((message, level) => op_log(currentJobKey(), level, message));
+    const { error } = console;
+    console.error = (...values) => error(...values.map(withComponentStack));
+    return console;
+  }
+
+  // React says where in the tree of components an error was thrown through a getter, which a console does not call.
+  function withComponentStack(value) {
+    if (value === null || typeof value !== "object") return value;
+    const getter = Object.getOwnPropertyDescriptor(value, "componentStack")?.get;
+    if (getter === undefined) return value;
+    try {
+      return `\nComponent stack:${value.componentStack}`;
+    } catch {
+      return value;
+    }
   }
 
   return { createConsole };

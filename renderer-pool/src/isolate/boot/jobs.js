@@ -264,7 +264,7 @@
   function fail(job, error) {
     if (!jobs.delete(job.key)) return;
     job.reader?.cancel(error).catch(() => {});
-    op_job_fail(job.key, errorText(error));
+    op_job_fail(job.key, errorText(error), job.request.headers.get("accept") ?? "");
   }
 
   // The stack, and the stacks of what caused it.

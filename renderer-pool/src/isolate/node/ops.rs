@@ -33,6 +33,10 @@ deno_core::extension!(
         op_napi_open,
         op_ppid,
     ],
+    middleware = |op| match op.name {
+        "op_v8_set_flags_from_string" => op.with_implementation_from(&op_isopod_v8_flags()),
+        _ => op,
+    },
 );
 
 /// The exit code of an app that ended itself.
@@ -82,6 +86,15 @@ fn op_isopod_target() -> String {
 #[string]
 fn op_isopod_v8_version() -> &'static str {
     v8::VERSION_STRING
+}
+
+/// `v8.setFlagsFromString()`: flags hold for all isolates of the process, and some of them open V8 up.
+#[op2(fast)]
+fn op_isopod_v8_flags(#[string] flags: &str) -> Result<(), JsErrorBox> {
+    Err(JsErrorBox::new(
+        "NotSupported",
+        format!("V8's flags ({flags}) cannot be set by an app: the operator sets them (v8_flags)"),
+    ))
 }
 
 /// Nobody looks at this process's terminal: 1 bit, no colours.

@@ -16,7 +16,6 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use deno_permissions::{
     Host, NetDescriptor, Permissions, PermissionsContainer, PermissionsFromOptionsError, PermissionsOptions,
@@ -34,6 +33,9 @@ const REFUSED_ADDRESSES: &[IpNet] = &[
     IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), 128)),
 ];
 
+/// What of the system an app may neither know nor change: its own debugger, its user and its priority.
+const REFUSED_KNOWLEDGE: &[&str] = &["inspector", "setegid", "seteuid", "setgid", "setuid", "setPriority"];
+
 /// The files that an app may touch.
 #[derive(Debug)]
 pub struct Files {
@@ -43,20 +45,15 @@ pub struct Files {
 }
 
 impl Files {
-    /// What the app in `app`, an absolute path without symbolic links, may touch.
+    /// What the app in `app`, an absolute path without symbolic links, may touch; its temporary directory is made
+    /// in `scratch`.
     ///
     /// # Errors
     /// Without a temporary directory.
-    pub fn of_app(app: &Path) -> io::Result<Self> {
-        let temporary = PrivateDirectory::create_in(&std::env::temp_dir())?;
-        let mut readable = vec![app.to_owned(), temporary.path.clone()];
-        for directory in app.ancestors() {
-            readable.extend(real_path(directory.join("package.json")));
-            if let Some(packages) = real_path(directory.join("node_modules")) {
-                readable.extend(linked_packages(&packages));
-                readable.push(packages);
-            }
-        }
+    pub fn of_app(app: &Path, scratch: &Path) -> io::Result<Self> {
+        let temporary = PrivateDirectory::create_in(scratch)?;
+        let mut readable = readable(app);
+        readable.push(temporary.path.clone());
         Ok(Self { app: app.to_owned(), readable, temporary })
     }
 
@@ -76,6 +73,20 @@ impl Files {
     }
 }
 
+/// What the app in `app` may read beside its temporary directory: itself, and the `node_modules` that Node would
+/// look into from there.
+pub fn readable(app: &Path) -> Vec<PathBuf> {
+    let mut readable = vec![app.to_owned()];
+    for directory in app.ancestors() {
+        readable.extend(real_path(directory.join("package.json")));
+        if let Some(packages) = real_path(directory.join("node_modules")) {
+            readable.extend(linked_packages(&packages));
+            readable.push(packages);
+        }
+    }
+    readable
+}
+
 /// The permissions of an app that may touch `files`.
 ///
 /// # Errors
@@ -88,6 +99,7 @@ pub fn permissions(files: &Files) -> Result<PermissionsContainer, PermissionsFro
         allow_write: Some(vec![text(&files.temporary.path)]),
         // The host's name, load and memory: packages put them into their logs.
         allow_sys: Some(Vec::new()),
+        deny_sys: Some(REFUSED_KNOWLEDGE.iter().map(|kind| (*kind).to_owned()).collect()),
         prompt: false,
         ..Default::default()
     };
@@ -127,28 +139,17 @@ fn link_target(entry: &fs::DirEntry) -> Option<PathBuf> {
     entry.file_type().ok().filter(fs::FileType::is_symlink).and_then(|_| real_path(entry.path()))
 }
 
-/// A directory of this isolate's own, gone when it is dropped. What a killed process left behind goes when the
-/// next isolate starts: a directory is its isolate's as long as that holds the lock.
+/// A directory of this isolate's own, gone when it is dropped. What a killed process leaves behind goes with the
+/// process's scratch directory.
 #[derive(Debug)]
 struct PrivateDirectory {
     path: PathBuf,
-    _lock: fs::File,
 }
 
-/// A directory's name, less what makes it unique.
-const PREFIX: &str = "isopod-";
-
-/// A directory that is younger may be about to be locked.
-const ABANDONED_AFTER: Duration = Duration::from_secs(60);
-
 impl PrivateDirectory {
-    fn create_in(parent: &Path) -> io::Result<Self> {
-        let parent = parent.canonicalize()?;
-        remove_abandoned(&parent, ABANDONED_AFTER);
-        let path = nix::unistd::mkdtemp(&parent.join(format!("{PREFIX}XXXXXX")))?;
-        let lock = fs::File::open(&path)?;
-        lock.lock()?;
-        Ok(Self { path, _lock: lock })
+    fn create_in(scratch: &Path) -> io::Result<Self> {
+        let path = nix::unistd::mkdtemp(&scratch.canonicalize()?.join("tmp-XXXXXX"))?;
+        Ok(Self { path })
     }
 }
 
@@ -160,34 +161,21 @@ impl Drop for PrivateDirectory {
     }
 }
 
-fn remove_abandoned(parent: &Path, after: Duration) {
-    let ours =
-        entries(parent).filter(|entry| entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()));
-    for entry in ours {
-        let age =
-            entry.metadata().and_then(|data| data.modified()).map(|time| time.elapsed().unwrap_or_default());
-        let is_old = age.is_ok_and(|age| age >= after);
-        if is_old && fs::File::open(entry.path()).is_ok_and(|directory| directory.try_lock().is_ok()) {
-            // Another process may be quicker, or the directory another user's.
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// A project, its app's files, and the scratch directory beside it.
     fn app_with_packages() -> (tempfile::TempDir, Files) {
         let project = tempfile::tempdir().unwrap();
         let root = project.path().canonicalize().unwrap();
-        for directory in ["dist/server", "node_modules/pg", "node_modules/@scope", "linked"] {
+        for directory in ["dist/server", "node_modules/pg", "node_modules/@scope", "linked", "scratch"] {
             fs::create_dir_all(root.join(directory)).unwrap();
         }
         fs::write(root.join("package.json"), "{}").unwrap();
         fs::write(root.join("secret.txt"), "secret").unwrap();
         std::os::unix::fs::symlink(root.join("linked"), root.join("node_modules/@scope/linked")).unwrap();
-        let files = Files::of_app(&root.join("dist")).unwrap();
+        let files = Files::of_app(&root.join("dist"), &root.join("scratch")).unwrap();
         (project, files)
     }
 
@@ -236,18 +224,5 @@ mod tests {
         fs::write(path.join("x"), "x").unwrap();
         drop(files);
         assert!(!path.exists());
-    }
-
-    #[test]
-    fn what_a_killed_process_left_goes_and_what_is_in_use_stays() {
-        let parent = tempfile::tempdir().unwrap();
-        let abandoned = parent.path().join("isopod-killed");
-        fs::create_dir(&abandoned).unwrap();
-        let other = parent.path().join("other");
-        fs::create_dir(&other).unwrap();
-        let used = PrivateDirectory::create_in(parent.path()).unwrap();
-        assert!(abandoned.exists(), "it is young");
-        remove_abandoned(parent.path(), Duration::ZERO);
-        assert!(!abandoned.exists() && used.path.exists() && other.exists());
     }
 }
