@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::blocking::BlockingPool;
 use crate::cookie::{self, Cookie};
 use crate::error::FunctionError;
+use crate::exchange::RequestBody;
 use crate::handler::States;
 use crate::input::Payload;
 use crate::request::Request;
@@ -45,6 +46,8 @@ pub(crate) struct CallInfo {
     /// The input, and what was sent beside it.
     pub(crate) sent: Payload,
     pub(crate) added: Additions,
+    /// The body that a route's handler reads; taken once.
+    pub(crate) body: Mutex<Option<RequestBody>>,
 }
 
 /// What middleware and handler add to a call on its way.
@@ -110,6 +113,11 @@ impl Context {
     /// 422 when it is of another type.
     pub fn sent_context<T: DeserializeOwned>(&self) -> Result<Option<T>, FunctionError> {
         self.call.sent.read_context()
+    }
+
+    /// The request's body, for a route; `None` when it was taken before, and for functions.
+    pub fn take_body(&self) -> Option<RequestBody> {
+        self.call.body.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Runs a task beside the answer: it is not cancelled with the call, and a drain waits for it. It must end

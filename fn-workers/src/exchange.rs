@@ -7,10 +7,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::Stream;
+use serde::de::DeserializeOwned;
 use shared::head::{HeaderField, RequestHead, ResponseHead};
 use shared::message::Target;
 use shared::window::{INITIAL_WINDOW, MAX_CHUNK_BYTES};
 use tokio::sync::{Semaphore, mpsc};
+
+use crate::error::FunctionError;
+use crate::json;
 
 /// What a task says of its exchange.
 #[derive(Debug)]
@@ -120,6 +124,15 @@ impl RequestBody {
         Ok(whole.map_or(first, bytes::BytesMut::freeze))
     }
 
+    /// The body as JSON of a type, if it has at most `limit` bytes.
+    ///
+    /// # Errors
+    /// 400 with the position when it is none, 413 when it is longer, 422 with the path when it is of another type.
+    pub async fn json<T: DeserializeOwned>(&mut self, limit: usize) -> Result<T, FunctionError> {
+        let bytes = self.collect(limit).await.map_err(CollectError::refusal)?;
+        json::read(&bytes)
+    }
+
     /// The body as a stream.
     pub fn into_stream(self) -> impl Stream<Item = Result<Bytes, BodyBroken>> {
         futures_util::stream::unfold(self, |mut body| async {
@@ -141,6 +154,15 @@ pub enum CollectError {
     /// It did not come whole.
     #[error(transparent)]
     Broken(#[from] BodyBroken),
+}
+
+impl CollectError {
+    pub(crate) fn refusal(self) -> FunctionError {
+        match self {
+            Self::TooLong { .. } => FunctionError::new(413, self.to_string()),
+            Self::Broken(_) => FunctionError::bad_request(self.to_string()),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -71,6 +71,20 @@ impl<Input: DeserializeOwned + 'static> Function<Input> {
         Self::with_method(Method::Write, name, handler)
     }
 
+    /// What answers a method of a [`crate::Route`]; its input are the path's parameters.
+    #[track_caller]
+    pub fn endpoint<Injected>(handler: impl Handler<Input, Injected>) -> Self {
+        Self::with_method(Method::Write, "", handler)
+    }
+
+    /// The same at a route's path, inside of the route's middleware.
+    pub(crate) fn at(mut self, path: &'static str, outer: Vec<Arc<dyn Middleware>>) -> Arc<dyn Registered> {
+        self.signature.name = path;
+        let own = std::mem::replace(&mut self.middleware, outer);
+        self.middleware.extend(own);
+        Arc::new(self)
+    }
+
     #[track_caller]
     fn with_method<H, Injected>(method: Method, name: &'static str, handler: H) -> Self
     where

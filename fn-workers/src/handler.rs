@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::answer::IntoAnswer;
 use crate::context::Context;
 use crate::error::FunctionError;
+use crate::exchange::RequestBody;
 
 /// An async function that answers calls. `Injected` lists what it takes beside its input.
 pub trait Handler<Input, Injected>: Send + Sync + 'static {
@@ -129,6 +130,18 @@ impl<T: Send + Sync + 'static> Inject for Added<T> {
             FunctionError::internal(format!("no middleware has added `{name}` to the call"))
         };
         context.added().map(Added).ok_or_else(missing)
+    }
+}
+
+/// The body of a route's request, as it comes. For functions, whose input it is, there is none: the call fails
+/// with 500.
+impl Inject for RequestBody {
+    fn needs() -> Option<StateType> {
+        None
+    }
+
+    fn inject(context: &Context) -> Result<Self, FunctionError> {
+        context.take_body().ok_or_else(|| FunctionError::internal("the request's body is not there any more"))
     }
 }
 

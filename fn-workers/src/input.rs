@@ -1,5 +1,7 @@
 //! What a call was sent, before it has a type.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -7,6 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::error::{FunctionError, Invalid};
 use crate::json;
 use crate::seroval::{Document, Error, ErrorKind, Form, Limits, Reader};
+use crate::strings::Strings;
 
 /// The input of a call, and what was sent beside it.
 #[derive(Debug, Clone)]
@@ -15,6 +18,8 @@ pub(crate) enum Payload {
     None,
     /// The input as JSON.
     Json(Bytes),
+    /// Names and texts: a path's parameters.
+    Strings(Arc<[(String, String)]>),
     /// What TanStack Start's client sends: seroval's document of `{ data, context }`.
     Start(Bytes),
 }
@@ -23,7 +28,7 @@ impl Payload {
     /// Bytes that came.
     pub(crate) fn len(&self) -> usize {
         match self {
-            Self::None => 0,
+            Self::None | Self::Strings(_) => 0,
             Self::Json(bytes) | Self::Start(bytes) => bytes.len(),
         }
     }
@@ -37,6 +42,7 @@ impl Payload {
         match self {
             Self::None => json::read_absent(),
             Self::Json(bytes) => json::read(bytes),
+            Self::Strings(pairs) => read_strings(pairs),
             Self::Start(bytes) => match read_member(bytes, "data")? {
                 Some(input) => Ok(input),
                 None => json::read_absent(),
@@ -50,10 +56,19 @@ impl Payload {
     /// As [`Payload::read_input`].
     pub(crate) fn read_context<T: DeserializeOwned>(&self) -> Result<Option<T>, FunctionError> {
         match self {
-            Self::None | Self::Json(_) => Ok(None),
+            Self::None | Self::Json(_) | Self::Strings(_) => Ok(None),
             Self::Start(bytes) => read_member(bytes, "context"),
         }
     }
+}
+
+/// Names and texts as a type.
+pub(crate) fn read_strings<T: DeserializeOwned>(pairs: &[(String, String)]) -> Result<T, FunctionError> {
+    serde_path_to_error::deserialize(Strings(pairs)).map_err(|error| {
+        let path = error.path().to_string();
+        let field = if path == "." { "input".to_owned() } else { path };
+        Invalid::field(field, error.inner().to_string()).into()
+    })
 }
 
 fn read_member<T: DeserializeOwned>(bytes: &[u8], name: &str) -> Result<Option<T>, FunctionError> {

@@ -113,7 +113,7 @@ async fn live(worker: Worker, args: &ChildArgs) -> Result<(), ProcessError> {
         let link = UnixLink::new(Channel::new(socket), Arc::clone(&team), drain.clone());
         links.spawn_local(link.serve());
     }
-    let (functions, routes) = (team.registry().functions(), Vec::new());
+    let (functions, routes) = (team.registry().functions(), team.registry().routes());
     control.send(&FromChild::WorkerReady { functions, routes }).await?;
     serve(&mut control, links, &drain).await
 }

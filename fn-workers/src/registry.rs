@@ -1,36 +1,45 @@
 //! All functions of a process, by name.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use shared::message::control::FunctionInfo;
+use http::header::{ALLOW, HeaderName, HeaderValue};
+use shared::message::control::{FunctionInfo, RouteInfo};
 use shared::message::{Caller, MAX_CALL_BYTES, NativeCall, Outcome, Target};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::answer::{Answer, Kind};
+use crate::answer::{Answer, IntoAnswer, Kind, Response};
 use crate::context::{Additions, CallInfo, Context, Services};
 use crate::error::FunctionError;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, RequestBody};
 use crate::function::{Method, Registered};
 use crate::input::Payload;
 use crate::request::Request;
+use crate::router::{Found, Router};
 use crate::start;
 
 /// The functions that a process answers for.
 pub struct Registry {
     functions: HashMap<&'static str, Arc<dyn Registered>>,
+    router: Router,
     services: Arc<Services>,
 }
 
 impl Registry {
     pub(crate) fn new(
         functions: HashMap<&'static str, Arc<dyn Registered>>,
+        router: Router,
         services: Arc<Services>,
     ) -> Self {
-        Self { functions, services }
+        Self { functions, router, services }
+    }
+
+    /// What the gateway must know of the routes.
+    pub(crate) fn routes(&self) -> Vec<RouteInfo> {
+        self.router.infos()
     }
 
     /// The functions' names, in alphabetical order.
@@ -77,7 +86,7 @@ impl Registry {
         let terms = Terms { caller, request_id, deadline, cancellation };
         let outcome = match self.find(&name) {
             Ok(function) => {
-                let context = self.context(function, terms, Request::default(), Payload::Json(input));
+                let context = self.context(function, terms, Request::default(), Payload::Json(input), None);
                 Arc::clone(function).call(context).await.and_then(to_outcome)
             }
             Err(error) => Err(error),
@@ -99,20 +108,23 @@ impl Registry {
         let request_id = String::from_utf8_lossy(&head.request_id).into_owned();
         let request = Request::new(head);
         let terms = Terms { caller: Caller::Client, request_id, deadline, cancellation };
-        let Target::Function(name) = target else {
-            let nobody = Err(FunctionError::not_found("there is no such route"));
-            return start::write(&request, nobody, Vec::new(), &mut responder).await;
-        };
         let mut added = Vec::new();
+        let Target::Function(name) = target else {
+            let outcome = self.route(terms, &request, body, &mut added).await;
+            if let Err(error) = &outcome {
+                error.log();
+            }
+            return start::write(&request, outcome, added, &mut responder).await;
+        };
         let outcome = match self.find(&name) {
             Ok(function) if function.signature().method.as_str() != request.method() => {
                 let method = function.signature().method.as_str();
-                added.push((http::header::ALLOW, http::HeaderValue::from_static(method)));
+                added.push((ALLOW, HeaderValue::from_static(method)));
                 Err(FunctionError::new(405, format!("expected {method} method. Got {}", request.method())))
             }
             Ok(function) => match start::read(&request, &mut body, function.signature().body_limit).await {
                 Ok(payload) => {
-                    let context = self.context(function, terms, request.clone(), payload);
+                    let context = self.context(function, terms, request.clone(), payload, None);
                     let outcome = Arc::clone(function).call(context.clone()).await;
                     added = context.take_headers();
                     outcome
@@ -127,6 +139,38 @@ impl Registry {
         start::write(&request, outcome, added, &mut responder).await;
     }
 
+    async fn route(
+        &self,
+        terms: Terms,
+        request: &Request,
+        body: RequestBody,
+        added: &mut Vec<(HeaderName, HeaderValue)>,
+    ) -> Result<Answer, FunctionError> {
+        match self.router.find(request.method(), request.path()) {
+            Found::Handler(handler, params) => {
+                let context = self.context(
+                    handler,
+                    terms,
+                    request.clone(),
+                    Payload::Strings(params.into()),
+                    Some(body),
+                );
+                let outcome = Arc::clone(handler).call(context.clone()).await;
+                *added = context.take_headers();
+                outcome
+            }
+            Found::Methods(methods) => {
+                let allow = HeaderValue::from_str(methods)?;
+                if request.method() == "OPTIONS" {
+                    return Ok(Response::new(204).header(ALLOW, allow).into_answer());
+                }
+                added.push((ALLOW, allow));
+                Err(FunctionError::new(405, format!("this route takes {methods}")))
+            }
+            Found::Nothing => Err(FunctionError::not_found("there is no such route")),
+        }
+    }
+
     fn find(&self, name: &str) -> Result<&Arc<dyn Registered>, FunctionError> {
         let missing = || FunctionError::not_found(format!("there is no native function `{name}`"));
         self.functions.get(name).ok_or_else(missing)
@@ -138,11 +182,14 @@ impl Registry {
         terms: Terms,
         request: Request,
         sent: Payload,
+        body: Option<RequestBody>,
     ) -> Context {
         let Terms { caller, request_id, deadline, cancellation } = terms;
         let function = function.signature().name;
         let added = Additions::default();
-        let info = CallInfo { function, caller, request_id, deadline, cancellation, request, sent, added };
+        let body = Mutex::new(body);
+        let info =
+            CallInfo { function, caller, request_id, deadline, cancellation, request, sent, added, body };
         Context::new(info, Arc::clone(&self.services))
     }
 }

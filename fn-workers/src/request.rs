@@ -7,6 +7,8 @@ use serde::de::DeserializeOwned;
 use shared::head::{HeaderField, RequestHead};
 
 use crate::error::FunctionError;
+use crate::input::read_strings;
+use crate::strings::urlencoded;
 
 /// A request's head. Cheap to clone. Empty where a call has none.
 #[derive(Debug, Clone, Default)]
@@ -68,6 +70,14 @@ impl Request {
     pub fn header_values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let named = self.fields().filter(move |(own, _)| own == name.as_bytes());
         named.filter_map(|(_, value)| std::str::from_utf8(value).ok())
+    }
+
+    /// The query as a type: texts are read as what it asks for.
+    ///
+    /// # Errors
+    /// 422 with the field's name when a text does not fit.
+    pub fn query_as<T: DeserializeOwned>(&self) -> Result<T, FunctionError> {
+        read_strings(&urlencoded(self.query()))
     }
 
     fn fields(&self) -> impl Iterator<Item = &HeaderField> {

@@ -68,10 +68,7 @@ pub(crate) async fn read(
 }
 
 async fn collect(body: &mut RequestBody, limit: usize) -> Result<Bytes, FunctionError> {
-    body.collect(limit).await.map_err(|error| match error {
-        CollectError::TooLong { .. } => FunctionError::new(413, error.to_string()),
-        CollectError::Broken(_) => FunctionError::bad_request(error.to_string()),
-    })
+    body.collect(limit).await.map_err(CollectError::refusal)
 }
 
 fn query_payload(query: &str) -> Result<Payload, FunctionError> {
@@ -98,7 +95,8 @@ pub(crate) async fn write(
     responder: &mut Responder,
 ) {
     let is_client = request.header("x-tsr-serverfn") == Some("true");
-    let mut reply = Reply { is_client, added, responder };
+    let is_head = request.method() == "HEAD";
+    let mut reply = Reply { is_client, is_head, added, responder };
     match outcome {
         Ok(Answer(Kind::Value(value))) => reply.value(&*value).await,
         Ok(Answer(Kind::Response(response))) => reply.response(response).await,
@@ -110,6 +108,8 @@ pub(crate) async fn write(
 
 struct Reply<'r> {
     is_client: bool,
+    /// The response is sent without its body.
+    is_head: bool,
     added: Vec<(HeaderName, HeaderValue)>,
     responder: &'r mut Responder,
 }
@@ -137,7 +137,7 @@ impl Reply<'_> {
 
     async fn json(&mut self, status: u16, json: Vec<u8>) {
         let fields = self.fields(vec![field("content-type", "application/json")]);
-        self.responder.whole(status, fields, json.into()).await;
+        self.whole(status, fields, json.into()).await;
     }
 
     async fn serialized(&mut self, status: u16, record: Vec<u8>) {
@@ -200,7 +200,7 @@ impl Reply<'_> {
         }
         let fields = self.fields(fields);
         match body {
-            Body::Whole(bytes) => self.responder.whole(status, fields, bytes).await,
+            Body::Whole(bytes) => self.whole(status, fields, bytes).await,
             Body::Stream(stream) => {
                 self.responder.head(status, fields).await;
                 self.pipe(stream).await;
@@ -208,7 +208,19 @@ impl Reply<'_> {
         }
     }
 
+    /// A response in one piece; of one to `HEAD`, the length of what a `GET` brings.
+    async fn whole(&mut self, status: u16, mut fields: Vec<HeaderField>, bytes: Bytes) {
+        if self.is_head {
+            fields.push((Bytes::from_static(b"content-length"), bytes.len().to_string().into()));
+            return self.responder.whole(status, fields, Bytes::new()).await;
+        }
+        self.responder.whole(status, fields, bytes).await;
+    }
+
     async fn pipe(&mut self, mut stream: LocalBoxStream<'static, Result<Bytes, FunctionError>>) {
+        if self.is_head {
+            return self.responder.end().await;
+        }
         while let Some(bytes) = stream.next().await {
             match bytes {
                 Ok(bytes) => self.responder.body(bytes).await,
@@ -304,6 +316,9 @@ impl Reply<'_> {
     }
 
     async fn lines(&mut self, mut stream: LocalBoxStream<'static, Result<Box<dyn Value>, FunctionError>>) {
+        if self.is_head {
+            return self.responder.end().await;
+        }
         while let Some(value) = stream.next().await {
             match value.and_then(|value| value.to_json(MAX_RECORD_BYTES)) {
                 Ok(mut json) => {

@@ -17,6 +17,8 @@ use crate::function::{Function, Registered};
 use crate::handler::{StateType, States};
 use crate::process;
 use crate::registry::Registry;
+use crate::route::{Registration, Routes};
+use crate::router::Router;
 
 /// Calls that one function actor runs at a time, unless [`Worker::concurrency`] says otherwise.
 const DEFAULT_CONCURRENCY: usize = 64;
@@ -28,6 +30,7 @@ const MAX_NAME_BYTES: usize = 128;
 pub struct Worker {
     states: States,
     functions: Vec<Arc<dyn Registered>>,
+    routes: Vec<Registration>,
     problems: Vec<RegistrationProblem>,
     concurrency: usize,
     blocking_threads: usize,
@@ -45,6 +48,7 @@ impl Worker {
         Self {
             states: States::default(),
             functions: Vec::new(),
+            routes: Vec::new(),
             problems: Vec::new(),
             concurrency: DEFAULT_CONCURRENCY,
             blocking_threads: available_parallelism().map_or(1, usize::from),
@@ -64,6 +68,13 @@ impl Worker {
     #[must_use]
     pub fn function<Input: DeserializeOwned + 'static>(mut self, function: Function<Input>) -> Self {
         self.functions.push(Arc::new(function));
+        self
+    }
+
+    /// Adds a route or a group of them; each path and method once.
+    #[must_use]
+    pub fn routes(mut self, routes: impl Routes) -> Self {
+        routes.register(&mut self.routes);
         self
     }
 
@@ -90,7 +101,7 @@ impl Worker {
     /// # Errors
     /// All wrong registrations together, or that the pool's threads cannot be started.
     pub fn build(self) -> Result<Registry, RegistrationError> {
-        let Self { states, functions, mut problems, blocking_threads, .. } = self;
+        let Self { states, functions, routes, mut problems, blocking_threads, .. } = self;
         let mut by_name: HashMap<&'static str, Arc<dyn Registered>> = HashMap::new();
         for function in functions {
             let signature = function.signature();
@@ -107,11 +118,22 @@ impl Worker {
             }
             by_name.insert(name, function);
         }
+        let router = Router::new(routes, &mut problems);
+        for handler in router.handlers() {
+            let signature = handler.signature();
+            let (name, at) = (signature.name, signature.registered_at);
+            let missing = signature.needs.iter().filter(|state| !states.holds(**state));
+            problems.extend(missing.map(|&state| RegistrationProblem::MissingState { name, at, state }));
+        }
         if !problems.is_empty() {
             return Err(RegistrationError::Problems(problems));
         }
         let blocking = BlockingPool::start(blocking_threads)?;
-        Ok(Registry::new(by_name, Arc::new(Services { states, blocking, background: TaskTracker::new() })))
+        Ok(Registry::new(
+            by_name,
+            router,
+            Arc::new(Services { states, blocking, background: TaskTracker::new() }),
+        ))
     }
 
     /// Runs the worker: takes over the sockets that the gateway passed in the arguments, answers calls until the
@@ -177,6 +199,37 @@ pub enum RegistrationProblem {
         /// What it takes.
         state: StateType,
     },
+    /// A path that is none.
+    Path {
+        /// The path.
+        path: String,
+        /// Where it was registered.
+        at: &'static Location<'static>,
+        /// What is wrong with it.
+        error: String,
+    },
+    /// Two handlers for one path and method.
+    DuplicateRoute {
+        /// The path.
+        path: String,
+        /// The method.
+        method: &'static str,
+        /// Where it was registered first.
+        first: &'static Location<'static>,
+        /// Where it was registered again.
+        second: &'static Location<'static>,
+    },
+    /// Two paths of which neither is the better match.
+    Ambiguous {
+        /// The path.
+        path: String,
+        /// The other.
+        existing: String,
+        /// Where the other was registered.
+        first: &'static Location<'static>,
+        /// Where this one was registered.
+        second: &'static Location<'static>,
+    },
     /// Two states have one type.
     DuplicateState {
         /// The type.
@@ -199,6 +252,14 @@ impl fmt::Display for RegistrationProblem {
                 "the function `{name}` at {at} takes a State of {state}, which is not registered: \
                  add `.state(Arc::new(..))`"
             ),
+            Self::Path { path, at, error } => write!(f, "the route `{path}` at {at}: {error}"),
+            Self::DuplicateRoute { path, method, first, second } => {
+                write!(f, "{method} {path} is answered twice: at {first} and at {second}")
+            }
+            Self::Ambiguous { path, existing, first, second } => write!(
+                f,
+                "the route `{path}` at {second} and the route `{existing}` at {first} match the same paths"
+            ),
             Self::DuplicateState { state } => {
                 write!(f, "two states have the type {state}: wrap one in a type of its own")
             }
@@ -211,6 +272,7 @@ mod tests {
     use super::*;
     use crate::error::FunctionError;
     use crate::handler::State;
+    use crate::route::{Route, RouteGroup};
 
     async fn nothing(_: ()) -> Result<(), FunctionError> {
         Ok(())
@@ -218,6 +280,29 @@ mod tests {
 
     async fn with_state(_: (), _: State<String>) -> Result<(), FunctionError> {
         Ok(())
+    }
+
+    #[test]
+    fn two_routes_for_one_path_and_method_name_both_places() {
+        let error = Worker::new()
+            .routes(Route::new("/a/$id").get(nothing))
+            .routes(RouteGroup::new("/_group").route(Route::new("/a/$id").get(nothing).post(nothing)))
+            .routes(Route::new("/a/$other").get(nothing))
+            .routes(Route::new("/a/{").get(nothing))
+            .routes(Route::new("/b").get(with_state))
+            .build()
+            .unwrap_err()
+            .to_string();
+        for told in [
+            "GET /a/$id is answered twice: at",
+            "the route `/a/$other` at",
+            "and the route `/a/$id` at",
+            "match the same paths",
+            "the function `/b` at",
+        ] {
+            assert!(error.contains(told), "{told} is not in: {error}");
+        }
+        assert!(!error.contains("POST"), "{error}");
     }
 
     #[test]

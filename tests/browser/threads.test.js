@@ -159,6 +159,21 @@ for (const app of appsUnderTest()) {
       await ada.leave()
     })
 
+    test('a direct function answers the browser', { skip: runtime === 'node' && 'no gateway' }, async () => {
+      const ada = await visitor()
+      await ada.open('/native')
+      await ada.page.fill('#search-query', 'session cookies')
+      await ada.page.fill('#search-limit', '1')
+      await ada.page.click('#search')
+      await ada.sees('#search-found', 'Session cookies that rotate')
+
+      const refusal = ada.page.waitForResponse((response) => response.status() === 422)
+      await ada.page.fill('#search-limit', '1000')
+      await ada.page.click('#search')
+      await ada.sees('#search-failure', 'limit: must be 1 to 100, not 1000')
+      await ada.leave(`422 ${new URL((await refusal).url()).pathname}`)
+    })
+
     test('without a gateway, native functions say what is missing', { skip: runtime === 'isopod' && 'has a gateway' }, async () => {
       const ada = await visitor()
       assert.equal(await ada.open('/native'), 500)

@@ -52,3 +52,48 @@ async fn a_lost_worker_comes_back() {
     assert!(restarts >= 1.0);
     cluster.stop().await;
 }
+
+/// The path of a direct function, from what the build has written down.
+fn direct_path(app: App, name: &str) -> String {
+    let manifest = std::fs::read(app.dist().join("isopod.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    let functions = &manifest["functions"];
+    let direct = functions["direct"].as_object().unwrap();
+    let (id, _) = direct.iter().find(|(_, native)| *native == name).expect("a direct function");
+    format!("{}{id}", functions["base"].as_str().unwrap())
+}
+
+async fn a_direct_function_needs_no_isolate(app: App) {
+    let cluster = Cluster::of(app).start().await;
+    let path = direct_path(app, "threads.list");
+    let before = cluster.metrics().await.sum("isopod_requests_total", &[("route", "bundle")]);
+    let payload = r#"{"t":{"t":10,"i":0,"p":{"k":["data"],"v":[{"t":10,"i":1,"p":{"k":["limit"],"v":[{"t":0,"s":2}]},"o":0}]},"o":0},"f":127,"m":[]}"#;
+    let call = |payload: &str| {
+        let encoded: String = payload.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let url = cluster.url(&format!("{path}?payload={encoded}"));
+        cluster.client().get(url).header("x-tsr-serverFn", "true")
+    };
+    let answer = cluster.answer(call(payload)).await;
+    assert_eq!((answer.status, answer.header("x-tss-serialized")), (200, "true"), "{}", answer.text());
+    assert!(answer.text().contains(r#""total""#), "{}", answer.text());
+    let refused =
+        cluster.answer(cluster.client().post(cluster.url(&path)).header("x-tsr-serverFn", "true")).await;
+    assert_eq!((refused.status, refused.header("allow")), (405, "GET"));
+    let foreign = cluster.answer(call("").header("sec-fetch-site", "cross-site")).await;
+    assert_eq!(foreign.status, 403);
+    let broken = cluster.answer(call("{")).await;
+    assert_eq!(broken.status, 400, "{}", broken.text());
+    let metrics = cluster.metrics().await;
+    assert_eq!(metrics.sum("isopod_requests_total", &[("route", "bundle")]), before, "no isolate was asked");
+    assert_eq!(metrics.sum("isopod_native_calls_total", &[("caller", "client")]), 3.0);
+}
+
+#[tokio::test]
+async fn a_direct_function_of_react_needs_no_isolate() {
+    a_direct_function_needs_no_isolate(App::ThreadsReact).await;
+}
+
+#[tokio::test]
+async fn a_direct_function_of_solid_needs_no_isolate() {
+    a_direct_function_needs_no_isolate(App::ThreadsSolid).await;
+}

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use fn_workers::seroval::{Date, Set};
 use fn_workers::{
-    Added, Answer, Chunks, Context, Cookie, Function, FunctionError, Middleware, Next, NotFound, Redirect,
-    Response, Sessions, State, Values, Worker,
+    Added, Answer, Chunks, Context, Cookie, Event, Function, FunctionError, Middleware, Next, NotFound,
+    Redirect, RequestBody, Response, Route, RouteGroup, Sessions, State, Values, Worker,
 };
 use futures_util::stream;
 use garde::Validate;
@@ -49,6 +49,17 @@ fn run() {
             .state(Arc::new(sessions()))
             .function(Function::write("session.visit", visit))
             .function(Function::write("session.leave", leave))
+            .routes(
+                RouteGroup::new("/api")
+                    .middleware(stamp)
+                    .route(
+                        Route::new("/threads/$id")
+                            .get(thread)
+                            .on("POST", Function::endpoint(rename).middleware(user("Ada"))),
+                    )
+                    .route(Route::new("/_grouped/files/$").get(splat))
+                    .route(Route::new("/events").get(events)),
+            )
             .function(Function::write("start.small", order).body_limit(10)),
     );
 }
@@ -229,4 +240,48 @@ async fn visit(letters: usize, sessions: State<Sessions>, context: Context) -> R
 
 async fn leave(_: (), sessions: State<Sessions>, context: Context) -> Result<(), FunctionError> {
     sessions.clear(&context)
+}
+
+#[derive(Deserialize)]
+struct ThreadPath {
+    id: u32,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    #[serde(default)]
+    page: u32,
+}
+
+async fn thread(path: ThreadPath, context: Context) -> Result<serde_json::Value, FunctionError> {
+    let Page { page } = context.request().query_as()?;
+    Ok(serde_json::json!({ "id": path.id, "page": page }))
+}
+
+#[derive(Deserialize)]
+struct Rename {
+    title: String,
+}
+
+async fn rename(
+    path: ThreadPath,
+    user: Added<User>,
+    mut body: RequestBody,
+) -> Result<Response, FunctionError> {
+    let Rename { title } = body.json(100).await?;
+    Ok(Response::text(format!("{} {title} by {}", path.id, user.0)).status(201))
+}
+
+#[derive(Deserialize)]
+struct Splat {
+    #[serde(rename = "_splat")]
+    rest: String,
+}
+
+async fn splat(path: Splat) -> Result<Response, FunctionError> {
+    Ok(Response::text(path.rest))
+}
+
+async fn events(_: ()) -> Result<Response, FunctionError> {
+    Ok(Response::events(stream::iter((1..3).map(|number| Ok(Event::data(number.to_string()))))))
 }

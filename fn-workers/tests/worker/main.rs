@@ -10,4 +10,5 @@ mod gateway;
 mod life;
 #[path = "../javascript/peer.rs"]
 mod peer;
+mod routes;
 mod sessions;

@@ -97,6 +97,8 @@ pub struct PoolSettings {
     pub renderer_setup: RendererSetup,
     /// What an fn worker is told.
     pub worker_setup: WorkerSetup,
+    /// The patterns of the app's own routes, to tell which of them a worker's routes hide.
+    pub app_routes: Vec<String>,
     /// Who may run, and who waits.
     pub admission: AdmissionSettings,
     /// When children that have ended are started again.

@@ -145,7 +145,11 @@ impl Supervisor {
                 if let Some(member) = self.pool.roster().member(id) {
                     member.functions = functions.iter().map(|function| function.name.clone()).collect();
                 }
-                self.pool.catalog.store(Arc::new(Catalog::new(functions, &routes)));
+                self.pool.catalog.store(Arc::new(Catalog::new(
+                    functions,
+                    &routes,
+                    &self.pool.settings.app_routes,
+                )));
                 self.loaded(id, 0);
             }
             FromChild::LoadFailed(failure) => self.load_failed(id, failure),

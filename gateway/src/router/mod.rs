@@ -120,7 +120,10 @@ impl<B: Backend> Router<B> {
         for turn in 0..=redirects::MAX_REWRITES {
             let target = match RequestPath::parse(request.uri().path()) {
                 Err(error) => return Way::Answer(Cause::Path(error).response(request.headers())),
-                Ok(path) => path.file().and_then(|file| self.target(request.method(), file)),
+                Ok(path) => path
+                    .file()
+                    .and_then(|file| self.target(request.method(), file))
+                    .or_else(|| self.native_route(request.uri().path())),
             };
             if matches!(target, Some(Target::File(_))) {
                 return Way::To(target);
@@ -154,11 +157,13 @@ impl<B: Backend> Router<B> {
         if let Some(name) = self.rules.direct_functions.get(path) {
             return Some(Target::Request(shared::message::Target::Function(name.clone())));
         }
-        if let Some(name) =
-            path.strip_prefix(&self.rules.native_prefix).or_else(|| path.strip_prefix(NATIVE_PREFIX))
-        {
-            return Some(Target::Native(name.to_owned()));
-        }
+        let name =
+            path.strip_prefix(&self.rules.native_prefix).or_else(|| path.strip_prefix(NATIVE_PREFIX))?;
+        Some(Target::Native(name.to_owned()))
+    }
+
+    /// A route of the fn workers; they take the path as it was sent.
+    fn native_route(&self, path: &str) -> Option<Target> {
         self.backend.has_native_route(path).then_some(Target::Request(shared::message::Target::Route))
     }
 }

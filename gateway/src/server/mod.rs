@@ -326,6 +326,7 @@ fn pool_settings(
             arbiters: processes.fn_worker_threads,
             mailbox: processes.fn_worker_mailbox,
         },
+        app_routes: app.routes.clone(),
         admission: AdmissionSettings {
             max_jobs_per_isolate: jobs.max_jobs_per_isolate,
             queue_wait: jobs.queue_wait,

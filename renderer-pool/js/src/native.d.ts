@@ -30,7 +30,24 @@ type Output<Name extends keyof NativeFunctions> = NativeFunctions[Name] extends 
  */
 export function native<Name extends keyof NativeFunctions>(
   name: Name,
+  options?: NativeOptions,
 ): (call: NativeCall<Input<Name>>) => Promise<Output<Name>>
+
+/** How a native function is called. */
+export interface NativeOptions {
+  /**
+   * A browser's call goes from the gateway straight to the fn worker, without the bundle. The build refuses it for a
+   * function with middleware or a validator in JavaScript. Global middleware of `createStart` does not run either;
+   * the gateway's own does. Calls from loaders and other server functions are as without it. Default: `false`.
+   */
+  direct?: boolean
+}
+
+/**
+ * A validator for `createServerFn().validator(...)` that gives the input its type and checks nothing: the native
+ * function checks it. A direct function may have this one and no other.
+ */
+export function nativeInput<Name extends keyof NativeFunctions>(name: Name): (data: Input<Name>) => Input<Name>
 
 /** What a failed native function rejects with. */
 export interface NativeError extends Error {

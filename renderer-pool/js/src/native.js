@@ -7,8 +7,9 @@ const HOST = Symbol.for('isopod.host')
  * `NativeError`, which has a `status`; outside the gateway, with a `MissingHostError`.
  *
  * @param {string} name as registered by the fn worker, such as `'threads.list'`
+ * @param {{ direct?: boolean }} [_options] read by the build alone: `direct` calls of browsers pass the bundle by
  */
-export function native(name) {
+export function native(name, _options) {
   if (typeof name !== 'string' || name === '') {
     throw new TypeError("native() takes the name of a registered function, such as native('threads.list')")
   }
@@ -17,6 +18,16 @@ export function native(name) {
     if (!host) throw new MissingHostError(name)
     return host.callNative(name, data, { signal: signal ?? request?.signal })
   }
+}
+
+/**
+ * A validator for `createServerFn().validator(...)` that gives the input its type and checks nothing: the native
+ * function checks it. A direct function may have this one and no other.
+ *
+ * @param {string} _name as registered by the fn worker
+ */
+export function nativeInput(_name) {
+  return (data) => data
 }
 
 /** A native function was called where no gateway answers: in Node, or under `vite dev`. */

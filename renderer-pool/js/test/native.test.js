@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, describe, test } from 'node:test'
 
-import { MissingHostError, native } from '@isopod/app/native'
+import { MissingHostError, native, nativeInput } from '@isopod/app/native'
 
 const HOST = Symbol.for('isopod.host')
 
@@ -66,4 +66,9 @@ test('without a host it says what is missing and how to run it', async () => {
 
 test('refuses a name that is none', () => {
   for (const name of [undefined, '', 7]) assert.throws(() => native(name), TypeError)
+})
+
+test('an input is handed on as it is', () => {
+  const data = { limit: 2 }
+  assert.equal(nativeInput('threads.list')(data), data)
 })

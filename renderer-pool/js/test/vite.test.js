@@ -6,7 +6,9 @@ import { describe, test } from 'node:test'
 import { brotliDecompressSync, gunzipSync } from 'node:zlib'
 
 import { isopod } from '@isopod/app/vite'
+import { parseAst } from 'vite'
 
+import { directIn } from '../src/vite/direct.js'
 import { filesOf } from '../src/vite/manifest.js'
 import { patternsIn } from '../src/vite/routes.js'
 
@@ -36,8 +38,8 @@ const plugin = (name, options) => isopod(options).find((plugin) => plugin.name =
 describe('options', () => {
   test('each part can be left out', () => {
     const names = (options) => isopod(options).map((plugin) => plugin.name.slice('isopod:'.length))
-    assert.deepEqual(names(), ['self-contained', 'routes', 'manifest', 'precompress'])
-    assert.deepEqual(names({ selfContained: false, precompress: false }), ['routes', 'manifest'])
+    assert.deepEqual(names(), ['self-contained', 'routes', 'direct-functions', 'manifest', 'precompress'])
+    assert.deepEqual(names({ selfContained: false, precompress: false }), ['routes', 'direct-functions', 'manifest'])
     assert.deepEqual(names({ manifest: false }), ['self-contained', 'precompress'])
   })
 
@@ -132,6 +134,7 @@ describe('the manifest', () => {
     await manifest.buildApp.handler(builder(root))
     assert.deepEqual(JSON.parse(await readFile(join(root, 'dist/isopod.json'), 'utf8')), {
       format: 1,
+      functions: { base: '/_serverFn/', direct: {} },
       routes: [],
       immutable: ['client/assets/index-BX3a.js', 'client/assets/page-C9aa.js'],
       sourceMaps: [],
@@ -159,5 +162,38 @@ describe('compressed variants', () => {
     const variant = (suffix) => readFile(join(root, `dist/client/assets/app.js${suffix}`))
     assert.equal(brotliDecompressSync(await variant('.br')).toString(), TEXT)
     assert.equal(gunzipSync(await variant('.gz')).toString(), TEXT)
+  })
+})
+
+describe('direct functions', () => {
+  // As Start's compiler leaves a server function.
+  const compiled = (chain, options = '{ direct: true }', name = "'threads.list'") => `
+    import { createServerRpc } from '@tanstack/react-start/server-rpc'
+    const list_handler = createServerRpc({ id: 'abc', name: 'list', filename: 'a.ts' }, (opts) => list.__executeServer(opts))
+    export const list = ${chain}.handler(list_handler, native(${name}, ${options}))`
+  const found = (...source) => directIn(parseAst(compiled(...source)))
+
+  test('are known by the ids that clients call', () => {
+    assert.deepEqual(found("createServerFn({ method: 'GET' })"), [{ id: 'abc', name: 'threads.list' }])
+    assert.deepEqual(found("createServerFn().validator(nativeInput('threads.list'))"), [{ id: 'abc', name: 'threads.list' }])
+    assert.deepEqual(found("createServerFn({ method: 'GET' })", '{ direct: false }'), [])
+    assert.deepEqual(directIn(parseAst('export const other = 1; other.handler(1, 2)')), [])
+  })
+
+  test('have no part in JavaScript that would not run', () => {
+    const problem = (...source) => found(...source)[0].problem
+    assert.match(problem('createServerFn().middleware([log])'), /middleware in JavaScript would not run/)
+    assert.match(problem('createServerFn().validator((x) => x)'), /validator in JavaScript would not run/)
+    assert.match(problem('createServerFn().inputValidator((x) => x)'), /validator in JavaScript would not run/)
+    assert.match(problem('authed()'), /authed\(\) may add middleware/)
+    assert.match(problem('base'), /not made by createServerFn/)
+    assert.match(problem('createServerFn()', '{ direct: true }', 'NAME'), /must be a plain string/)
+  })
+
+  test('stop the build where they are refused', () => {
+    const build = plugin('direct-functions')
+    const context = { parse: parseAst, error: ({ message }) => { throw new Error(message) } }
+    const source = compiled('createServerFn().validator((x) => x)')
+    assert.throws(() => build.transform.handler.call(context, source, 'a.ts'), /leave `direct` out/)
   })
 })

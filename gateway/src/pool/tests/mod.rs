@@ -54,6 +54,7 @@ fn settings() -> PoolSettings {
             inspect: None,
         },
         worker_setup: WorkerSetup { arbiters: 1, mailbox: 1 },
+        app_routes: Vec::new(),
         admission: AdmissionSettings {
             max_jobs_per_isolate: 2,
             queue_wait: Duration::from_millis(250),

@@ -119,7 +119,7 @@ async fn a_reading_request_is_tried_on_another_worker_and_a_writing_one_is_not()
 async fn only_a_call_that_may_be_repeated_is_sent_again() {
     let gateway = gateway();
     let functions = vec![FunctionInfo { name: "again".into(), idempotent: true }];
-    gateway.pool.catalog.store(Arc::new(Catalog::new(functions, &[])));
+    gateway.pool.catalog.store(Arc::new(Catalog::new(functions, &[], &[])));
     for (name, status) in [("again", 200), ("once", 502)] {
         let (mut first, mut second) = (gateway.worker(0), gateway.worker(1));
         // The first of the two is asked first.

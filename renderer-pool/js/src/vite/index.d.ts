@@ -21,6 +21,8 @@ export interface Manifest {
   format: 1
   /** The app's route patterns in TanStack's syntax, such as `/threads/$id`. */
   routes: string[]
+  /** The server functions that need no JavaScript: native functions by the ids that their clients call. */
+  functions: { base: string; direct: Record<string, string> }
   /** Client files whose names hold their content's hash, from the app's directory. */
   immutable: string[]
   /** Source maps of the server bundle, from the app's directory. */

@@ -1,3 +1,4 @@
+import { DEFAULT_BASE, directFunctions } from './direct.js'
 import { builtManifest } from './manifest.js'
 import { readOptions } from './options.js'
 import { precompressed } from './precompress.js'
@@ -14,10 +15,10 @@ import { selfContained } from './self-contained.js'
  */
 export function isopod(given) {
   const options = readOptions(given)
-  const build = { routes: [], assets: new Map() }
+  const build = { routes: [], assets: new Map(), functions: { base: DEFAULT_BASE, direct: {} } }
   const plugins = []
   if (options.selfContained) plugins.push(selfContained(options))
-  if (options.manifest) plugins.push(routePatterns(build), builtManifest(build))
+  if (options.manifest) plugins.push(routePatterns(build), directFunctions(build), builtManifest(build))
   if (options.precompress) plugins.push(precompressed())
   return plugins
 }

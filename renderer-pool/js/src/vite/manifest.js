@@ -30,6 +30,7 @@ export function builtManifest(build) {
         const manifest = {
           format: FORMAT,
           routes: build.routes,
+          functions: build.functions,
           immutable: files(CLIENT, 'immutable'),
           sourceMaps: files(SERVER, 'sourceMaps'),
           packages: await packageVersions(builder.config.root),

@@ -3,7 +3,7 @@ import '@isopod/app/native'
 declare module '@isopod/app/native' {
   interface NativeFunctions {
     'threads.list': {
-      input: { query?: string; limit?: number }
+      input: { query?: string; limit?: number } | undefined
       output: { threads: NativeThread[]; total: number }
     }
     'markdown.render': {

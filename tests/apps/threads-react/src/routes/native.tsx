@@ -26,8 +26,39 @@ function Native() {
           <li key={thread.id}>{`${thread.title} (${thread.messages})`}</li>
         ))}
       </ul>
+      <Search />
       <Markdown initial={introduction} />
     </main>
+  )
+}
+
+/** Calls straight from the browser: the function needs no JavaScript on the server. */
+function Search() {
+  const [query, setQuery] = useState('')
+  const [limit, setLimit] = useState(3)
+  const [found, setFound] = useState<string[]>([])
+  const [failure, setFailure] = useState('')
+
+  async function search() {
+    try {
+      const { threads } = await listNativeThreads({ data: { query, limit } })
+      setFound(threads.map((thread) => thread.title))
+      setFailure('')
+    } catch (error) {
+      setFailure((error as Error).message)
+    }
+  }
+
+  return (
+    <section>
+      <input id="search-query" value={query} onChange={(event) => setQuery(event.target.value)} />
+      <input id="search-limit" value={limit} onChange={(event) => setLimit(Number(event.target.value))} />
+      <button id="search" type="button" onClick={search}>
+        Search
+      </button>
+      <p id="search-found">{found.join(', ')}</p>
+      <p id="search-failure">{failure}</p>
+    </section>
   )
 }
 

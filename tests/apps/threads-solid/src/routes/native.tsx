@@ -24,8 +24,39 @@ function Native() {
       <ul id="native-threads">
         <For each={data().list.threads}>{(thread) => <li>{`${thread.title} (${thread.messages})`}</li>}</For>
       </ul>
+      <Search />
       <Markdown initial={data().introduction} />
     </main>
+  )
+}
+
+/** Calls straight from the browser: the function needs no JavaScript on the server. */
+function Search() {
+  const [query, setQuery] = createSignal('')
+  const [limit, setLimit] = createSignal(3)
+  const [found, setFound] = createSignal<string[]>([])
+  const [failure, setFailure] = createSignal('')
+
+  async function search() {
+    try {
+      const { threads } = await listNativeThreads({ data: { query: query(), limit: limit() } })
+      setFound(threads.map((thread) => thread.title))
+      setFailure('')
+    } catch (error) {
+      setFailure((error as Error).message)
+    }
+  }
+
+  return (
+    <section>
+      <input id="search-query" value={query()} onInput={(event) => setQuery(event.currentTarget.value)} />
+      <input id="search-limit" value={limit()} onInput={(event) => setLimit(Number(event.currentTarget.value))} />
+      <button id="search" type="button" onClick={search}>
+        Search
+      </button>
+      <p id="search-found">{found().join(', ')}</p>
+      <p id="search-failure">{failure()}</p>
+    </section>
   )
 }
 
