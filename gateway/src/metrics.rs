@@ -56,6 +56,10 @@ pub struct Metrics {
     pub rate_limit_connections: IntGauge,
     /// Native calls that were sent to a second fn worker because the first was lost.
     pub native_retries: IntCounter,
+    /// Promises that finished requests handed to `waitUntil` and that are pending, by renderer and isolate.
+    pub background_pending: IntGaugeVec,
+    /// Promises handed to `waitUntil`, by outcome: finished, failed, refused, timed_out.
+    pub background: IntCounterVec,
     /// Bytes on V8's heap, by renderer and isolate.
     pub isolate_heap_bytes: IntGaugeVec,
     /// Bytes outside V8's heap that objects on it hold, by renderer and isolate.
@@ -146,6 +150,13 @@ impl Metrics {
                 r,
                 IntCounter::new("isopod_native_retries_total", "Native calls sent to a second fn worker.")?,
             )?,
+            background_pending: gauges(
+                r,
+                "background_work_pending",
+                "Promises of waitUntil that are pending.",
+                &["renderer", "isolate"],
+            )?,
+            background: counters(r, "background_work_total", "Promises of waitUntil.", &["outcome"])?,
             isolate_heap_bytes: gauges(
                 r,
                 "isolate_heap_bytes",

@@ -3,6 +3,8 @@
 
 #![expect(clippy::print_stdout, reason = "a build script speaks to cargo on standard output")]
 
+#[path = "../src/isolate/background.rs"]
+mod background;
 #[path = "../src/isolate/extension.rs"]
 mod extension;
 #[path = "../src/isolate/extensions.rs"]
@@ -12,6 +14,7 @@ mod extensions;
 mod job;
 #[path = "../src/isolate/node/ops.rs"]
 mod node_ops;
+mod refusals;
 mod sources;
 mod transpile;
 
@@ -29,6 +32,7 @@ use deno_node::ContextInitMode;
 const INPUTS: &[&str] = &[
     "build",
     "src/isolate/boot",
+    "src/isolate/background.rs",
     "src/isolate/extension.rs",
     "src/isolate/extensions.rs",
     "src/isolate/node/ops.rs",

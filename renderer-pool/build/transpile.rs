@@ -9,6 +9,8 @@ use deno_core::url::Url;
 use deno_core::{ModuleCodeString, ModuleName, SourceMapData};
 use deno_error::JsErrorBox;
 
+use super::refusals;
+
 /// How a transpiled script looks: TypeScript gone, `Deno` bound to the host's own namespace, which the apps do
 /// not see.
 pub fn transpile(
@@ -40,6 +42,14 @@ pub fn transpile(
             code = code.replace("globalThis.addEventListener(", "internals.uncaught.addEventListener(");
             code = code.replace("globalThis.removeEventListener(", "internals.uncaught.removeEventListener(");
         }
+    }
+    code = refusals::applied(&name, code)?;
+    if &*name == "ext:deno_web/15_performance.js" {
+        // Deno sets it when it starts; here the script is loaded when it is first used.
+        code = code.replace(
+            "return timeOrigin;",
+            "if (timeOrigin === undefined) setTimeOrigin(); return timeOrigin;",
+        );
     }
     // Packages take a value in `process.versions.deno` for Deno itself.
     if &*name == "ext:deno_node/_process/process.ts" {

@@ -99,8 +99,12 @@ fn lock_in(setup: &RendererSetup) -> Result<Layers, SetupRefusal> {
     let cache = setup.code_cache.as_ref().map(|cache| &cache.directory);
     let needs = Needs {
         readable: permissions::readable(&app),
-        writable: std::iter::once(&setup.scratch_dir).chain(cache).cloned().collect(),
-        network: true,
+        writable: std::iter::once(&setup.scratch_dir)
+            .chain(cache)
+            .chain(&setup.access.writable)
+            .cloned()
+            .collect(),
+        network: !setup.access.egress.is_none(),
         unix_sockets: false,
     };
     // Two libraries of ciphers are linked, and TLS does not choose between them.

@@ -6,9 +6,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::egress::Egress;
+
 /// The first control message to a child.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "there is one in the life of a process")]
 pub enum Setup {
     /// Be a renderer.
     Renderer(RendererSetup),
@@ -39,6 +42,10 @@ pub struct RendererSetup {
     pub inspect: Option<SocketAddr>,
     /// Where compiled code is kept between starts; `None` keeps nothing.
     pub code_cache: Option<CodeCacheSetup>,
+    /// What the app may reach beyond its own files.
+    pub access: Access,
+    /// What finished requests may leave behind.
+    pub background: BackgroundLimits,
 }
 
 /// Where renderers keep compiled code.
@@ -61,6 +68,30 @@ pub enum SandboxMode {
     Required,
     /// It is not.
     Off,
+}
+
+/// What an app may reach beyond its own files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    /// Where it may connect to.
+    pub egress: Egress,
+    /// Directories that it may read and write, absolute and without symbolic links.
+    pub writable: Vec<PathBuf>,
+}
+
+/// The bounds of work that was handed to `waitUntil`, for each isolate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackgroundLimits {
+    /// The most promises that are pending.
+    pub max_pending: u32,
+    /// How long each may be pending, in milliseconds.
+    pub limit_ms: u32,
+}
+
+impl Default for BackgroundLimits {
+    fn default() -> Self {
+        Self { max_pending: 256, limit_ms: 30_000 }
+    }
 }
 
 /// What an fn worker needs.

@@ -25,6 +25,7 @@
 //! - `older_kernel`: a kernel that lacks what this one has.
 //! - [`process`]: what the kernel knows of a process.
 //! - [`redis`]: a Redis server of the test's own.
+//! - [`services`]: PostgreSQL and Redis, each test with its own.
 //! - [`wait`]: bounded waiting for something to become true.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a harness fails its test in the shortest way")]
@@ -42,6 +43,7 @@ pub mod metrics;
 mod older_kernel;
 pub mod process;
 pub mod redis;
+pub mod services;
 pub mod wait;
 
 pub use app::{App, Bundle};

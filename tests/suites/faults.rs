@@ -143,3 +143,27 @@ async fn a_stream_that_fails_is_cut_and_never_ends_cleanly() {
     within_patience("the stream ends", answer.chunk()).await.unwrap_err();
     cluster.metrics_until("the job is gone", |metrics| metrics.jobs_in_flight() == 0.0).await;
 }
+
+#[tokio::test]
+async fn process_abort_ends_its_isolate_and_no_neighbours_request() {
+    let app = Bundle::fetch(
+        "if (url.pathname === '/abort') process.abort()
+         if (url.pathname === '/slow') await new Promise((resolve) => setTimeout(resolve, 1500))
+         return new Response('ok')",
+    );
+    let cluster = Cluster::of(app).isolates(2).start().await;
+    let slow = cluster.get("/slow");
+    let aborts = async {
+        cluster.metrics_until("it runs", |metrics| metrics.jobs_in_flight() == 1.0).await;
+        let request = cluster.client().post(cluster.url("/abort"));
+        cluster.answer(request).await
+    };
+    let (slow, aborted) = tokio::join!(slow, aborts);
+    assert_eq!((slow.status, slow.text()), (200, "ok".into()), "the neighbour's request");
+    assert_eq!(aborted.status, 502);
+    let line = cluster.log().find(|line| line.contains("process.exit(134)").then_some(())).await;
+    assert!(line.is_some(), "the log says what happened");
+    cluster.wait_until_ready().await;
+    assert_eq!(cluster.get("/").await.text(), "ok");
+    cluster.stop().await;
+}

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "test support outside of test functions may fail too")]
 
+mod access;
 mod admin;
+mod background;
 mod backpressure;
 mod bad_input;
 mod cancel;
@@ -15,8 +17,10 @@ mod load_failures;
 mod memory;
 mod native;
 mod overload;
+mod packages;
 mod sandbox;
 mod serving;
 mod shutdown;
+mod source_maps;
 mod starting;
 mod static_files;

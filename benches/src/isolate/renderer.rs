@@ -14,7 +14,7 @@ use shared::link::Channel;
 use shared::logging::LogFormat;
 use shared::message::control::CodeUse;
 use shared::message::{FromChild, FromRenderer, ToChild, ToRenderer};
-use shared::setup::{CodeCacheSetup, RendererSetup, SandboxMode, Setup};
+use shared::setup::{Access, BackgroundLimits, CodeCacheSetup, RendererSetup, SandboxMode, Setup};
 use shared::window::ReceiveWindow;
 use tempfile::TempDir;
 use tokio::net::UnixStream;
@@ -98,6 +98,8 @@ impl Process {
             sandbox: SandboxMode::Auto,
             v8_flags: Vec::new(),
             inspect: None,
+            access: Access::default(),
+            background: BackgroundLimits::default(),
         };
         let (tokio, control) = (&self.tokio, &mut self.control);
         tokio

@@ -1,7 +1,7 @@
 //! How the process begins and ends.
 
 use shared::message::{FromChild, Outcome, ToChild};
-use shared::setup::{RendererSetup, SandboxMode, Setup, WorkerSetup};
+use shared::setup::{Access, BackgroundLimits, RendererSetup, SandboxMode, Setup, WorkerSetup};
 use tokio::process::Command;
 
 use crate::fixture;
@@ -95,6 +95,8 @@ async fn messages_for_another_kind_of_process_end_it() {
         sandbox: SandboxMode::Auto,
         v8_flags: Vec::new(),
         inspect: None,
+        access: Access::default(),
+        background: BackgroundLimits::default(),
     };
     gateway.tell(ToChild::Setup(Setup::Renderer(setup))).await;
     gateway.logged("`be a renderer` does not fit").await;

@@ -36,6 +36,10 @@ pub enum Kind {
     Path,
     /// A directory, or the word `off`.
     DirectoryOrOff,
+    /// Directories; several.
+    Paths,
+    /// Where the app may connect to; several.
+    EgressRules,
     /// The path below which static files live.
     BasePath,
     /// The path and query of a request.
@@ -63,7 +67,16 @@ pub enum Kind {
 impl Kind {
     /// Whether the key takes several values.
     pub fn is_many(self) -> bool {
-        matches!(self, Self::EnvPatterns | Self::Networks | Self::Origins | Self::Patterns | Self::V8Flags)
+        matches!(
+            self,
+            Self::EnvPatterns
+                | Self::Networks
+                | Self::Origins
+                | Self::Patterns
+                | Self::Paths
+                | Self::EgressRules
+                | Self::V8Flags
+        )
     }
 
     /// How help names a value.
@@ -77,6 +90,8 @@ impl Kind {
             Self::DirectoryOrOff => "DIR",
             Self::Switch => "BOOL",
             Self::V8Flags => "FLAG",
+            Self::Paths => "DIR",
+            Self::EgressRules => "RULE",
             Self::EnvPatterns => "NAME",
             Self::Networks => "CIDR",
             Self::Origins => "ORIGIN",
@@ -103,6 +118,10 @@ impl fmt::Display for Kind {
             }
             Self::Path => f.write_str("a path"),
             Self::DirectoryOrOff => f.write_str("a directory, or off"),
+            Self::Paths => f.write_str("directories"),
+            Self::EgressRules => f.write_str(
+                "all, none, or hosts (db.test, *.test), addresses and networks, each with :PORT if only that is meant",
+            ),
             Self::BasePath => {
                 f.write_str("a path such as / or /shop/en, its segments of letters, digits, - . _ or ~")
             }

@@ -182,7 +182,8 @@ impl<'a> Reader<'a> {
         value
     }
 
-    fn many<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+    /// Texts that `parse` understands; none if the key was not given.
+    pub fn many<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
         let key = table::find(name)?;
         let Some(given) = self.sources.get(name) else { return Some(Vec::new()) };
         // Flags may be repeated and may hold commas.
@@ -248,9 +249,11 @@ mod tests {
                     reader.parsed(key.name, |text| shared::logging::check_filter(text).ok()).is_some()
                 }
                 Kind::Path
+                | Kind::Paths
                 | Kind::DirectoryOrOff
                 | Kind::EnvPatterns
                 | Kind::Networks
+                | Kind::EgressRules
                 | Kind::Origins
                 | Kind::Patterns
                 | Kind::RedisUrl

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use shared::egress::Egress;
 use shared::logging::{self, LogFormat};
-use shared::setup::SandboxMode;
+use shared::setup::{Access, BackgroundLimits, SandboxMode};
 
 use super::edge::{self, Edge};
 use super::read::Reader;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub base_path: String,
     /// Environment variables that the app may see; a `*` at the end is a wildcard.
     pub env: Vec<String>,
+    /// What the app may reach beyond its own files.
+    pub access: Access,
     /// Where clients connect.
     pub listen: SocketAddr,
     /// Where metrics, health and status are served.
@@ -169,6 +172,8 @@ pub struct Jobs {
     pub native_call_timeout: Duration,
     /// Whether the app is asked to add a `Link` field to its pages.
     pub response_link_header: bool,
+    /// What finished requests may leave behind.
+    pub background: BackgroundLimits,
 }
 
 /// Reads all settings; `None` when any was wrong, which the reader remembers.
@@ -176,6 +181,7 @@ pub fn read(reader: &mut Reader<'_>) -> Option<Settings> {
     let app = app(reader);
     let base_path = reader.base_path("base_path");
     let env = reader.env_patterns("env");
+    let access = access(reader);
     let (listen, admin) = (reader.address("listen"), reader.address("admin"));
     if let (Some(listen), Some(admin)) = (listen, admin) {
         refuse_one_address_for_both(reader, listen, admin);
@@ -192,6 +198,7 @@ pub fn read(reader: &mut Reader<'_>) -> Option<Settings> {
         app: app?,
         base_path: base_path?,
         env: env?,
+        access: access?,
         listen: listen?,
         admin: admin?,
         clients: clients?,
@@ -214,6 +221,37 @@ fn app(reader: &mut Reader<'_>) -> Option<PathBuf> {
         reader.refuse("app", "nothing".into(), allowed.into(), remedy.into());
     }
     reader.path("app")
+}
+
+fn access(reader: &mut Reader<'_>) -> Option<Access> {
+    let rules = reader.many("egress", |text| text.parse().ok());
+    let egress = rules.and_then(|rules| match Egress::new(rules) {
+        Ok(egress) => Some(egress),
+        Err(error) => {
+            let remedy = "leave out `none`, or the others";
+            reader.refuse("egress", "none and other rules".into(), error.to_string(), remedy.into());
+            None
+        }
+    });
+    let directories = reader.many("writable", |text| Some(PathBuf::from(text)));
+    let writable = directories.and_then(|directories| {
+        let found: Vec<_> = directories.iter().map(|directory| writable(reader, directory)).collect();
+        found.into_iter().collect()
+    });
+    Some(Access { egress: egress?, writable: writable? })
+}
+
+/// A directory without symbolic links on its way; what is allowed cannot be led elsewhere later.
+fn writable(reader: &mut Reader<'_>, directory: &Path) -> Option<PathBuf> {
+    let allowed = "a directory that is there, other than /";
+    let (given, remedy) = match directory.canonicalize() {
+        Ok(real) if real.is_dir() && real.parent().is_some() => return Some(real),
+        Ok(real) if real.is_dir() => ("/".to_owned(), "name the one directory that the app writes to"),
+        Ok(real) => (format!("{}, which is no directory", real.display()), "name the directory around it"),
+        Err(error) => (format!("{}: {error}", directory.display()), "create it, or correct the path"),
+    };
+    reader.refuse("writable", given, allowed.into(), remedy.into());
+    None
 }
 
 fn refuse_one_address_for_both(reader: &mut Reader<'_>, listen: SocketAddr, admin: SocketAddr) {
@@ -350,6 +388,8 @@ fn jobs(reader: &mut Reader<'_>) -> Option<Jobs> {
         false => reader.time("job_timeout"),
     };
     let native_call_timeout = reader.time("native_call_timeout");
+    let (background_limit, background_timeout) =
+        (reader.count("background_limit"), reader.time("background_timeout"));
     let response_link_header = reader.parsed("response_link_header", value::on_or_off);
     Some(Jobs {
         queue_wait: queue_wait?,
@@ -358,6 +398,10 @@ fn jobs(reader: &mut Reader<'_>) -> Option<Jobs> {
         job_timeout: job_timeout?,
         native_call_timeout: native_call_timeout?,
         response_link_header: response_link_header?,
+        background: BackgroundLimits {
+            max_pending: u32::try_from(background_limit?).ok()?,
+            limit_ms: u32::try_from(background_timeout?.as_millis()).ok()?,
+        },
     })
 }
 
@@ -466,6 +510,22 @@ mod tests {
     fn both_servers_cannot_have_one_address() {
         assert!(settings(&[("listen", "127.0.0.1:9090")]).is_err());
         assert!(settings(&[("listen", "127.0.0.1:0"), ("admin", "127.0.0.1:0")]).is_ok());
+    }
+
+    #[test]
+    fn what_an_app_may_reach_is_checked_before_anything_starts() {
+        assert!(settings(&[]).unwrap().access.egress.is_all());
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().to_str().unwrap();
+        let access = settings(&[("egress", "db.test:5432,10.0.0.0/8"), ("writable", path)]).unwrap().access;
+        assert_eq!(access.egress.rules().len(), 2);
+        assert_eq!(access.writable, [directory.path().canonicalize().unwrap()]);
+        let problems =
+            settings(&[("egress", "none,db.test"), ("writable", "/,/nowhere/at/all,/bin/sh")]).unwrap_err();
+        let keys: Vec<_> = problems.0.iter().map(|problem| problem.key.as_str()).collect();
+        assert_eq!(keys, ["egress", "writable", "writable", "writable"]);
+        let problems = settings(&[("egress", "http://db.test")]).unwrap_err().to_string();
+        assert!(problems.contains("http://db.test") && problems.contains("network"), "{problems}");
     }
 
     #[test]

@@ -145,7 +145,7 @@ impl Sources {
         match texts {
             Some(texts) => {
                 let texts = match key.kind {
-                    keys::Kind::Path => beside(file, texts),
+                    keys::Kind::Path | keys::Kind::Paths => beside(file, texts),
                     keys::Kind::DirectoryOrOff if texts != [values::OFF] => beside(file, texts),
                     _ => texts,
                 };

@@ -68,6 +68,20 @@ pub const SECTIONS: &[Section] = &[
                 Unset("NODE_ENV=production alone"),
                 "Environment variables that the app may see, by name; a * at the end is a wildcard.",
             ),
+            key(
+                "egress",
+                Kind::EgressRules,
+                Unset("all"),
+                "Where the app may connect to and listen. Link-local addresses and metadata services are refused \
+                 unless a rule names them. A host's rule allows the addresses that DNS gives it, a network's rule \
+                 allows addresses and no names.",
+            ),
+            key(
+                "writable",
+                Kind::Paths,
+                Unset("none"),
+                "Directories that the app may read and write, beside its private temporary one.",
+            ),
         ],
     },
     Section {
@@ -434,6 +448,18 @@ pub const SECTIONS: &[Section] = &[
                 time(10, HOUR),
                 Text("10s"),
                 "How long a native function may take; 504 afterwards.",
+            ),
+            key(
+                "background_limit",
+                count(0, 100_000),
+                Text("256"),
+                "Promises handed to waitUntil that one isolate waits for at a time; more run on unwatched.",
+            ),
+            key(
+                "background_timeout",
+                time(1, HOUR),
+                Text("30s"),
+                "How long each of them is waited for, by a drain as well.",
             ),
             key(
                 "response_link_header",

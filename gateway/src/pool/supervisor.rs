@@ -172,6 +172,18 @@ impl Supervisor {
                     Heap { used_bytes: heap_used_bytes, total_bytes: heap_total_bytes, external_bytes };
                 self.take_stats(IsolateId { slot: id.slot, generation: id.generation, isolate }, heap);
             }
+            FromChild::Background { isolate, pending, finished, failed, refused, timed_out } => {
+                self.take_background(
+                    IsolateId { slot: id.slot, generation: id.generation, isolate },
+                    pending,
+                    [
+                        ("finished", finished),
+                        ("failed", failed),
+                        ("refused", refused),
+                        ("timed_out", timed_out),
+                    ],
+                );
+            }
         }
         self.publish();
     }
@@ -239,6 +251,18 @@ impl Supervisor {
         }
         if let Some(member) = self.pool.roster().member(id) {
             member.sandbox = Some(layers);
+        }
+    }
+
+    fn take_background(&self, isolate: IsolateId, pending: u32, outcomes: [(&str, u32); 4]) {
+        for (outcome, count) in outcomes {
+            self.pool.metrics.background.with_label_values(&[outcome]).inc_by(count.into());
+        }
+        // What an isolate leaves behind when it is replaced is not pending any more.
+        if self.pool.roster().isolate(isolate).is_some() {
+            let labels = [isolate.slot.to_string(), isolate.isolate.to_string()];
+            let labels = [labels[0].as_str(), labels[1].as_str()];
+            self.pool.metrics.background_pending.with_label_values(&labels).set(pending.into());
         }
     }
 

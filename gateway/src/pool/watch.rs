@@ -208,6 +208,7 @@ impl Watch {
             FromChild::SetupRefused(_) => self.suspect(),
             FromChild::IsolateFailed { .. }
             | FromChild::IsolateStats { .. }
+            | FromChild::Background { .. }
             | FromChild::Sandboxed(_)
             | FromChild::Examined { .. } => {}
         }

@@ -321,6 +321,8 @@ fn pool_settings(
             sandbox: processes.sandbox,
             v8_flags: processes.v8_flags.clone(),
             inspect: settings.debugging.inspect,
+            access: settings.access.clone(),
+            background: jobs.background.clone(),
         },
         worker_setup: WorkerSetup {
             arbiters: processes.fn_worker_threads,

@@ -10,6 +10,9 @@ use std::rc::Rc;
 use deno_core::{OpState, op2, v8};
 use shared::message::HintPhase;
 
+use super::background::{
+    op_background_begin, op_background_capacity, op_background_end, op_background_limit,
+};
 use super::job::{JobLabel, JobTable};
 
 /// The job table as ops reach it.
@@ -18,11 +21,6 @@ pub type SharedJobTable = Rc<RefCell<JobTable>>;
 /// What the bundle sees as `process.env`.
 #[derive(Debug, Clone, Default)]
 pub struct BundleEnv(pub BTreeMap<String, String>);
-
-/// How many promises that were handed to `waitUntil` are pending.
-#[derive(Debug, Clone, Copy)]
-#[allow(dead_code, reason = "the build script makes isolates that never run")]
-pub struct BackgroundWork(pub u32);
 
 /// Takes the function that V8 has just compiled of a CommonJS file.
 pub type KeepCompiled = Rc<dyn Fn(v8::Global<v8::Function>)>;
@@ -48,7 +46,10 @@ deno_core::extension!(
     isopod,
     deps = [deno_webidl, deno_web, deno_fetch, deno_crypto, deno_node],
     ops = [
-        op_isopod_background,
+        op_background_begin,
+        op_background_capacity,
+        op_background_end,
+        op_background_limit,
         op_isopod_compiled,
         op_isopod_env,
         op_job_call,
@@ -67,9 +68,12 @@ deno_core::extension!(
     lazy_loaded_js = [
         dir "src/isolate/boot",
         "console.js",
+        "current_job.js",
         "environment.js",
         "errors.js",
+        "fetch.js",
         "jobs.js",
+        "leftovers.js",
         "request.js",
         "start.js",
         "uncaught.js",
@@ -85,11 +89,6 @@ deno_core::extension!(
         state.put(options.env);
     },
 );
-
-#[op2(fast)]
-fn op_isopod_background(state: &mut OpState, pending: u32) {
-    state.put(BackgroundWork(pending));
-}
 
 /// A CommonJS file has been compiled, see `node:module`.
 #[op2]

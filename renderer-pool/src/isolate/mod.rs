@@ -1,6 +1,7 @@
 //! One isolate on its own thread: from its start to its end.
 //!
 //! - [`runtime`]: the V8 isolate with the app in it; [`delivery`]: the border to JavaScript.
+//! - [`background`]: what finished requests leave behind.
 //! - [`extension`], [`extensions`], [`snapshot`]: what the isolate is made of, shared with the build script.
 //! - [`code_cache`]: what V8 compiled, kept between starts.
 //! - [`modules`]: where the app's code comes from; [`node`]: packages, and Node's own modules.
@@ -8,6 +9,7 @@
 //! - [`examine`], [`inspector`]: ways to look inside.
 //! - `boot/`: the scripts that run before the app.
 
+pub mod background;
 pub mod code_cache;
 pub mod delivery;
 pub mod error_page;
@@ -36,6 +38,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::job::{self, AllLinksEnded, JobTable, Link};
+use background::Outcomes;
 use code_cache::CodeCache;
 use code_cache::recorder::Recorder;
 use examine::Examiner;
@@ -145,6 +148,7 @@ impl IsolateThread {
             let mut table = jobs.borrow_mut();
             let flushed = table.poll_flush(cx, &mut events);
             if draining && table.is_empty() && flushed.is_ready() && runtime.is_idle() {
+                self.report_background(runtime);
                 return Poll::Ready(Ok(()));
             }
             if let Some(inspector) = &mut inspector {
@@ -157,6 +161,7 @@ impl IsolateThread {
             }
             while report_due.poll_tick(cx).is_ready() {
                 self.report_heap(runtime);
+                self.report_background(runtime);
             }
             Poll::Pending
         })
@@ -172,6 +177,15 @@ impl IsolateThread {
             heap_total_bytes: heap.total,
             external_bytes: heap.external,
         });
+    }
+
+    fn report_background(&self, runtime: &mut Isolate) {
+        let Some((pending, outcomes)) = runtime.take_background() else { return };
+        let Outcomes { finished, failed, refused, timed_out } = outcomes;
+        let report =
+            FromChild::Background { isolate: self.isolate, pending, finished, failed, refused, timed_out };
+        // The counts of a report that finds no room are lost: the queue is full only while the gateway hangs.
+        let _ = self.reports.try_send(report);
     }
 }
 

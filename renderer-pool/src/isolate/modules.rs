@@ -232,7 +232,7 @@ impl AppModules {
 fn unresolved(specifier: &str, error: &NodeResolveError) -> String {
     match error.maybe_code() {
         Some(NodeJsErrorCode::ERR_MODULE_NOT_FOUND) if !specifier.starts_with('#') => {
-            format!("it imports the package `{specifier}`, which is in no `node_modules` here")
+            format!("it imports the package `{specifier}`, which is in no `node_modules` here: {error}")
         }
         _ => format!("it imports `{specifier}`: {error}"),
     }
@@ -322,7 +322,7 @@ mod tests {
         let root = dir.path().canonicalize().unwrap();
         fs::create_dir(root.join("server")).unwrap();
         fs::create_dir(root.join("scratch")).unwrap();
-        let files = Files::of_app(&root, &root.join("scratch")).unwrap();
+        let files = Files::of_app(&root, &root.join("scratch"), &[]).unwrap();
         (dir, AppModules::new(Rc::new(files), Recorder::new(Arc::new(CodeCache::off()))))
     }
 

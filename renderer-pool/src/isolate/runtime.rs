@@ -7,16 +7,19 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use deno_core::error::CoreError;
-use deno_core::{JsRuntime, ModuleSpecifier, PollEventLoopOptions, RuntimeOptions, v8};
+use deno_core::{
+    JsRuntime, ModuleSpecifier, PollEventLoopOptions, RuntimeOptions, SharedArrayBufferStore, v8,
+};
 use deno_features::{FeatureChecker, UNSTABLE_FEATURES};
 use shared::message::control::LoadFailure;
 use shared::setup::RendererSetup;
 
+use super::background::{BackgroundWork, Outcomes};
 use super::code_cache::harvest::harvest;
 use super::code_cache::recorder::Recorder;
 use super::delivery::{self, Handlers};
 use super::error_page::{self, Shown};
-use super::extension::{BackgroundWork, BundleEnv, ErrorPages, KeepCompiled, SharedJobTable};
+use super::extension::{BundleEnv, ErrorPages, KeepCompiled, SharedJobTable};
 use super::extensions::{self, Host};
 use super::job::Event;
 use super::modules::AppModules;
@@ -77,14 +80,17 @@ impl Isolate {
             remedy: "point --app to the output of `vite build`".into(),
         })?;
         let entry = entry_url(&root)?;
-        let files =
-            Rc::new(Files::of_app(&root, &setup.scratch_dir).map_err(|error| own_fault(&error.to_string()))?);
+        let files = Files::of_app(&root, &setup.scratch_dir, &setup.access.writable);
+        let files = Rc::new(files.map_err(|error| own_fault(&error.to_string()))?);
         let modules = Rc::new(AppModules::new(files.clone(), code.clone()));
         let mut js = new_runtime(setup, modules.clone(), jobs, &code);
         {
             let state = js.op_state();
             let mut state = state.borrow_mut();
-            state.put(permissions::permissions(&files).map_err(|error| own_fault(&error.to_string()))?);
+            let permissions = permissions::permissions(&files, &setup.access.egress);
+            state.put(permissions.map_err(|error| own_fault(&error.to_string()))?);
+            let limits = &setup.background;
+            state.put(BackgroundWork::new(limits.max_pending, limits.limit_ms));
             state.put(TemporaryDirectory(files.temporary().to_owned()));
             state.put(entry.clone());
             let keep = code.clone();
@@ -166,8 +172,13 @@ impl Isolate {
 
     /// Whether no work that a finished request handed to `waitUntil` goes on.
     pub fn is_idle(&self) -> bool {
-        let state = self.js.op_state();
-        state.borrow().try_borrow::<BackgroundWork>().is_none_or(|work| work.0 == 0)
+        self.js.op_state().borrow().borrow::<BackgroundWork>().pending() == 0
+    }
+
+    /// How much of such work is pending, and what became of the rest since this was asked last; `None` when
+    /// nothing has changed.
+    pub fn take_background(&mut self) -> Option<(u32, Outcomes)> {
+        self.js.op_state().borrow_mut().borrow_mut::<BackgroundWork>().take_report()
     }
 
     fn exit_requested(&self) -> Option<ExitRequested> {
@@ -217,6 +228,8 @@ fn new_runtime(
         residual_lazy_js_sources: snapshot::SCRIPTS,
         residual_lazy_esm_sources: snapshot::MODULES,
         create_params: Some(limits),
+        // Where buffers are while they are transferred.
+        shared_array_buffer_store: Some(SharedArrayBufferStore::default()),
         eval_context_code_cache_cbs: code.cache().is_on().then(|| code.for_commonjs()),
         inspector: setup.inspect.is_some(),
         ..Default::default()

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+#[path = "../../../tests/src/services.rs"]
 pub mod services;
 
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -17,7 +18,7 @@ use shared::link::Channel;
 use shared::logging::LogFormat;
 use shared::message::control::LoadFailure;
 use shared::message::{FromChild, FromRenderer, ToChild, ToRenderer};
-use shared::setup::{CodeCacheSetup, RendererSetup, SandboxMode, Setup};
+use shared::setup::{Access, BackgroundLimits, CodeCacheSetup, RendererSetup, SandboxMode, Setup};
 use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
@@ -72,6 +73,15 @@ impl Renderer {
 
     /// The same, with compiled code kept in a directory.
     pub async fn spawn_cached(app: &Path, env: &[(&str, &str)], cache: Option<&Path>) -> Self {
+        let mut setup = setup(app);
+        setup.env.extend(env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        setup.code_cache =
+            cache.map(|directory| CodeCacheSetup { directory: directory.to_owned(), max_bytes: 64 << 20 });
+        Self::spawn_setup(setup).await
+    }
+
+    /// A renderer of this setup.
+    pub async fn spawn_setup(setup: RendererSetup) -> Self {
         let (control, control_fd) = socket_pair();
         let (link, link_fd) = socket_pair();
         let args = ChildArgs {
@@ -90,23 +100,7 @@ impl Renderer {
         drop((control_fd, link_fd));
         let mut control = Channel::new(control);
         let scratch = tempfile::tempdir().unwrap();
-        let setup = RendererSetup {
-            app_dir: app.into(),
-            env: [("NODE_ENV", "production")]
-                .iter()
-                .chain(env)
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect(),
-            max_jobs_per_isolate: 16,
-            max_heap_bytes: 256 << 20,
-            warmup_path: "/".into(),
-            code_cache: cache
-                .map(|directory| CodeCacheSetup { directory: directory.to_owned(), max_bytes: 64 << 20 }),
-            scratch_dir: scratch.path().into(),
-            sandbox: SandboxMode::Auto,
-            v8_flags: Vec::new(),
-            inspect: None,
-        };
+        let setup = RendererSetup { scratch_dir: scratch.path().into(), ..setup };
         control.send(&ToChild::Setup(Setup::Renderer(setup))).await.unwrap();
         Self { control, link: Channel::new(link), process, _app: None, _scratch: scratch }
     }
@@ -122,8 +116,20 @@ impl Renderer {
 
     /// A renderer whose bundle is `fetch`'s body, ready.
     pub async fn with_fetch(body: &str) -> Self {
-        let bundle = format!("export default {{ async fetch(request, opts) {{ {body} }} }};");
-        let mut renderer = Self::spawn(app(&[("server/server.js", &bundle)])).await;
+        Self::with_setup(body, |_| {}).await
+    }
+
+    /// The same, with what `change` makes of the setup.
+    pub async fn with_setup(body: &str, change: impl FnOnce(&mut RendererSetup)) -> Self {
+        Self::bundle(&format!("export default {{ async fetch(request, opts) {{ {body} }} }};"), change).await
+    }
+
+    /// A renderer of this bundle, ready.
+    pub async fn bundle(source: &str, change: impl FnOnce(&mut RendererSetup)) -> Self {
+        let app = app(&[("server/server.js", source)]);
+        let mut setup = setup(app.path());
+        change(&mut setup);
+        let mut renderer = Self { _app: Some(app), ..Self::spawn_setup(setup).await };
         match renderer.report().await {
             FromChild::IsolateReady { .. } => renderer,
             other => panic!("{other:?}"),
@@ -179,6 +185,24 @@ impl Renderer {
         self.job(1, head("GET", path)).await;
         let (status, _, body) = self.response(1).await;
         (status, body)
+    }
+}
+
+/// What the gateway tells a renderer by default.
+pub fn setup(app: &Path) -> RendererSetup {
+    RendererSetup {
+        app_dir: app.into(),
+        env: [("NODE_ENV".to_owned(), "production".to_owned())].into(),
+        max_jobs_per_isolate: 16,
+        max_heap_bytes: 256 << 20,
+        warmup_path: "/".into(),
+        code_cache: None,
+        scratch_dir: Path::new("/").into(),
+        sandbox: SandboxMode::Auto,
+        v8_flags: Vec::new(),
+        inspect: None,
+        access: Access::default(),
+        background: BackgroundLimits::default(),
     }
 }
 

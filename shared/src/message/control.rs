@@ -14,6 +14,7 @@ use crate::wire::PayloadError;
 /// From the supervisor to a child.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "a process hears of its setup once")]
 pub enum ToChild {
     /// The first message: what to be.
     Setup(Setup),
@@ -92,6 +93,21 @@ pub enum FromChild {
         isolate: usize,
         /// What went wrong.
         problem: Option<String>,
+    },
+    /// What finished requests handed to `waitUntil`, in counts since the isolate's last report.
+    Background {
+        /// Which isolate.
+        isolate: usize,
+        /// Promises that are pending now.
+        pending: u32,
+        /// Promises that were fulfilled.
+        finished: u32,
+        /// Promises that were rejected.
+        failed: u32,
+        /// Promises that found no room.
+        refused: u32,
+        /// Promises that took too long.
+        timed_out: u32,
     },
     /// An fn worker takes calls now.
     WorkerReady {

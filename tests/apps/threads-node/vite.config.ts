@@ -1,6 +1,8 @@
 import { defineConfig } from 'vite'
 
-// A server bundle as Vite writes it by itself: packages stay in `node_modules`.
-export default defineConfig({
-  build: { ssr: 'src/server.tsx', outDir: 'dist/server', rollupOptions: { output: { entryFileNames: 'server.js' } } },
-})
+// Both builds as Vite writes them by itself: of the server's, packages stay in `node_modules`.
+export default defineConfig(({ isSsrBuild }) => ({
+  build: isSsrBuild
+    ? { outDir: 'dist/server', rollupOptions: { output: { entryFileNames: 'server.js' } } }
+    : { outDir: 'dist/client', manifest: 'manifest.json', rollupOptions: { input: 'src/client.ts' } },
+}))

@@ -21,7 +21,7 @@ use shared::logging::LogFormat;
 use shared::message::{
     EarlyHints, Failure, FailureKind, FromRenderer, FromWorker, HintPhase, ToRenderer, ToWorker,
 };
-use shared::setup::{RendererSetup, SandboxMode, WorkerSetup};
+use shared::setup::{Access, BackgroundLimits, RendererSetup, SandboxMode, WorkerSetup};
 use tokio::net::UnixStream;
 
 use super::ports::{NewLink, Peer};
@@ -52,6 +52,8 @@ fn settings() -> PoolSettings {
             sandbox: SandboxMode::Auto,
             v8_flags: Vec::new(),
             inspect: None,
+            access: Access::default(),
+            background: BackgroundLimits::default(),
         },
         worker_setup: WorkerSetup { arbiters: 1, mailbox: 1 },
         app_routes: Vec::new(),

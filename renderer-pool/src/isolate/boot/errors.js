@@ -4,6 +4,7 @@
   const { DOMException, QuotaExceededError } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
 
   const names = [
+    "AddonsDisabled",
     "AddrInUse",
     "AddrNotAvailable",
     "AlreadyExists",
@@ -50,6 +51,30 @@
   const denied = { value: "ERR_ACCESS_DENIED", writable: true, configurable: true };
   Object.defineProperty(core.NotCapable.prototype, "code", denied);
 
+  // Deno's messages name its own flags. The class calls its superclass to keep the message.
+  const explanations = {
+    env: "which the operator does not let the app see: --env names variables",
+    ffi: "and Isopod runs no native code",
+    net: "which the operator's rules refuse: --egress names what is allowed",
+    read: "which is none of the app's files: --writable names further directories",
+    run: "and Isopod starts no processes",
+    sys: "which is not for apps to know",
+    write: "which is not for the app to write: --writable names directories",
+  };
+  const explained = (message) =>
+    String(message).replace(
+      /, run again with the --allow-([a-z]+) flag$/,
+      (whole, name) => Object.hasOwn(explanations, name) ? `, ${explanations[name]}` : whole,
+    );
+  Object.setPrototypeOf(
+    core.NotCapable,
+    class extends Error {
+      constructor(message, options) {
+        super(explained(message), options);
+      }
+    },
+  );
+
   for (const name of names) {
     const named = {
       [name]: class extends Error {
@@ -62,6 +87,8 @@
     errors[name] = named[name];
     core.registerErrorClass(name, errors[name]);
   }
+  const disabled = { value: "ERR_DLOPEN_DISABLED", writable: true, configurable: true };
+  Object.defineProperty(errors.AddonsDisabled.prototype, "code", disabled);
   const unavailable = { value: "ERR_FEATURE_UNAVAILABLE_ON_PLATFORM", writable: true, configurable: true };
   Object.defineProperty(errors.NotSupported.prototype, "code", unavailable);
   for (const name of domNames) {

@@ -121,7 +121,7 @@ const lazyInterfaces = {
 
 const lazyValues = {
   crypto: ["ext:deno_crypto/00_crypto.js", "crypto"],
-  fetch: ["ext:deno_fetch/26_fetch.js", "fetch"],
+  fetch: ["ext:isopod/fetch.js", "fetch"],
   performance: ["ext:deno_web/15_performance.js", "performance"],
 };
 

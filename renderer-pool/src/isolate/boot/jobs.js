@@ -17,16 +17,18 @@
     op_job_write_text,
     op_log,
   } = core.ops;
-  const { AsyncVariable, setAsyncContext } = core;
+  const { setAsyncContext } = core;
   const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
   const { signalAbort } = core.loadExtScript("ext:deno_web/03_abort_signal.js");
   const { ReadableStream } = core.loadExtScript("ext:deno_web/06_streams.js");
   const { InnerBody } = core.loadExtScript("ext:deno_fetch/22_body.js");
   const { fromInnerRequest, newInnerRequest } = core.loadExtScript("ext:deno_fetch/23_request.js");
   const { toInnerResponse, wireHeaderList } = core.loadExtScript("ext:deno_fetch/23_response.js");
+  const { currentJob } = core.loadExtScript("ext:isopod/current_job.js");
   const { waitUntil, withClient } = core.loadExtScript("ext:isopod/request.js");
   const { exceptionTaken, rejectionTaken } = core.loadExtScript("ext:isopod/uncaught.js");
 
+  const LEVEL_WARN = 2;
   const LEVEL_ERROR = 3;
   const NO_JOB = 0;
   const CANCEL_TIMEOUT = 2;
@@ -40,7 +42,7 @@
   const WARMING_BYTES = 4 << 20;
 
   const jobs = new Map();
-  const currentJob = new AsyncVariable();
+  const isDevelopment = core.loadExtScript("ext:isopod/environment.js").get("NODE_ENV") === "development";
   let handler;
 
   class Job {
@@ -53,6 +55,10 @@
       this.resume = null;
       this.calls = null;
       this.lastCall = 0;
+      // Promises of `waitUntil` that are pending.
+      this.background = 0;
+      // Filled in development only.
+      this.endedAt = 0;
     }
   }
 
@@ -259,10 +265,16 @@
 
   function end(job) {
     if (jobs.delete(job.key)) op_job_end(job.key);
+    noteEnd(job);
+  }
+
+  function noteEnd(job) {
+    if (isDevelopment) job.endedAt = performance.now();
   }
 
   function fail(job, error) {
     if (!jobs.delete(job.key)) return;
+    noteEnd(job);
     job.reader?.cancel(error).catch(() => {});
     op_job_fail(job.key, errorText(error), job.request.headers.get("accept") ?? "");
   }
@@ -392,6 +404,11 @@
       read += value.byteLength;
     }
     await reader.cancel();
+  }
+
+  if (isDevelopment) {
+    const { watch } = core.loadExtScript("ext:isopod/leftovers.js");
+    watch((line) => op_log(NO_JOB, LEVEL_WARN, line));
   }
 
   core.setUnhandledPromiseRejectionHandler((promise, reason) => {

@@ -1,38 +1,54 @@
 // What the ecosystem's servers put on a request: `ip`, `runtime` and `waitUntil`.
 (function () {
   const { core } = __bootstrap;
-  const { op_isopod_background } = core.ops;
+  const { op_background_begin, op_background_capacity, op_background_end, op_background_limit } = core.ops;
   const { Request } = core.loadExtScript("ext:deno_fetch/23_request.js");
+  const { currentJob } = core.loadExtScript("ext:isopod/current_job.js");
   const { clearTimeout, setTimeout } = globalThis;
 
-  // So much work of finished requests goes on at a time, in an isolate.
-  const MAX_PENDING = 256;
-  // So long it may take, in milliseconds; a drain waits for it.
-  const LIMIT_MS = 30_000;
+  const FINISHED = 0;
+  const FAILED = 1;
+  const TIMED_OUT = 2;
 
   const clientIp = Symbol("client's address");
   const runtime = Object.freeze({ name: "isopod" });
-  let pending = 0;
+  // A line for the first promise that finds no room, and again once there was room.
+  let hasRefused = false;
 
-  // Work that outlives the response. The process drains only when it is done or late.
+  // Work that outlives the response. The process drains only when it is done or late. What finds no room goes on
+  // like any other promise: nobody waits for it.
   function waitUntil(work) {
-    if (pending >= MAX_PENDING) throw new RangeError(`waitUntil: ${MAX_PENDING} promises are pending`);
-    op_isopod_background(++pending);
+    const promise = Promise.resolve(work);
+    if (!op_background_begin()) return refuse(promise);
+    hasRefused = false;
+    const job = currentJob.get();
+    if (job !== undefined) job.background++;
     let ended = false;
-    const end = () => {
+    const end = (outcome) => {
       if (ended) return;
       ended = true;
       clearTimeout(timer);
-      op_isopod_background(--pending);
+      if (job !== undefined) job.background--;
+      op_background_end(outcome);
     };
+    const limit = op_background_limit();
     const timer = setTimeout(() => {
-      console.error(`waitUntil: a promise was pending for ${LIMIT_MS} ms and is not waited for any longer`);
-      end();
-    }, LIMIT_MS);
-    Promise.resolve(work).then(end, (error) => {
+      console.error(`waitUntil: a promise was pending for ${limit} ms and is not waited for any longer (background_timeout)`);
+      end(TIMED_OUT);
+    }, limit);
+    promise.then(() => end(FINISHED), (error) => {
       console.error("waitUntil: a promise was rejected:", error);
-      end();
+      end(FAILED);
     });
+  }
+
+  function refuse(promise) {
+    if (!hasRefused) {
+      const most = op_background_capacity();
+      console.error(`waitUntil: ${most} promises are pending, and further ones are not waited for (background_limit)`);
+    }
+    hasRefused = true;
+    promise.then(undefined, (error) => console.error("waitUntil: a promise was rejected:", error));
   }
 
   function withClient(request, ip) {

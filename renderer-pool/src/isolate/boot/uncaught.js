@@ -2,10 +2,14 @@
 // `process.on("unhandledRejection")`.
 (function () {
   const { core, internals } = __bootstrap;
-  const { ErrorEvent, EventTarget, PromiseRejectionEvent } = core.loadExtScript("ext:deno_web/02_event.js");
+  const { ErrorEvent, EventTarget, PromiseRejectionEvent, saveGlobalThisReference } = core.loadExtScript(
+    "ext:deno_web/02_event.js",
+  );
 
   // `node:process` listens here while the app listens there; the build script says so in its source.
   internals.uncaught = new EventTarget();
+  // So is what `reportError` is given, and what a listener of an event throws.
+  saveGlobalThisReference(internals.uncaught);
 
   function exceptionTaken(error) {
     const event = new ErrorEvent("error", { error, cancelable: true });

@@ -131,7 +131,7 @@ fn op_ppid() -> i32 {
 #[op2(fast)]
 fn op_napi_open(#[string] path: &str) -> Result<(), JsErrorBox> {
     Err(JsErrorBox::new(
-        "NotSupported",
+        "AddonsDisabled",
         format!(
             "the native addon `{path}` cannot be loaded: Isopod runs JavaScript and WebAssembly; use the package's \
              JavaScript or WebAssembly build, or do this work in a native function"

@@ -4,8 +4,8 @@
 //! | | default |
 //! |---|---|
 //! | read | the app's directory, the `node_modules` that it resolves packages from, packages linked from there |
-//! | write | a private temporary directory |
-//! | network | everything but link-local and metadata addresses |
+//! | write | a private temporary directory, and those that the operator named |
+//! | network | everything but link-local and metadata addresses; the operator's rules narrow it ([`shared::egress`]) |
 //! | processes, native code | nothing |
 //! | environment | the variables that the operator named, as `process.env` alone |
 //!
@@ -13,25 +13,16 @@
 
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deno_permissions::{
-    Host, NetDescriptor, Permissions, PermissionsContainer, PermissionsFromOptionsError, PermissionsOptions,
-    RuntimePermissionDescriptorParser,
+    Host, NetDescriptor, NetDescriptorParseError, Permissions, PermissionsContainer,
+    PermissionsFromOptionsError, PermissionsOptions, RuntimePermissionDescriptorParser,
 };
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use shared::egress::{Destination, Egress, EgressRule};
 use sys_traits::impls::RealSys;
-
-/// Addresses that lead to the host's cloud or its neighbours: link-local ones (RFC 3927, RFC 4291), and the
-/// metadata services that live elsewhere.
-const REFUSED_ADDRESSES: &[IpNet] = &[
-    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16)),
-    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(100, 100, 100, 200), 32)),
-    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10)),
-    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), 128)),
-];
 
 /// What of the system an app may neither know nor change: its own debugger, its user and its priority.
 const REFUSED_KNOWLEDGE: &[&str] = &["inspector", "setegid", "seteuid", "setgid", "setuid", "setPriority"];
@@ -41,20 +32,39 @@ const REFUSED_KNOWLEDGE: &[&str] = &["inspector", "setegid", "seteuid", "setgid"
 pub struct Files {
     app: PathBuf,
     readable: Vec<PathBuf>,
+    writable: Vec<PathBuf>,
     temporary: PrivateDirectory,
 }
 
+/// Why the permissions of an app cannot be made: a fault of ours, since its parts were checked before.
+#[derive(Debug, thiserror::Error)]
+pub enum PermissionsError {
+    /// A path is no text.
+    #[error(transparent)]
+    Paths(#[from] PermissionsFromOptionsError),
+    /// A rule's host is none for Deno's parser.
+    #[error("the egress rule `{rule}` is not understood")]
+    Rule {
+        /// The rule.
+        rule: String,
+        /// Why.
+        source: NetDescriptorParseError,
+    },
+}
+
 impl Files {
-    /// What the app in `app`, an absolute path without symbolic links, may touch; its temporary directory is made
-    /// in `scratch`.
+    /// What the app in `app` may touch, with the directories that the operator lets it write to; all of them
+    /// absolute paths without symbolic links. Its temporary directory is made in `scratch`.
     ///
     /// # Errors
     /// Without a temporary directory.
-    pub fn of_app(app: &Path, scratch: &Path) -> io::Result<Self> {
+    pub fn of_app(app: &Path, scratch: &Path, named: &[PathBuf]) -> io::Result<Self> {
         let temporary = PrivateDirectory::create_in(scratch)?;
+        let mut writable = vec![temporary.path.clone()];
+        writable.extend_from_slice(named);
         let mut readable = readable(app);
-        readable.push(temporary.path.clone());
-        Ok(Self { app: app.to_owned(), readable, temporary })
+        readable.extend_from_slice(&writable);
+        Ok(Self { app: app.to_owned(), readable, writable, temporary })
     }
 
     /// Where the app was built to.
@@ -62,7 +72,7 @@ impl Files {
         &self.app
     }
 
-    /// Where the app may write.
+    /// The app's own temporary directory.
     pub fn temporary(&self) -> &Path {
         &self.temporary.path
     }
@@ -87,16 +97,16 @@ pub fn readable(app: &Path) -> Vec<PathBuf> {
     readable
 }
 
-/// The permissions of an app that may touch `files`.
+/// The permissions of an app that may touch `files` and connect where `egress` lets it.
 ///
 /// # Errors
-/// When a path is no text.
-pub fn permissions(files: &Files) -> Result<PermissionsContainer, PermissionsFromOptionsError> {
+/// [`PermissionsError`].
+pub fn permissions(files: &Files, egress: &Egress) -> Result<PermissionsContainer, PermissionsError> {
     let parser = Arc::new(RuntimePermissionDescriptorParser::new(RealSys));
     let text = |path: &PathBuf| path.to_string_lossy().into_owned();
     let options = PermissionsOptions {
         allow_read: Some(files.readable.iter().map(text).collect()),
-        allow_write: Some(vec![text(&files.temporary.path)]),
+        allow_write: Some(files.writable.iter().map(text).collect()),
         // The host's name, load and memory: packages put them into their logs.
         allow_sys: Some(Vec::new()),
         deny_sys: Some(REFUSED_KNOWLEDGE.iter().map(|kind| (*kind).to_owned()).collect()),
@@ -104,11 +114,39 @@ pub fn permissions(files: &Files) -> Result<PermissionsContainer, PermissionsFro
         ..Default::default()
     };
     let mut permissions = Permissions::from_options(&*parser, &options)?;
-    // An empty list allows every host.
-    let allowed: Vec<NetDescriptor> = Vec::new();
-    let refused = REFUSED_ADDRESSES.iter().map(|addresses| NetDescriptor(Host::IpSubnet(*addresses), None));
-    permissions.net = Permissions::new_unary_with_ignore(Some(allowed), Some(refused.collect()), None, false);
+    // What is refused is refused to every name as well: Deno asks again for each address that DNS gave.
+    let refused = egress.refused().into_iter().map(|network| NetDescriptor(Host::IpSubnet(network), None));
+    permissions.net =
+        Permissions::new_unary_with_ignore(allowed(egress)?, Some(refused.collect()), None, false);
     Ok(PermissionsContainer::new(parser, permissions))
+}
+
+/// In Deno's terms: no list allows nothing, an empty one everything.
+fn allowed(egress: &Egress) -> Result<Option<Vec<NetDescriptor>>, PermissionsError> {
+    if egress.is_none() {
+        return Ok(None);
+    }
+    if egress.is_all() {
+        return Ok(Some(Vec::new()));
+    }
+    let mut allowed: Vec<_> = egress.rules().iter().filter_map(descriptor).collect::<Result<_, _>>()?;
+    // A datagram's socket is bound to nothing in particular before it sends. Nobody can connect to a port 0.
+    let unspecified = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+    allowed.extend(unspecified.map(|address| NetDescriptor(Host::Ip(address), Some(0))));
+    Ok(Some(allowed))
+}
+
+fn descriptor(rule: &EgressRule) -> Option<Result<NetDescriptor, PermissionsError>> {
+    let EgressRule::Allow(destination, port) = rule else { return None };
+    let port = port.map(u32::from);
+    Some(match destination {
+        Destination::Network(network) => Ok(NetDescriptor(Host::IpSubnet(*network), port)),
+        Destination::Host(_) | Destination::Subdomains(_) => {
+            NetDescriptor::parse_for_list(&destination.to_string())
+                .map(|NetDescriptor(host, _)| NetDescriptor(host, port))
+                .map_err(|source| PermissionsError::Rule { rule: rule.to_string(), source })
+        }
+    })
 }
 
 fn real_path(path: PathBuf) -> Option<PathBuf> {
@@ -169,13 +207,15 @@ mod tests {
     fn app_with_packages() -> (tempfile::TempDir, Files) {
         let project = tempfile::tempdir().unwrap();
         let root = project.path().canonicalize().unwrap();
-        for directory in ["dist/server", "node_modules/pg", "node_modules/@scope", "linked", "scratch"] {
+        for directory in
+            ["dist/server", "node_modules/pg", "node_modules/@scope", "linked", "scratch", "data"]
+        {
             fs::create_dir_all(root.join(directory)).unwrap();
         }
         fs::write(root.join("package.json"), "{}").unwrap();
         fs::write(root.join("secret.txt"), "secret").unwrap();
         std::os::unix::fs::symlink(root.join("linked"), root.join("node_modules/@scope/linked")).unwrap();
-        let files = Files::of_app(&root.join("dist"), &root.join("scratch")).unwrap();
+        let files = Files::of_app(&root.join("dist"), &root.join("scratch"), &[root.join("data")]).unwrap();
         (project, files)
     }
 
@@ -189,18 +229,67 @@ mod tests {
         for path in ["secret.txt", "dist-other/x", "src/index.ts"] {
             assert!(!files.may_read(&root.join(path)), "{path}");
         }
-        let permissions = permissions(&files).unwrap();
+        let permissions = permissions(&files, &Egress::default()).unwrap();
         let asked = |path: &Path, kind| permissions.check_open(path.into(), kind, None).is_ok();
         assert!(asked(&root.join("dist/x"), deno_permissions::OpenAccessKind::Read));
         assert!(!asked(&root.join("dist/x"), deno_permissions::OpenAccessKind::Write));
         assert!(!asked(&root.join("secret.txt"), deno_permissions::OpenAccessKind::Read));
         assert!(asked(&files.temporary().join("x"), deno_permissions::OpenAccessKind::Write));
+        assert!(asked(&root.join("data/x"), deno_permissions::OpenAccessKind::ReadWriteNoFollow));
+        assert!(!asked(&root.join("data-other"), deno_permissions::OpenAccessKind::Write));
+    }
+
+    fn policy(rules: &[&str]) -> Egress {
+        Egress::new(rules.iter().map(|rule| rule.parse().unwrap()).collect()).unwrap()
+    }
+
+    /// Whether a connection to `host` at `port`, whose address is `address`, comes about.
+    fn connects(rules: &[&str], host: &str, port: u16, address: &str) -> bool {
+        let (_project, files) = app_with_packages();
+        let mut permissions = permissions(&files, &policy(rules)).unwrap();
+        permissions.check_net(&(host, Some(port)), "connect").is_ok()
+            && permissions.check_net_resolved(&address.parse().unwrap(), port, "connect").is_ok()
+    }
+
+    #[test]
+    fn rules_narrow_the_network() {
+        for (rules, host, port, address, allowed) in [
+            (&["all"][..], "db.test", 5432, "10.0.0.7", true),
+            (&["none"], "db.test", 5432, "10.0.0.7", false),
+            (&["none"], "127.0.0.1", 80, "127.0.0.1", false),
+            (&["db.test:5432"], "db.test", 5432, "10.0.0.7", true),
+            (&["db.test:5432"], "DB.test", 5432, "10.0.0.7", true),
+            (&["db.test:5432"], "db.test", 5433, "10.0.0.7", false),
+            (&["db.test:5432"], "x.db.test", 5432, "10.0.0.7", false),
+            (&["db.test:5432"], "10.0.0.7", 5432, "10.0.0.7", false),
+            (&["*.db.test"], "x.db.test", 1, "10.0.0.7", true),
+            (&["*.db.test"], "db.test.evil", 1, "10.0.0.7", false),
+            (&["10.0.0.0/8:443", "::1"], "10.1.2.3", 443, "10.1.2.3", true),
+            (&["10.0.0.0/8:443", "::1"], "10.1.2.3", 80, "10.1.2.3", false),
+            (&["10.0.0.0/8:443", "::1"], "[::1]", 80, "::1", true),
+            (&["10.0.0.0/8"], "::ffff:10.1.2.3", 80, "::ffff:10.1.2.3", true),
+            (&["10.0.0.0/8"], "11.1.2.3", 80, "11.1.2.3", false),
+        ] {
+            assert_eq!(connects(rules, host, port, address), allowed, "{rules:?} {host}:{port}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_leads_to_a_refused_address_is_refused() {
+        for rules in [&["all"][..], &["rebound.test"], &["*.test"], &["rebound.test", "0.0.0.0/0"]] {
+            assert!(connects(rules, "rebound.test", 80, "10.0.0.7"), "{rules:?}");
+            for address in ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "64:ff9b::a9fe:a9fe"] {
+                assert!(!connects(rules, "rebound.test", 80, address), "{rules:?} {address}");
+            }
+        }
+        assert!(connects(&["all", "169.254.169.254:80"], "169.254.169.254", 80, "169.254.169.254"));
+        assert!(!connects(&["all", "169.254.169.254:80"], "169.254.169.253", 80, "169.254.169.253"));
     }
 
     #[test]
     fn the_network_is_open_but_for_metadata_services() {
         let (_project, files) = app_with_packages();
-        let mut permissions = permissions(&files).unwrap();
+        let mut permissions = permissions(&files, &Egress::default()).unwrap();
         permissions.check_net(&("example.com", Some(443)), "fetch()").unwrap();
         permissions.check_net_resolved(&"10.0.0.7".parse().unwrap(), 5432, "connect").unwrap();
         for address in ["169.254.169.254", "fe80::1", "fd00:ec2::254", "100.100.100.200"] {
@@ -211,7 +300,7 @@ mod tests {
     #[test]
     fn processes_environment_and_native_code_are_refused() {
         let (_project, files) = app_with_packages();
-        let mut permissions = permissions(&files).unwrap();
+        let mut permissions = permissions(&files, &Egress::default()).unwrap();
         permissions.check_env("PATH").unwrap_err();
         permissions.check_run_all("spawn").unwrap_err();
         permissions.check_ffi_all().unwrap_err();

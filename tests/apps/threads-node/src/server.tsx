@@ -1,9 +1,10 @@
+import { page } from './page'
 import { routes } from './routes'
 
 export default {
   async fetch(request: Request): Promise<Response> {
     const { pathname } = new URL(request.url)
-    if (pathname === '/') return new Response('threads-node')
+    if (pathname === '/') return page()
     if (pathname.startsWith('/api/auth/')) {
       const { auth } = await import('./auth')
       return auth().handler(request)

@@ -1,0 +1,17 @@
+// `fetch`, whose refusals are what the Fetch standard has for failures of the network: a `TypeError`. Its `code` is
+// that of Node's permission model, its `cause` what was refused.
+(function () {
+  const { core } = __bootstrap;
+  const { fetch: send } = core.loadExtScript("ext:deno_fetch/26_fetch.js");
+
+  function refused(error) {
+    if (!(error instanceof core.NotCapable)) throw error;
+    throw Object.assign(new TypeError(`fetch failed: ${error.message}`, { cause: error }), { code: error.code });
+  }
+
+  function fetch(input, init = undefined) {
+    return (arguments.length === 0 ? send() : send(input, init)).catch(refused);
+  }
+
+  return { fetch };
+})();

@@ -1,0 +1,32 @@
+// In development: tells of requests whose code goes on after their response, by a promise that nobody waits for. Such
+// work is lost when the process is replaced; `waitUntil` is what keeps it.
+(function () {
+  const { core } = __bootstrap;
+  const { currentJob } = core.loadExtScript("ext:isopod/current_job.js");
+  const { performance } = globalThis;
+
+  // Streams and routers tidy up behind a response, in milliseconds.
+  const GRACE_MS = 50;
+  // A route is reported once, and so many routes at most.
+  const MAX_ROUTES = 1000;
+
+  // `report` is called with a line for each route.
+  function watch(report) {
+    const reported = new Set();
+    core.setPromiseHooks(undefined, () => {
+      const job = currentJob.get();
+      if (job === undefined || job.endedAt === 0 || job.background > 0) return;
+      if (performance.now() - job.endedAt < GRACE_MS) return;
+      const { method, url } = job.request;
+      const route = `${method} ${new URL(url).pathname}`;
+      if (reported.size >= MAX_ROUTES || reported.has(route)) return;
+      reported.add(route);
+      report(
+        `${route}: its code went on after its response was complete, in a promise that nobody waits for. ` +
+          "Hand such work to request.waitUntil(promise), or it is lost when the process is replaced.",
+      );
+    });
+  }
+
+  return { watch };
+})();

@@ -1,0 +1,1 @@
+exports.hidden = 1;

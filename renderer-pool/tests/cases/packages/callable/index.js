@@ -1,0 +1,2 @@
+module.exports = function double(n) { return 2 * n; };
+module.exports.helper = "h";

@@ -1,0 +1,1 @@
+export { self } from "#self"; import { self as again } from "conditions"; void again;
