@@ -20,7 +20,7 @@ use isopod_gateway::middleware::chain::Chain;
 use isopod_gateway::middleware::exchange::{Exchange, RequestId};
 use isopod_gateway::middleware::rate_limit::Limiter;
 use isopod_gateway::middleware::rate_limit::local::Local;
-use isopod_gateway::pool::{RenderError, RenderJob};
+use isopod_gateway::pool::{NativeError, NativeRequest, RenderError, RenderJob};
 use isopod_gateway::router::backend::{Answer, Backend};
 use isopod_gateway::router::classes::RouteClasses;
 use isopod_gateway::router::static_files::index::Index;
@@ -50,6 +50,14 @@ impl Backend for Ready {
     async fn call(&self, _: NativeCall) -> Outcome {
         Outcome::Value("1".into())
     }
+
+    async fn answer_natively(&self, _: NativeRequest<'_>) -> Result<Answer<Body>, NativeError> {
+        Err(NativeError::Unavailable)
+    }
+
+    fn has_native_route(&self, _: &str) -> bool {
+        false
+    }
 }
 
 fn settings(config: &str) -> Settings {
@@ -68,6 +76,7 @@ fn router(settings: &Settings) -> Router<Ready> {
         job_timeout: Duration::from_secs(15),
         native_call_timeout: Duration::from_secs(10),
         response_link_header: false,
+        direct_functions: Arc::default(),
         edge: Arc::clone(&settings.edge),
         hooks: None,
         classes: Arc::new(RouteClasses::of(&[], "")),

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use debug::DebugSettings;
 use serde::Serialize;
 
+use crate::config::edge::Edge;
 use crate::metrics::Metrics;
 use crate::pool::{PoolHandle, PoolStatus, Readiness};
 
@@ -79,6 +80,8 @@ pub struct Desk {
     pub started: Instant,
     /// Whether isolates may be looked into.
     pub debug: DebugSettings,
+    /// What can be closed and opened.
+    pub edge: Arc<Edge>,
 }
 
 /// All of `/status`.
@@ -125,6 +128,9 @@ const JSON: &str = "application/json";
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 fn answer(desk: &Desk, method: &Method, path: &str) -> HttpResponse {
+    if path == "/maintenance" {
+        return maintenance(&desk.edge, method);
+    }
     if *method != Method::GET && *method != Method::HEAD {
         let mut response =
             respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD are served here\n");
@@ -185,6 +191,31 @@ fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Bytes
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// Closes the site with PUT and opens it with DELETE: no page of another site can send these without asking.
+fn maintenance(edge: &Edge, method: &Method) -> HttpResponse {
+    let maintenance = &edge.access.maintenance;
+    match *method {
+        Method::PUT => maintenance.set_closed(true),
+        Method::DELETE => maintenance.set_closed(false),
+        Method::GET | Method::HEAD => {
+            return respond(
+                StatusCode::OK,
+                TEXT,
+                if maintenance.is_closed() { "closed\n" } else { "open\n" },
+            );
+        }
+        _ => {
+            let text = "PUT closes the site, DELETE opens it, GET says which it is\n";
+            let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, text);
+            let methods = HeaderValue::from_static("GET, HEAD, PUT, DELETE");
+            response.headers_mut().insert(header::ALLOW, methods);
+            return response;
+        }
+    }
+    tracing::warn!(closed = maintenance.is_closed(), "the site was closed or opened by the admin port");
+    respond(StatusCode::OK, TEXT, if maintenance.is_closed() { "closed\n" } else { "open\n" })
 }
 
 #[cfg(test)]

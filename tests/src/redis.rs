@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
+use crate::process;
 use crate::wait::eventually;
 
 /// A running server. Dropping it kills the process.
@@ -41,6 +43,26 @@ impl Redis {
     pub async fn kill(&mut self) {
         self.child.kill().await.unwrap();
         std::fs::remove_file(self.socket()).unwrap();
+    }
+
+    /// Stops it where it is: connections stay and nothing is answered.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn freeze(&self) {
+        process::signal(self.pid(), Signal::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn thaw(&self) {
+        process::signal(self.pid(), Signal::SIGCONT);
+    }
+
+    fn pid(&self) -> i32 {
+        self.child.id().unwrap().try_into().unwrap()
     }
 
     /// Starts it again, at the same place and with nothing in it.

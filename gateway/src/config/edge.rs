@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
@@ -50,21 +51,39 @@ pub struct Access {
     pub allow: Vec<IpNet>,
     /// None of these.
     pub deny: Vec<IpNet>,
-    /// The site is closed.
-    pub maintenance: Option<Maintenance>,
+    /// What happens while the site is closed.
+    pub maintenance: Maintenance,
     /// Paths that ask for a password.
     pub basic_auth: Tree<BasicAuth>,
 }
 
-/// A closed site.
+/// A site that can be closed while it runs.
 #[derive(Debug)]
 pub struct Maintenance {
+    closed: AtomicBool,
     /// Who may come in nevertheless.
     pub allow: Vec<IpNet>,
     /// When the others may try again, in seconds.
     pub retry_after: HeaderValue,
     /// The page that they see instead of the plain one.
     pub page: Option<String>,
+}
+
+impl Maintenance {
+    /// A site that is `closed` at first; `retry_after` in seconds.
+    pub fn new(closed: bool, allow: Vec<IpNet>, retry_after: u64, page: Option<String>) -> Self {
+        Self { closed: AtomicBool::new(closed), allow, retry_after: HeaderValue::from(retry_after), page }
+    }
+
+    /// Whether it is closed now.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Closes or opens it, for all requests from now on.
+    pub fn set_closed(&self, closed: bool) {
+        self.closed.store(closed, Ordering::Relaxed);
+    }
 }
 
 /// A door.
@@ -324,7 +343,7 @@ fn access(reader: &mut Reader<'_>, policy: Policy) -> Option<Access> {
     Some(Access { allow: allow?, deny: deny?, maintenance: maintenance?, basic_auth: basic_auth? })
 }
 
-fn maintenance(reader: &mut Reader<'_>) -> Option<Option<Maintenance>> {
+fn maintenance(reader: &mut Reader<'_>) -> Option<Maintenance> {
     let on = reader.parsed("maintenance", value::on_or_off);
     let allow = reader.networks("maintenance_allow");
     let retry_after = reader.time("maintenance_retry_after");
@@ -333,9 +352,7 @@ fn maintenance(reader: &mut Reader<'_>) -> Option<Option<Maintenance>> {
         None => Some(None),
         Some(file) => page(reader, &file).map(Some),
     };
-    let maintenance =
-        Maintenance { allow: allow?, retry_after: HeaderValue::from(retry_after?.as_secs()), page: page? };
-    Some(on?.then_some(maintenance))
+    Some(Maintenance::new(on?, allow?, retry_after?.as_secs(), page?))
 }
 
 /// The largest page that is held for a closed site, in bytes.
@@ -660,7 +677,7 @@ mod tests {
     #[test]
     fn defaults_refuse_nobody() {
         let edge = edge("").unwrap();
-        assert!(edge.access.maintenance.is_none() && edge.access.basic_auth.is_empty());
+        assert!(!edge.access.maintenance.is_closed() && edge.access.basic_auth.is_empty());
         assert!(edge.rate_limits.is_empty() && edge.redirects.is_empty());
         assert!(edge.csrf.enabled && !edge.csrf.refuse_unknown);
         assert_eq!(edge.compression.mode, CompressionMode::On);

@@ -296,7 +296,8 @@ pub const SECTIONS: &[Section] = &[
                 "maintenance",
                 Kind::Choice(&["off", "on"]),
                 Text("off"),
-                "Whether the site is closed: every request is answered 503.",
+                "Whether the site is closed at first: every request is answered 503. PUT and DELETE of /maintenance on the \
+                 admin port close and open it while it runs.",
             ),
             key(
                 "maintenance_allow",

@@ -19,9 +19,8 @@ pub fn refusal(access: &Access, client: IpAddr, path: &str, headers: &HeaderMap)
     if is_shut_out(access, client) {
         return Some(Cause::AddressDenied.response(headers));
     }
-    if let Some(maintenance) = &access.maintenance
-        && !within(client, &maintenance.allow)
-    {
+    let maintenance = &access.maintenance;
+    if maintenance.is_closed() && !within(client, &maintenance.allow) {
         return Some(closed(maintenance, headers));
     }
     let door = access.basic_auth.find(path)?.value;
@@ -85,7 +84,12 @@ mod tests {
         let challenge = HeaderValue::from_static("Basic realm=\"x\"");
         let users = vec![value::user("ann:plain:a:b").unwrap(), value::user("bob:plain:secret").unwrap()];
         doors.insert(Pattern::parse("/staging/$").unwrap(), BasicAuth { challenge, users }).unwrap();
-        Access { allow: vec![], deny: vec![], maintenance: None, basic_auth: doors.build() }
+        Access {
+            allow: vec![],
+            deny: vec![],
+            maintenance: Maintenance::new(false, vec![], 300, None),
+            basic_auth: doors.build(),
+        }
     }
 
     fn status(access: &Access, client: &str, path: &str, fields: &[(&'static str, &str)]) -> u16 {
@@ -111,12 +115,9 @@ mod tests {
 
     #[actix_web::test]
     async fn a_closed_site_shows_its_page_to_browsers() {
-        let maintenance = Maintenance {
-            allow: vec!["10.0.0.0/8".parse().unwrap()],
-            retry_after: HeaderValue::from_static("300"),
-            page: Some("<p>soon</p>".into()),
-        };
-        let closed = Access { maintenance: Some(maintenance), ..access() };
+        let makers = vec!["10.0.0.0/8".parse().unwrap()];
+        let maintenance = Maintenance::new(true, makers, 300, Some("<p>soon</p>".into()));
+        let closed = Access { maintenance, ..access() };
         assert_eq!(status(&closed, "10.0.0.1", "/", &[]), 200);
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static("text/html"));
@@ -127,6 +128,8 @@ mod tests {
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         let answer = refusal(&closed, [192, 0, 2, 1].into(), "/", &headers).unwrap();
         assert!(to_bytes(answer.into_body()).await.unwrap().starts_with(b"{"));
+        closed.maintenance.set_closed(false);
+        assert_eq!(status(&closed, "192.0.2.1", "/", &[]), 200);
     }
 
     #[test]

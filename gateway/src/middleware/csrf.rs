@@ -20,7 +20,18 @@ pub fn refuses(
     cors: Option<&Cors>,
 ) -> bool {
     let is_safe = *method == Method::GET || *method == Method::HEAD || *method == Method::OPTIONS;
-    if !rules.enabled || is_safe {
+    !is_safe && is_foreign(rules, headers, path, exchange, cors)
+}
+
+/// Whether another site causes the request, whatever its method, as far as the rules care.
+pub fn is_foreign(
+    rules: &Csrf,
+    headers: &HeaderMap,
+    path: &str,
+    exchange: &Exchange,
+    cors: Option<&Cors>,
+) -> bool {
+    if !rules.enabled {
         return false;
     }
     let is_foreign = match origin(headers, exchange) {

@@ -27,7 +27,7 @@ pub async fn answer<B: Backend>(
     request: ServiceRequest,
 ) -> ServiceResponse {
     let (request, payload) = request.into_parts();
-    let response = match refusal(&name, request.method(), request.headers(), exchange) {
+    let response = match refusal(&name, request.method(), request.headers()) {
         Some(cause) => cause.json(),
         None => {
             let limit = rules.body_limit.min(MAX_CALL_BYTES as u64);
@@ -53,15 +53,12 @@ fn call(name: String, input: Bytes, rules: &Rules, exchange: &Exchange) -> Nativ
 }
 
 /// Why the function is not called, if so. What costs nothing is checked before the body is read.
-fn refusal(name: &str, method: &Method, headers: &HeaderMap, exchange: &Exchange) -> Option<Cause> {
+fn refusal(name: &str, method: &Method, headers: &HeaderMap) -> Option<Cause> {
     if !is_name(name) {
         return Some(Cause::NoFunction);
     }
     if *method != Method::POST {
         return Some(Cause::NativeMethod);
-    }
-    if is_cross_site(headers, exchange) {
-        return Some(Cause::CrossSite);
     }
     if !is_json(headers) {
         return Some(Cause::MediaType);
@@ -79,22 +76,6 @@ fn is_name(name: &str) -> bool {
 fn is_json(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
-}
-
-/// Whether a page of another origin sends this. Browsers say so by `Sec-Fetch-Site`, older ones by `Origin`;
-/// what sends neither is no browser and carries no cookies of a user.
-pub(super) fn is_cross_site(headers: &HeaderMap, exchange: &Exchange) -> bool {
-    match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
-        Some(b"same-origin" | b"none") => return false,
-        Some(b"cross-site") => return true,
-        _ => {}
-    }
-    let Some(origin) = headers.get(header::ORIGIN) else {
-        return headers.contains_key("sec-fetch-site");
-    };
-    let host =
-        origin.to_str().ok().and_then(|origin| origin.strip_prefix(exchange.scheme())?.strip_prefix("://"));
-    host.is_none_or(|host| !host.eq_ignore_ascii_case(exchange.host()))
 }
 
 fn outcome(outcome: Outcome) -> HttpResponse {
@@ -120,50 +101,20 @@ fn outcome(outcome: Outcome) -> HttpResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::middleware::exchange::RequestId;
 
     fn refused(method: Method, name: &str, fields: &[(&'static str, &'static str)]) -> Option<Cause> {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.insert(name.parse().unwrap(), HeaderValue::from_static(value));
         }
-        let host = Some(HeaderValue::from_static("example.com:8080"));
-        let exchange = Exchange::new(RequestId::fresh(), [127, 0, 0, 1].into(), true, host, None);
-        refusal(name, &method, &headers, &exchange)
+        refusal(name, &method, &headers)
     }
 
     const JSON: (&str, &str) = ("content-type", "application/json; charset=utf-8");
 
     #[test]
-    fn the_own_page_and_programs_may_call() {
-        for fields in [
-            &[JSON][..],
-            &[JSON, ("sec-fetch-site", "same-origin")],
-            &[JSON, ("sec-fetch-site", "none")],
-            &[JSON, ("origin", "https://example.com:8080")],
-            &[JSON, ("origin", "https://EXAMPLE.com:8080"), ("sec-fetch-site", "same-site")],
-        ] {
-            assert_eq!(refused(Method::POST, "threads.list", fields), None, "{fields:?}");
-        }
-    }
-
-    #[test]
-    fn other_sites_may_not() {
-        for fields in [
-            &[JSON, ("sec-fetch-site", "cross-site")][..],
-            &[JSON, ("sec-fetch-site", "same-site")],
-            &[JSON, ("sec-fetch-site", "same-site"), ("origin", "https://other.example.com")],
-            &[JSON, ("sec-fetch-site", "whatever")],
-            &[JSON, ("origin", "null")],
-            &[JSON, ("origin", "http://example.com:8080")],
-            &[JSON, ("origin", "https://example.com:8080.evil.example")],
-        ] {
-            assert_eq!(refused(Method::POST, "threads.list", fields), Some(Cause::CrossSite), "{fields:?}");
-        }
-    }
-
-    #[test]
     fn each_mistake_has_its_answer() {
+        assert_eq!(refused(Method::POST, "threads.list", &[JSON]), None);
         assert_eq!(refused(Method::GET, "threads.list", &[JSON]), Some(Cause::NativeMethod));
         assert_eq!(refused(Method::POST, "threads.list", &[]), Some(Cause::MediaType));
         let form = ("content-type", "application/x-www-form-urlencoded");

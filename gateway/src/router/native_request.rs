@@ -10,8 +10,8 @@ use super::Rules;
 use super::backend::Backend;
 use super::bundle::{body, respond, url};
 use super::headers::strip_request;
-use super::native::is_cross_site;
 use crate::error::Cause;
+use crate::middleware::csrf;
 use crate::middleware::exchange::Exchange;
 use crate::pool::{NativeError, NativeRequest, RequestBodyError};
 
@@ -23,10 +23,9 @@ pub async fn answer<B: Backend>(
     target: Target,
     mut request: ServiceRequest,
 ) -> ServiceResponse {
-    // A function is called by the app's own pages alone. What a route takes is its own affair as long as it only
-    // reads.
-    let guarded = matches!(target, Target::Function(_)) || !request.method().is_safe();
-    if guarded && is_cross_site(request.headers(), exchange) {
+    // A function is called by the app's own pages alone, as TanStack Start has it; what changes state was looked at
+    // before. What a route takes is its own affair as long as it only reads.
+    if matches!(target, Target::Function(_)) && is_cross_site(rules, &request, exchange) {
         let response = Cause::CrossSite.response(request.headers());
         return request.into_response(response);
     }
@@ -35,13 +34,14 @@ pub async fn answer<B: Backend>(
     let body = body(payload, rules);
     let client_ip = exchange.client_ip.to_string();
     let url = url(exchange, &request);
+    let context = exchange.context();
     let head = RequestHeadRef {
         method: request.method().as_str(),
         url: &url,
         client_ip: &client_ip,
         request_id: exchange.id.as_str(),
         has_body: body.is_some(),
-        options: HandlerOptions::default(),
+        options: HandlerOptions { context: context.as_ref(), ..HandlerOptions::default() },
     };
     let timeout = rules.native_call_timeout;
     let native = NativeRequest { target, head, headers: request.headers(), body, timeout };
@@ -50,6 +50,12 @@ pub async fn answer<B: Backend>(
         Err(error) => cause(error).response(request.headers()),
     };
     ServiceResponse::new(request, response)
+}
+
+fn is_cross_site(rules: &Rules, request: &ServiceRequest, exchange: &Exchange) -> bool {
+    let path = request.uri().path();
+    let cors = rules.edge.cors.find(path).map(|found| found.value);
+    csrf::is_foreign(&rules.edge.csrf, request.headers(), path, exchange, cors)
 }
 
 fn cause(error: NativeError) -> Cause {

@@ -194,7 +194,9 @@ pub async fn run(
         enabled: settings.debugging.endpoints,
         max_bytes: settings.debugging.max_result_bytes,
     };
-    let desk = Desk { pool: pool.clone(), metrics: metrics.clone(), phase: phase.clone(), started, debug };
+    let edge = Arc::clone(&settings.edge);
+    let desk =
+        Desk { pool: pool.clone(), metrics: metrics.clone(), phase: phase.clone(), started, debug, edge };
     let admin = opened("admin", admin).and_then(|listener| Ok(admin::server(listener, desk)?));
     let in_flight = metrics.requests_in_flight.clone();
     let drain_timeout = settings.drain_timeout;

@@ -75,3 +75,21 @@ async fn a_door_opens_for_names_and_passwords() {
     assert_eq!(refused, 6.0);
     cluster.stop().await;
 }
+
+#[tokio::test]
+async fn a_site_is_closed_and_opened_while_it_runs() {
+    let cluster = Cluster::of(echo()).start().await;
+    let admin = |method: &str| {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        cluster.answer(cluster.client().request(method, cluster.admin_url("/maintenance")))
+    };
+    assert_eq!(admin("GET").await.text(), "open\n");
+    assert_eq!(cluster.get("/").await.status, 200);
+    assert_eq!(admin("PUT").await.text(), "closed\n");
+    assert_eq!(cluster.get("/").await.status, 503);
+    let posted = admin("POST").await;
+    assert_eq!((posted.status, posted.header("allow")), (405, "GET, HEAD, PUT, DELETE"));
+    assert_eq!(admin("DELETE").await.text(), "open\n");
+    assert_eq!(cluster.get("/").await.status, 200);
+    cluster.stop().await;
+}

@@ -1,5 +1,7 @@
 //! How often clients may ask, counted by one gateway or by several together.
 
+use std::time::{Duration, Instant};
+
 use tests::Cluster;
 use tests::redis::Redis;
 
@@ -71,4 +73,45 @@ async fn gateways_count_together_on_redis_and_alone_while_it_is_gone() {
     assert_eq!(one.metrics().await.sum("isopod_rate_limit_fallbacks_total", &[]), 5.0);
     one.stop().await;
     two.stop().await;
+}
+
+#[tokio::test]
+async fn a_redis_that_hangs_costs_a_request_its_timeout_and_the_next_ones_nothing() {
+    let redis = Redis::start().await;
+    let config = format!(
+        "rate_limit_redis = {:?}\nrate_limit_redis_timeout = \"1s\"\n[[rate_limits]]\nlimit = 100\nwindow = \"1h\"",
+        redis.url()
+    );
+    let cluster = Cluster::of(echo()).fn_workers(0).flag("--threads", "1").config(&config).start().await;
+    assert_eq!(cluster.get("/").await.status, 200);
+    redis.freeze();
+    let asked = Instant::now();
+    assert_eq!(cluster.get("/").await.status, 200);
+    assert!(
+        asked.elapsed() >= Duration::from_secs(1),
+        "the timeout was not waited for: {:?}",
+        asked.elapsed()
+    );
+    cluster
+        .metrics_until("the connection is given up", |metrics| {
+            metrics.sum("isopod_rate_limit_redis_connections", &[]) < 1.0
+        })
+        .await;
+    let asked = Instant::now();
+    for _ in 0..3 {
+        assert_eq!(cluster.get("/").await.status, 200);
+    }
+    assert!(
+        asked.elapsed() < Duration::from_secs(1),
+        "requests wait for what is gone: {:?}",
+        asked.elapsed()
+    );
+    assert!(cluster.metrics().await.sum("isopod_rate_limit_fallbacks_total", &[]) >= 2.0);
+    redis.thaw();
+    cluster
+        .metrics_until("Redis is back", |metrics| {
+            metrics.sum("isopod_rate_limit_redis_connections", &[]) > 0.0
+        })
+        .await;
+    cluster.stop().await;
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use prometheus::IntGauge;
 use redis::aio::MultiplexedConnection;
-use redis::{Client, RedisError, Script};
+use redis::{AsyncConnectionConfig, Client, RedisError, Script};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
@@ -127,7 +127,10 @@ fn name(rule: &str, client: &[u8]) -> String {
 /// Keeps a connection until nobody needs it any more.
 async fn keep(client: Client, state: watch::Sender<State>, failed: Rc<Notify>, connected: IntGauge) {
     loop {
-        let connecting = timeout(CONNECT_TIMEOUT, client.get_multiplexed_async_connection());
+        // How long an answer may take is said where it is waited for.
+        let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+        let connecting =
+            timeout(CONNECT_TIMEOUT, client.get_multiplexed_async_connection_with_config(&config));
         let connection = tokio::select! {
             connection = connecting => connection,
             () = state.closed() => return,
