@@ -43,10 +43,36 @@ pub struct StartResult {
     pub build: String,
     /// What was in the cache.
     pub cache: Cache,
-    /// Milliseconds from the process's start.
-    pub process: Summary,
-    /// Milliseconds from the order to load the app, in a process that waited for it.
-    pub spare: Summary,
+    /// From the process's start.
+    pub process: Figures,
+    /// From the order to load the app, in a process that waited for it.
+    pub spare: Figures,
+}
+
+/// What starts of one kind took, in milliseconds.
+#[derive(Debug, Serialize)]
+pub struct Figures {
+    /// By the clock.
+    pub wall: Summary,
+    /// On CPUs, all threads: what the clock would show on a machine that does nothing else.
+    pub cpu: Summary,
+}
+
+impl Figures {
+    fn of(starts: &[Took]) -> Result<Self, BenchFailure> {
+        let summary = |figure: fn(&Took) -> Duration| {
+            Summary::of(starts.iter().map(|took| figure(took).as_secs_f64() * 1e3))
+                .ok_or_else(|| failed("took no figure".to_owned()))
+        };
+        Ok(Self { wall: summary(|took| took.wall)?, cpu: summary(|took| took.cpu)? })
+    }
+}
+
+/// What one start took.
+#[derive(Debug, Clone, Copy)]
+struct Took {
+    wall: Duration,
+    cpu: Duration,
 }
 
 #[derive(Debug, Serialize)]
@@ -99,51 +125,56 @@ fn measure(
         }
     }
     task.done();
-    let summary = |figures: Vec<f64>| Summary::of(figures).ok_or_else(|| failed("took no figure".to_owned()));
     figures
         .into_iter()
         .map(|(cache, process, spare)| {
             let build = build.to_owned();
-            Ok(StartResult { build, cache, process: summary(process)?, spare: summary(spare)? })
+            Ok(StartResult { build, cache, process: Figures::of(&process)?, spare: Figures::of(&spare)? })
         })
         .collect()
 }
 
-/// Milliseconds of one start.
+/// One start.
 fn start(
     program: &Path,
     dist: &Path,
     directory: &CacheDirectory,
     cache: Cache,
     is_spare: bool,
-) -> Result<f64, BenchFailure> {
+) -> Result<Took, BenchFailure> {
     if cache == Cache::Empty {
         directory.empty()?;
     }
     let mut begin = Instant::now();
     let mut process = Process::spawn(program, None)?;
+    let mut used_before = Duration::ZERO;
     if is_spare {
-        settle(process.pid())?;
+        used_before = settle(process.pid())?;
         begin = Instant::now();
     }
     let code = process.load(dist, (cache != Cache::Off).then_some(directory.path.as_path()))?;
-    let millis = begin.elapsed().as_secs_f64() * 1e3;
+    let wall = begin.elapsed();
+    let cpu = process_tree::precise_cpu_time(process.pid())?.saturating_sub(used_before);
     let is_right = match cache {
         Cache::Off => code.cached + code.compiled == 0,
         Cache::Empty => code.cached == 0 && code.compiled > 0,
         Cache::Full => code.cached > 0 && code.compiled == 0,
     };
-    if is_right { Ok(millis) } else { Err(failed(format!("used the cache otherwise than meant: {code:?}"))) }
+    if is_right {
+        Ok(Took { wall, cpu })
+    } else {
+        Err(failed(format!("used the cache otherwise than meant: {code:?}")))
+    }
 }
 
-/// Waits until a process does nothing any more.
-fn settle(pid: u32) -> Result<(), BenchFailure> {
+/// Waits until a process does nothing any more; returns the CPU time that it has used.
+fn settle(pid: u32) -> Result<Duration, BenchFailure> {
     let mut before = process_tree::precise_cpu_time(pid)?;
     loop {
         std::thread::sleep(SETTLED);
         let now = process_tree::precise_cpu_time(pid)?;
         if now == before && !now.is_zero() {
-            return Ok(());
+            return Ok(now);
         }
         before = now;
     }

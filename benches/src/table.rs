@@ -65,19 +65,23 @@ pub fn render_pages(pages: &[PageResult]) -> String {
     lines.join("\n")
 }
 
-/// One line for each build and cache: milliseconds, median and least.
+/// One line for each build and cache: milliseconds by the clock and on CPUs, median and least.
 pub fn render_starts(starts: &[StartResult]) -> String {
     let figure = |summary: &Summary| format!("{:.0} ({:.0})", summary.median, summary.min);
-    let mut lines = vec![start_line("ms until ready", "code cache", "process", "spare")];
+    let titles = ["process", "its CPU", "spare", "its CPU"].map(str::to_owned);
+    let mut lines = vec![start_line("ms until ready", "code cache", &titles)];
     lines.extend(starts.iter().map(|start| {
         let cache = format!("{:?}", start.cache).to_lowercase();
-        start_line(&start.build, &cache, &figure(&start.process), &figure(&start.spare))
+        let (process, spare) = (&start.process, &start.spare);
+        let figures = [&process.wall, &process.cpu, &spare.wall, &spare.cpu].map(figure);
+        start_line(&start.build, &cache, &figures)
     }));
     lines.join("\n")
 }
 
-fn start_line(build: &str, cache: &str, process: &str, spare: &str) -> String {
-    format!("{build:<32}{cache:>12}{process:>14}{spare:>14}")
+fn start_line(build: &str, cache: &str, figures: &[String; 4]) -> String {
+    let figures: String = figures.iter().map(|figure| format!("{figure:>12}")).collect();
+    format!("{build:<30}{cache:>12}{figures}")
 }
 
 fn page_line(page: &str, isopod: &str, node: &str, ratio: &str) -> String {

@@ -84,6 +84,19 @@ pub fn encode(out: &mut BytesMut, kind: u8, id: u64, payload: &[u8]) {
     encode_with(out, kind, id, |out| out.extend_from_slice(payload));
 }
 
+/// Appends to the payload of the last frame in a buffer, which starts at `start`: one frame takes what came one after
+/// the other.
+///
+/// # Panics
+/// When no frame starts there; in debug builds when the payload exceeds [`MAX_FRAME_BYTES`] then.
+pub fn extend_last(out: &mut BytesMut, start: usize, more: &[u8]) {
+    out.extend_from_slice(more);
+    let length = out.len() - start - HEADER_BYTES;
+    debug_assert!(length <= MAX_FRAME_BYTES, "a payload of {length} bytes");
+    let length = u32::try_from(length).unwrap_or(u32::MAX);
+    out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+}
+
 /// Takes frames off the front of a buffer. Keeps no bytes itself: what is incomplete stays in the buffer.
 #[derive(Debug, Default)]
 pub struct Decoder {

@@ -20,6 +20,8 @@ pub mod extensions;
 pub mod inspector;
 pub mod modules;
 pub mod node;
+#[cfg(test)]
+mod op_count;
 pub mod runtime;
 pub mod snapshot;
 

@@ -33,12 +33,10 @@ pub const ENTRY: &str = "server/server.js";
 /// How long the warming request may take before the isolate is ready without it.
 const WARMING_LIMIT: Duration = Duration::from_secs(10);
 
-/// Where the young generation starts, in bytes: three semi-spaces of 16 MiB. What a render leaves behind is dead
-/// by the time that so much is full, and a dead object costs the collector nothing.
-const INITIAL_YOUNG_BYTES: usize = 3 * (16 << 20);
-
-/// How far the young generation grows when more survives, in bytes: three semi-spaces of 32 MiB.
-const MAX_YOUNG_BYTES: usize = 3 * (32 << 20);
+/// The young generation, in bytes: three semi-spaces of 32 MiB. What a render leaves behind is dead by the time that
+/// so much is full, and a dead object costs the collector nothing. It does not grow with what survives, so that an
+/// isolate's memory is what it is from the start.
+const YOUNG_BYTES: usize = 3 * (32 << 20);
 
 /// What an isolate holds, in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -214,8 +212,8 @@ fn new_runtime(
     let max_heap = usize::try_from(setup.max_heap_bytes).unwrap_or(usize::MAX);
     let limits = v8::CreateParams::default()
         .set_max_old_generation_size_in_bytes(max_heap)
-        .set_initial_young_generation_size_in_bytes(INITIAL_YOUNG_BYTES)
-        .set_max_young_generation_size_in_bytes(MAX_YOUNG_BYTES);
+        .set_initial_young_generation_size_in_bytes(YOUNG_BYTES)
+        .set_max_young_generation_size_in_bytes(YOUNG_BYTES);
     let host = Host {
         jobs: Some(jobs),
         env: BundleEnv(setup.env.clone()),
@@ -230,6 +228,8 @@ fn new_runtime(
         create_params: Some(limits),
         // Where buffers are while they are transferred.
         shared_array_buffer_store: Some(SharedArrayBufferStore::default()),
+        #[cfg(test)]
+        op_metrics_factory_fn: Some(super::op_count::counting()),
         eval_context_code_cache_cbs: code.cache().is_on().then(|| code.for_commonjs()),
         inspector: setup.inspect.is_some(),
         ..Default::default()

@@ -7,7 +7,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use shared::frame::{HEADER_BYTES, extend_last};
 use shared::head::RequestHead;
 use shared::link::{Channel, LinkError};
 use shared::message::renderer::MAX_EARLY_HINTS_PER_JOB;
@@ -119,6 +120,16 @@ pub struct JobLabel {
     pub url: String,
 }
 
+/// The last frame that waits on a link, when it is a piece of a job's body: what the job writes next joins it.
+#[derive(Debug, Clone, Copy)]
+struct OpenBody {
+    link: usize,
+    id: u64,
+    /// Where it starts and ends among the link's waiting bytes.
+    start: usize,
+    end: usize,
+}
+
 /// The jobs of one isolate and the links that they came over.
 #[derive(Debug)]
 pub struct JobTable {
@@ -127,6 +138,8 @@ pub struct JobTable {
     jobs: HashMap<u32, Job>,
     keys: HashMap<(usize, u64), u32>,
     next_key: u32,
+    /// Of this turn.
+    open: Option<OpenBody>,
     max_jobs: usize,
     draining: bool,
 }
@@ -139,6 +152,7 @@ impl JobTable {
             jobs: HashMap::new(),
             keys: HashMap::new(),
             next_key: 1,
+            open: None,
             max_jobs,
             draining: false,
         }
@@ -201,6 +215,7 @@ impl JobTable {
     /// Writes what has been queued on the links. Pending while a socket takes no more.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>, events: &mut Vec<Event>) -> Poll<()> {
         let mut pending = false;
+        self.open = None;
         for link in 0..self.links.len() {
             let Some(open) = &mut self.links[link] else { continue };
             match open.poll_flush(cx) {
@@ -367,7 +382,7 @@ impl JobTable {
                 break;
             }
             let (now, later) = bytes.split_at(length);
-            FromRenderer::encode_body(link.outbound(), job.id, now);
+            append_body(link.outbound(), &mut self.open, (job.link, job.id), now);
             bytes = later;
         }
         if !bytes.is_empty() {
@@ -443,6 +458,26 @@ impl JobTable {
             url: text(&job.url),
         })
     }
+}
+
+/// Adds to the frame that the same job has written before in this turn, or begins a new one.
+fn append_body(out: &mut BytesMut, open: &mut Option<OpenBody>, (link, id): (usize, u64), bytes: &[u8]) {
+    let joins = |open: &OpenBody| {
+        let payload = open.end - open.start - HEADER_BYTES + bytes.len();
+        (open.link, open.id, open.end) == (link, id, out.len()) && payload <= MAX_CHUNK_BYTES
+    };
+    let start = match open.filter(joins) {
+        Some(open) => {
+            extend_last(out, open.start, bytes);
+            open.start
+        }
+        None => {
+            let start = out.len();
+            FromRenderer::encode_body(out, id, bytes);
+            start
+        }
+    };
+    *open = Some(OpenBody { link, id, start, end: out.len() });
 }
 
 fn header_fields(raw: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {

@@ -77,6 +77,46 @@ async fn early_hints_leave_before_the_head_as_far_as_the_gateway_wants_them() {
 }
 
 #[tokio::test]
+async fn what_a_job_writes_in_one_turn_leaves_in_one_frame() {
+    let (mut table, mut gateway) = started().await;
+    gateway.send(&ToRenderer::Job { id: 10, head: head() }).await.unwrap();
+    events(&mut table).await;
+    table.head(1, 200, b"");
+    table.head(2, 200, b"");
+    for (key, bytes) in [(1, "one "), (1, "two "), (2, "other"), (1, "three")] {
+        assert!(table.write(key, bytes.as_bytes()));
+    }
+    flush(&mut table).await;
+    assert!(table.write(1, b"next turn"));
+    flush(&mut table).await;
+    let mut bodies = Vec::new();
+    while bodies.len() < 4 {
+        if let Some(FromRenderer::Body { id, bytes }) = gateway.receive().await.unwrap() {
+            bodies.push((id, String::from_utf8(bytes.into()).unwrap()));
+        }
+    }
+    let expected = [(9, "one two "), (10, "other"), (9, "three"), (9, "next turn")];
+    assert_eq!(bodies, expected.map(|(id, text)| (id, text.to_owned())));
+}
+
+#[tokio::test]
+async fn joined_frames_are_no_longer_than_a_chunk_may_be() {
+    let (mut table, mut gateway) = started().await;
+    table.head(1, 200, b"");
+    for _ in 0..5 {
+        assert!(table.write(1, &[7; 30_000]));
+    }
+    flush(&mut table).await;
+    let mut lengths = Vec::new();
+    while lengths.iter().sum::<usize>() < 150_000 {
+        if let Some(FromRenderer::Body { bytes, .. }) = gateway.receive().await.unwrap() {
+            lengths.push(bytes.len());
+        }
+    }
+    assert_eq!(lengths, [60_000, 60_000, 30_000]);
+}
+
+#[tokio::test]
 async fn a_page_beyond_the_window_waits_for_the_reader() {
     let (mut table, mut gateway) = started().await;
     let page = vec![7; INITIAL_WINDOW + 100_000];
