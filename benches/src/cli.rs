@@ -45,6 +45,11 @@ pub enum Bench {
     /// Slices of renders alternate. Shown: CPU-microseconds per render of the whole process, its collector's threads
     /// included; median and least over the repeats.
     Isolate(IsolateOptions),
+    /// What is left of the throughput at 2, 5 and 10 times of what the cluster can do: open loop, the cluster on one core.
+    ///
+    /// Shown: pages per second as a part of saturation, the 99th percentiles of admitted and of refused requests from the
+    /// time at which each was due, and the aims. A run in which the generator cannot hold its rate is refused.
+    Overload(OverloadOptions),
     /// From a renderer's start until it has rendered a page: without a code cache, with an empty and with a full one.
     ///
     /// Shown for both builds of each app: milliseconds from the process's start, and from the order to load the app
@@ -61,6 +66,38 @@ pub struct StartOptions {
     /// The apps.
     #[arg(long, value_delimiter = ',', default_value = "threads-react,threads-solid", value_name = "NAME")]
     pub apps: Vec<String>,
+}
+
+/// Options of `overload`.
+#[derive(Debug, Args)]
+pub struct OverloadOptions {
+    /// Length of a measurement, seconds.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// Length of the load before it, seconds.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=600))]
+    warm_up: u64,
+    /// Connections at a time.
+    #[arg(long, default_value = "1000")]
+    pub connections: NonZeroUsize,
+    /// The app.
+    #[arg(long, default_value = "threads-react", value_name = "NAME")]
+    pub app: String,
+    /// The page.
+    #[arg(long, default_value = "/")]
+    pub path: String,
+}
+
+impl OverloadOptions {
+    /// Length of a measurement.
+    pub fn slice(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+
+    /// Length of the load before it.
+    pub fn warm_up(&self) -> Duration {
+        Duration::from_secs(self.warm_up)
+    }
 }
 
 /// Options of `isolate`.

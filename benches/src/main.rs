@@ -4,7 +4,8 @@
 //!
 //! - [`contestants`]: who is measured, how each is installed and started.
 //! - [`page`]: the answers are the same before anything is measured.
-//! - [`wrk`]: the load. [`process_tree`]: the CPU time that it cost. [`slice`]: both, for some seconds.
+//! - [`load`]: an open-loop load, for [`overload`].
+//! - [`wrk`]: a closed-loop load. [`process_tree`]: the CPU time that it cost. [`slice`]: both, for some seconds.
 //! - [`statistics`], [`table`], [`report`]: what came out.
 //! - [`machine`]: cores to pin to, and what a reader of the report must know.
 
@@ -20,7 +21,9 @@ mod cli;
 mod contestants;
 mod error;
 mod isolate;
+mod load;
 mod machine;
+mod overload;
 mod page;
 mod pages;
 mod process_tree;
@@ -34,6 +37,7 @@ mod wrk;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match &cli.bench {
+        Bench::Overload(options) => overload::run(&cli.workspace(), options),
         Bench::Pages(options) => pages::run(&cli.workspace(), options),
         Bench::Isolate(options) => isolate::run(&cli.workspace(), options),
         Bench::Start(options) => start::run(&cli.workspace(), options),

@@ -23,8 +23,10 @@ use isopod_gateway::middleware::rate_limit::local::Local;
 use isopod_gateway::pool::{NativeError, NativeRequest, RenderError, RenderJob};
 use isopod_gateway::router::backend::{Answer, Backend};
 use isopod_gateway::router::classes::RouteClasses;
+use isopod_gateway::router::rests::Rests;
 use isopod_gateway::router::static_files::index::Index;
 use isopod_gateway::router::{Router, Rules};
+use isopod_gateway::server::connection::pace::Rate;
 use shared::message::{NativeCall, Outcome};
 
 fn main() {
@@ -72,9 +74,15 @@ fn router(settings: &Settings) -> Router<Ready> {
     let rules = Rules {
         native_prefix: "/_native/".into(),
         body_limit: 1 << 20,
-        body_timeout: Duration::from_secs(30),
+        body_rate: Rate {
+            pause: settings.clients.body_timeout,
+            bytes_per_second: settings.clients.min_upload_rate,
+        },
         job_timeout: Duration::from_secs(15),
         native_call_timeout: Duration::from_secs(10),
+        base_path: settings.base_path.clone(),
+        rests: Arc::new(Rests::new(settings.jobs.breaker)),
+        early_hints: None,
         response_link_header: false,
         direct_functions: Arc::default(),
         edge: Arc::clone(&settings.edge),

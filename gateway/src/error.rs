@@ -17,8 +17,18 @@ pub enum Cause {
     Target,
     /// The host is missing, ambiguous or no host.
     Host,
+    /// The head is none: a request line or a field that cannot be read.
+    HeadMalformed,
+    /// The length of the body is given twice, in two ways, or as no number.
+    BodyLength,
+    /// A version of HTTP that this server does not speak.
+    Version,
     /// The head exceeds its limit.
     HeadTooLarge,
+    /// The head took too long.
+    HeadSlow,
+    /// The client has as many connections as it may have.
+    TooManyConnections,
     /// A method that this server knows and does not serve.
     MethodRefused,
     /// A method that this server does not know.
@@ -55,6 +65,14 @@ pub enum Cause {
     WorkerTimeout,
     /// The queue in front of the isolates is full.
     QueueFull,
+    /// No isolate would become free in time.
+    WouldWait,
+    /// More important requests wait.
+    Shed,
+    /// As many requests of this route run as may.
+    RouteBusy,
+    /// This route has failed again and again and is given a rest.
+    RouteResting,
     /// No isolate became free in time.
     QueueTimeout,
     /// The gateway is about to stop.
@@ -113,6 +131,16 @@ impl Cause {
             Self::Path(_) => row(400, "path", "The path of this request is ambiguous."),
             Self::Target => closing(400, "target", "The target of this request is not one of this server."),
             Self::Host => closing(400, "host", "The host of this request is missing or not a host."),
+            Self::HeadMalformed => closing(400, "head_malformed", "The head of this request cannot be read."),
+            Self::BodyLength => {
+                closing(400, "body_length", "The length of this request's body is ambiguous.")
+            }
+            Self::Version => closing(505, "version", "This version of HTTP is not spoken here."),
+            Self::HeadSlow => closing(408, "head_slow", "The head of this request took too long."),
+            Self::TooManyConnections => Row {
+                retry_after: Some("1"),
+                ..closing(429, "connections_per_ip", "This address has too many connections.")
+            },
             Self::HeadTooLarge => closing(431, "head_too_large", "The head of this request is too large."),
             Self::MethodRefused => closing(405, "method", "This method is not served."),
             Self::MethodUnknown => closing(501, "method", "This method is not known."),
@@ -132,6 +160,12 @@ impl Cause {
             Self::WorkerLost => row(502, "worker_lost", "The function did not answer."),
             Self::WorkerTimeout => row(504, "worker_timeout", "The function took too long."),
             Self::QueueFull => busy("queue_full", "The server is busy."),
+            Self::WouldWait => busy("would_wait", "The server is busy."),
+            Self::Shed => busy("shed", "The server is busy."),
+            Self::RouteBusy => busy("route_busy", "This page is asked for by too many."),
+            Self::RouteResting => {
+                Row { retry_after: Some("5"), ..busy("route_resting", "This page fails at the moment.") }
+            }
             Self::QueueTimeout => busy("queue_timeout", "The server is busy."),
             Self::Draining => busy("draining", "The server is about to stop."),
             Self::NoIsolate => busy("no_isolate", "The server is not ready."),
@@ -149,11 +183,11 @@ impl Cause {
     /// The reason to count as a refusal, for what is refused here; admission counts its own.
     pub const fn refusal(self) -> Option<&'static str> {
         let row = self.row();
-        if row.status < 500 || matches!(self, Self::MethodUnknown | Self::Maintenance) {
-            Some(row.reason)
-        } else {
-            None
-        }
+        let is_ours = matches!(
+            self,
+            Self::MethodUnknown | Self::Maintenance | Self::Version | Self::RouteBusy | Self::RouteResting
+        );
+        if row.status < 500 || is_ours { Some(row.reason) } else { None }
     }
 
     /// The response, in the form that `request` accepts: HTML, JSON or plain text.
@@ -168,6 +202,21 @@ impl Cause {
         let row = self.row();
         let (content_type, body) = Form::Json.body(row.status, row.message);
         self.respond(content_type, body)
+    }
+
+    /// The whole response as bytes of HTTP/1.1, for connections that end before a request was understood. `accept` is
+    /// the value of that field, as far as it is known.
+    pub fn raw(self, accept: &[u8]) -> Vec<u8> {
+        let row = self.row();
+        let (content_type, body) = Form::named(accept).body(row.status, row.message);
+        let status = StatusCode::from_u16(row.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let retry_after = row.retry_after.map_or(String::new(), |after| format!("retry-after: {after}\r\n"));
+        format!(
+            "HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\ncache-control: no-store\r\n\
+             x-content-type-options: nosniff\r\n{retry_after}connection: close\r\n\r\n{body}",
+            body.len()
+        )
+        .into_bytes()
     }
 
     fn respond(self, content_type: &'static str, body: String) -> HttpResponse {
@@ -209,9 +258,12 @@ enum Form {
 }
 
 impl Form {
-    /// The first that the client names; a machine names none.
     fn wanted(request: &HeaderMap) -> Self {
-        let accept = request.get(header::ACCEPT).map_or(&b""[..], HeaderValue::as_bytes);
+        Self::named(request.get(header::ACCEPT).map_or(&b""[..], HeaderValue::as_bytes))
+    }
+
+    /// The first that the client names; a machine names none.
+    fn named(accept: &[u8]) -> Self {
         let position = |wanted: &[u8]| accept.windows(wanted.len()).position(|part| part == wanted);
         match (position(b"text/html"), position(b"application/json")) {
             (Some(html), Some(json)) if json < html => Self::Json,
@@ -271,6 +323,18 @@ mod tests {
             let body = to_bytes(response.into_body()).await.unwrap();
             assert!(serde_json::from_slice::<serde_json::Value>(&body).unwrap()["error"].is_string());
         }
+    }
+
+    #[test]
+    fn an_answer_without_a_request_is_whole() {
+        let answer = String::from_utf8(Cause::HeadSlow.raw(b"application/json")).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.starts_with("HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\n"),
+            "{head}"
+        );
+        assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
+        assert!(head.ends_with("connection: close"), "{head}");
     }
 
     #[test]

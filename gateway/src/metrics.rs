@@ -26,10 +26,22 @@ pub struct Metrics {
     pub requests_in_flight: IntGauge,
     /// Requests that were refused, by reason.
     pub refusals: IntCounterVec,
+    /// Connections of clients, open now.
+    pub connections: IntGauge,
+    /// TLS handshakes by outcome: completed, failed, timeout.
+    pub tls_handshakes: IntCounterVec,
+    /// Certificates that had changed, by outcome: taken, failed.
+    pub tls_reloads: IntCounterVec,
+    /// When each certificate expires, in seconds since 1970, by its number in the configuration.
+    pub tls_certificate_expiry: IntGaugeVec,
+    /// Early hints by how they were sent: interim (103), link (on the response).
+    pub early_hints: IntCounterVec,
     /// Seconds that a job waited for a permit.
     pub queue_wait_seconds: Histogram,
     /// Jobs that wait for a permit now.
     pub queued_jobs: IntGauge,
+    /// Jobs that all isolates may run at a time, as they are now.
+    pub job_limit: IntGauge,
     /// Jobs that isolates run now.
     pub jobs_in_flight: IntGauge,
     /// Jobs that ended without a whole response, by cause.
@@ -92,6 +104,19 @@ impl Metrics {
                 IntGauge::new("isopod_requests_in_flight", "Requests being answered.")?,
             )?,
             refusals: counters(r, "refusals_total", "Requests refused.", &["reason"])?,
+            connections: registered(
+                r,
+                IntGauge::new("isopod_connections", "Connections of clients, open now.")?,
+            )?,
+            tls_handshakes: counters(r, "tls_handshakes_total", "TLS handshakes.", &["outcome"])?,
+            tls_reloads: counters(r, "tls_reloads_total", "Certificates that had changed.", &["outcome"])?,
+            tls_certificate_expiry: gauges(
+                r,
+                "tls_certificate_expiry_timestamp_seconds",
+                "When each certificate expires.",
+                &["certificate"],
+            )?,
+            early_hints: counters(r, "early_hints_total", "Early hints by how they were sent.", &["how"])?,
             queue_wait_seconds: registered(
                 r,
                 Histogram::with_opts(
@@ -100,6 +125,7 @@ impl Metrics {
                 )?,
             )?,
             queued_jobs: registered(r, IntGauge::new("isopod_queued_jobs", "Jobs that wait for a permit.")?)?,
+            job_limit: registered(r, IntGauge::new("isopod_job_limit", "Jobs that isolates may run.")?)?,
             jobs_in_flight: registered(
                 r,
                 IntGauge::new("isopod_jobs_in_flight", "Jobs that isolates run.")?,

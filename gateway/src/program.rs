@@ -32,6 +32,7 @@ use std::sync::Arc;
 
 use crate::app::{App, AppError};
 use crate::cli::{Cli, Task};
+use crate::config::value::Listen;
 use crate::config::{self, Settings, Sources};
 use crate::hooks::{Hooks, RouteError, Server};
 use crate::server::{self, Addresses, RunError};
@@ -67,7 +68,7 @@ type Created<C> = Box<dyn FnOnce(&mut Server<C>)>;
 type Listening = Box<dyn FnOnce(&Started)>;
 
 /// A gateway that clients can reach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Started {
     /// Where, with real ports.
     pub addresses: Addresses,
@@ -161,8 +162,9 @@ fn serve(
 ) -> ExitCode {
     let system = actix_web::rt::System::new();
     let listening = |addresses| {
-        announce(addresses);
-        started.into_iter().for_each(|hear| hear(&Started { addresses }));
+        announce(&addresses);
+        let info = Started { addresses };
+        started.into_iter().for_each(|hear| hear(&info));
     };
     match system.block_on(server::run(settings, app, environment, hooks, listening)) {
         Ok(end) => ExitCode::from(end.exit_code()),
@@ -171,12 +173,20 @@ fn serve(
 }
 
 /// The one line on standard output: supervisors and scripts wait for it.
-fn announce(addresses: Addresses) {
-    let Addresses { listen, admin } = addresses;
-    say(&mut stdout(), &format!("listening on http://{listen} (admin http://{admin})"));
+fn announce(addresses: &Addresses) {
+    let Addresses { listen, is_secure, admin } = addresses;
+    let listen = match listen {
+        Listen::Tcp(address) if *is_secure => format!("https://{address}"),
+        Listen::Tcp(address) => format!("http://{address}"),
+        Listen::Unix(_) => listen.to_string(),
+    };
+    say(&mut stdout(), &format!("listening on {listen} (admin http://{admin})"));
 }
 
 fn check(settings: &Settings, app: &App) -> ExitCode {
+    if let Err(error) = server::certificates_of(&settings.protocols.certificates) {
+        return failed(error.exit_code(), &chain(&error));
+    }
     match server::index(app, settings) {
         Ok(files) => {
             let (dir, files) = (app.dir.display(), files.files());

@@ -1,6 +1,7 @@
 //! A cluster to be started.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -15,6 +16,7 @@ use crate::older_kernel;
 #[derive(Debug)]
 pub struct ClusterBuilder {
     served: Served,
+    listen: String,
     renderers: usize,
     isolates: usize,
     fn_workers: usize,
@@ -29,6 +31,7 @@ impl ClusterBuilder {
     pub(crate) fn of(served: Served) -> Self {
         Self {
             served,
+            listen: "127.0.0.1:0".into(),
             renderers: 1,
             isolates: 1,
             fn_workers: 1,
@@ -38,6 +41,13 @@ impl ClusterBuilder {
             program: "gateway".into(),
             without_landlock: false,
         }
+    }
+
+    /// Where clients connect; default: a free port.
+    #[must_use]
+    pub fn listen(mut self, listen: &str) -> Self {
+        self.listen = listen.into();
+        self
     }
 
     /// How many renderer processes; default 1.
@@ -138,7 +148,7 @@ impl ClusterBuilder {
     fn spawn(self) -> (Gateway, Files) {
         let mut command = Gateway::command_of(&self.program);
         command.arg("--app").arg(self.served.dir());
-        command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        command.args(["--listen", &self.listen, "--admin", "127.0.0.1:0"]);
         command.args(["--renderers", &self.renderers.to_string(), "--isolates", &self.isolates.to_string()]);
         command.args(["--fn-workers", &self.fn_workers.to_string()]).args(&self.flags);
         let dir: TempDir = tempfile::Builder::new().prefix("isopod-config-").tempdir().unwrap();
@@ -155,10 +165,25 @@ impl ClusterBuilder {
     }
 }
 
-/// Reads `listening on http://ADDR (admin http://ADDR)`.
-fn addresses(line: &str) -> Option<(SocketAddr, SocketAddr)> {
-    let (listen, admin) = line.strip_prefix("listening on http://")?.split_once(" (admin http://")?;
-    Some((listen.parse().ok()?, admin.strip_suffix(')')?.parse().ok()?))
+/// Where a cluster's clients connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// With or without TLS.
+    Tcp { scheme: &'static str, address: SocketAddr },
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+/// Reads `listening on http://ADDR (admin http://ADDR)`, also with `https`, or with `unix:PATH` in the first place.
+fn addresses(line: &str) -> Option<(Place, SocketAddr)> {
+    let (listen, admin) = line.strip_prefix("listening on ")?.split_once(" (admin http://")?;
+    let tcp = |scheme: &'static str| {
+        let address = listen.strip_prefix(scheme)?.strip_prefix("://")?.parse().ok()?;
+        Some(Place::Tcp { scheme, address })
+    };
+    let unix = || listen.strip_prefix("unix:").map(|path| Place::Unix(path.into()));
+    let place = tcp("http").or_else(|| tcp("https")).or_else(unix)?;
+    Some((place, admin.strip_suffix(')')?.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -167,9 +192,12 @@ mod tests {
 
     #[test]
     fn the_line_of_a_ready_gateway_is_understood() {
-        let (listen, admin) =
-            addresses("listening on http://127.0.0.1:3000 (admin http://127.0.0.1:9090)").unwrap();
-        assert_eq!((listen.port(), admin.port()), (3000, 9090));
+        let place = |listen: &str| addresses(&format!("listening on {listen} (admin http://127.0.0.1:9090)"));
+        let address = "127.0.0.1:3000".parse().unwrap();
+        let (plain, admin) = place("http://127.0.0.1:3000").unwrap();
+        assert_eq!((plain, admin.port()), (Place::Tcp { scheme: "http", address }, 9090));
+        assert_eq!(place("https://127.0.0.1:3000").unwrap().0, Place::Tcp { scheme: "https", address });
+        assert_eq!(place("unix:/run/x.sock").unwrap().0, Place::Unix("/run/x.sock".into()));
         assert_eq!(addresses("listening"), None);
     }
 }

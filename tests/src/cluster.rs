@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::time::timeout;
 
 use crate::app::Served;
-use crate::builder::ClusterBuilder;
+use crate::builder::{ClusterBuilder, Place};
 use crate::children::ChildStatus;
 use crate::exit::Exit;
 use crate::gateway::Gateway;
@@ -23,7 +23,7 @@ use crate::wait::{PATIENCE, eventually};
 #[derive(Debug)]
 pub struct Cluster {
     gateway: Gateway,
-    listen: SocketAddr,
+    listen: Place,
     admin: SocketAddr,
     isolates: usize,
     fn_workers: usize,
@@ -46,7 +46,7 @@ impl Cluster {
 
     pub(crate) fn new(
         gateway: Gateway,
-        listen: SocketAddr,
+        listen: Place,
         admin: SocketAddr,
         isolates: usize,
         fn_workers: usize,
@@ -56,8 +56,14 @@ impl Cluster {
     }
 
     /// The public URL of a path.
+    ///
+    /// # Panics
+    /// When clients connect to a Unix socket.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.listen)
+        match &self.listen {
+            Place::Tcp { scheme, address } => format!("{scheme}://{address}{path}"),
+            Place::Unix(socket) => panic!("{} has no URL", socket.display()),
+        }
     }
 
     /// The admin port's URL of a path.
@@ -66,8 +72,14 @@ impl Cluster {
     }
 
     /// Where clients connect.
+    ///
+    /// # Panics
+    /// When that is a Unix socket.
     pub fn address(&self) -> SocketAddr {
-        self.listen
+        match &self.listen {
+            Place::Tcp { address, .. } => *address,
+            Place::Unix(socket) => panic!("{} is no address", socket.display()),
+        }
     }
 
     /// What the processes logged so far.
@@ -106,7 +118,7 @@ impl Cluster {
 
     /// A raw connection to the public port.
     pub async fn connect(&self) -> RawConnection {
-        RawConnection::open(self.listen).await
+        RawConnection::open(self.address()).await
     }
 
     /// The admin port's metrics.

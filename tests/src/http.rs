@@ -128,6 +128,12 @@ impl RawConnection {
         RawAnswer::parse(&String::from_utf8_lossy(&self.received))
     }
 
+    /// Reads until the other side closes, and returns all that came.
+    pub async fn read_to_end_as_text(mut self) -> String {
+        within_patience("reading to the end", async { while self.read_some().await {} }).await;
+        String::from_utf8_lossy(&self.received).into_owned()
+    }
+
     /// Whether more came; a connection that was reset has ended too.
     async fn read_some(&mut self) -> bool {
         matches!(self.stream.read_buf(&mut self.received).await, Ok(read) if read > 0)
@@ -135,7 +141,11 @@ impl RawConnection {
 }
 
 impl RawAnswer {
-    fn parse(text: &str) -> Self {
+    /// Reads what came over a connection.
+    ///
+    /// # Panics
+    /// When it is no answer.
+    pub fn parse(text: &str) -> Self {
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
         Self {

@@ -16,9 +16,11 @@
 //! - [`builder`]: a cluster to be started.
 //! - [`cluster`]: a running one.
 //! - [`gateway`]: the gateway process itself.
+//! - [`certificate`]: certificates that clients of a test believe.
 //! - [`children`]: the child processes, as `/status` tells of them.
 //! - [`exit`]: a gateway that was meant to end, and what it said.
 //! - [`http`]: whole answers, and a raw connection for what no client library would send.
+//! - [`http2`]: a client of HTTP/2 that shows what libraries hide.
 //! - [`load`]: many requests at a time.
 //! - [`logs`]: what the processes wrote, as it comes.
 //! - [`metrics`]: the admin port's numbers.
@@ -32,11 +34,13 @@
 
 pub mod app;
 pub mod builder;
+pub mod certificate;
 pub mod children;
 pub mod cluster;
 pub mod exit;
 pub mod gateway;
 pub mod http;
+pub mod http2;
 pub mod load;
 pub mod logs;
 pub mod metrics;

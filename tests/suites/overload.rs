@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tests::http::RawConnection;
 use tests::metrics::Metrics;
-use tests::{Bundle, Cluster};
+use tests::{Bundle, Cluster, wait};
 
 /// An app that answers at once, except at `/hang`.
 fn app() -> Bundle {
@@ -66,4 +66,85 @@ async fn a_job_past_its_time_is_504() {
     assert_eq!(cluster.get("/hang").await.status, 504);
     cluster.metrics_until("its place is free", |metrics| metrics.jobs_in_flight() == 0.0).await;
     assert_eq!(cluster.get("/").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_full_queue_makes_room_for_what_matters_more() {
+    let config = "max_jobs_per_isolate = 1\nqueue_limit = 1\nqueue_wait = \"20s\"";
+    let cluster = Cluster::of(app()).config(config).start().await;
+    let place = take_the_place(&cluster).await;
+    let queued = |metrics: &Metrics| metrics.sum("isopod_queued_jobs", &[]) == 1.0;
+    let prefetch = cluster.answer(
+        cluster
+            .client()
+            .get(cluster.url("/"))
+            .header("sec-purpose", "prefetch")
+            .header("accept", "text/html"),
+    );
+    let others = async {
+        cluster.metrics_until("the prefetch waits", queued).await;
+        let page = cluster.get("/");
+        let end = async {
+            let shed = |metrics: &Metrics| refusals(metrics, "shed") == 1.0;
+            cluster.metrics_until("the prefetch has made room", shed).await;
+            let function = cluster.get("/_serverFn/a").await;
+            assert_eq!(function.status, 503, "what matters less does not");
+            drop(place);
+        };
+        tokio::join!(page, end).0
+    };
+    let (prefetched, page) = tokio::join!(prefetch, others);
+    assert_eq!((prefetched.status, page.status), (503, 200));
+    assert!(prefetched.text().starts_with("<!doctype html>"), "{}", prefetched.text());
+    assert_eq!(refusals(&cluster.metrics().await, "queue_full"), 1.0);
+}
+
+#[tokio::test]
+async fn a_route_that_fails_again_and_again_is_given_a_rest() {
+    let bundle = Bundle::fetch(
+        "if (url.pathname.startsWith('/bad/') && !globalThis.well) await new Promise(() => {})
+         if (url.pathname === '/heal') globalThis.well = true
+         return new Response('ok')",
+    );
+    let config = "job_timeout = \"200ms\"\nbreaker_failures = 2\nbreaker_pause = \"2s\"";
+    let cluster = Cluster::of(bundle).config(config).start().await;
+    let resting = |metrics: &Metrics| refusals(metrics, "route_resting");
+    let mut number = 0;
+    let refused = wait::eventually("the route rests", async || {
+        number += 1;
+        let answer = cluster.get(&format!("/bad/{number}")).await;
+        assert!(matches!(answer.status, 503 | 504), "{}", answer.status);
+        (answer.status == 503).then_some(answer)
+    })
+    .await;
+    assert_eq!(refused.header("retry-after"), "5");
+    assert!(resting(&cluster.metrics().await) >= 1.0);
+    assert_eq!(cluster.get("/heal").await.status, 200, "other routes go on");
+    wait::eventually("one tries, and it is well again", async || {
+        (cluster.get("/bad/1").await.status == 200).then_some(())
+    })
+    .await;
+    assert_eq!(cluster.get("/bad/2").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_route_may_take_only_so_much() {
+    let rows = "[[route_limits]]\npath = \"/slow/$id\"\nmax_concurrent = 1\ntimeout = \"300ms\"\n";
+    let bundle = Bundle::fetch(
+        "if (url.pathname.startsWith('/slow/')) await new Promise(() => {})\nreturn new Response('ok')",
+    );
+    let cluster = Cluster::of(bundle).config(rows).start().await;
+    let slow = cluster.get("/slow/1");
+    let others = async {
+        cluster.metrics_until("it runs", |metrics| metrics.jobs_in_flight() == 1.0).await;
+        assert_eq!(cluster.get("/slow/2").await.status, 503);
+        assert_eq!(cluster.get("/").await.status, 200, "other routes are not limited");
+        assert_eq!(refusals(&cluster.metrics().await, "route_busy"), 1.0);
+    };
+    let (slow, ()) = tokio::join!(slow, others);
+    assert_eq!(slow.status, 504, "it has a time of its own");
+    assert_eq!(cluster.get("/slow/3").await.status, 504, "its place is free");
+    let wrong = "[[route_limits]]\npath = \"/a\"\nmax_concurrent = 0\n";
+    let exit = Cluster::of(app()).config(wrong).start_to_end().await;
+    exit.expect_code(64).expect_said(&["max_concurrent", "1 to 100000"]);
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
@@ -40,8 +40,23 @@ pub struct Edge {
     pub redirects: Tree<Redirect>,
     /// Paths that another one answers.
     pub rewrites: Tree<Rewrite>,
+    /// What single routes of the app may take.
+    pub route_limits: Tree<RouteLimit>,
     /// What counts as equal in paths.
     pub path_policy: Policy,
+}
+
+/// What one route of the app may take.
+#[derive(Debug)]
+pub struct RouteLimit {
+    /// Requests at a time.
+    pub max_concurrent: Option<usize>,
+    /// How long until a response begins.
+    pub timeout: Option<Duration>,
+    /// How long a request waits for an isolate.
+    pub queue_wait: Option<Duration>,
+    /// Requests that run now, over all gateway threads.
+    pub running: Arc<AtomicUsize>,
 }
 
 /// Who may come in.
@@ -252,6 +267,7 @@ pub fn read(reader: &mut Reader<'_>) -> Option<Arc<Edge>> {
     let compression = compression(reader);
     let redirects = redirects(reader, policy);
     let rewrites = rewrites(reader, policy);
+    let route_limits = route_limits(reader, policy);
     Some(Arc::new(Edge {
         access: access?,
         csrf: csrf?,
@@ -263,6 +279,7 @@ pub fn read(reader: &mut Reader<'_>) -> Option<Arc<Edge>> {
         compression: compression?,
         redirects: redirects?,
         rewrites: rewrites?,
+        route_limits: route_limits?,
         path_policy: path_policy?,
     }))
 }
@@ -489,6 +506,25 @@ fn rate_rule(row: &mut Row<'_>, policy: Policy) -> Option<RateRule> {
     let id = format!("{pattern} {methods:?} {key:?} {limit}/{}ms", window.as_millis());
     let burst = burst?.unwrap_or(limit);
     Some(RateRule { id, path: single(pattern, policy), methods, key, limit, window, burst })
+}
+
+fn route_limits(reader: &mut Reader<'_>, policy: Policy) -> Option<Tree<RouteLimit>> {
+    let rows = reader.rows("route_limits", |row| {
+        let pattern = path(row, "path");
+        let max_concurrent = row.optional("max_concurrent", |text| {
+            text.parse::<usize>().ok().filter(|count| (1..=100_000).contains(count))
+        });
+        let within = |text: &str, least: Duration, most: Duration| {
+            value::duration(text).filter(|time| (least..=most).contains(time))
+        };
+        let timeout = row.optional("timeout", |text| within(text, Duration::from_millis(100), DAY));
+        let queue_wait =
+            row.optional("queue_wait", |text| within(text, Duration::ZERO, Duration::from_secs(60)));
+        let running = Arc::default();
+        let (max_concurrent, timeout, queue_wait) = (max_concurrent?, timeout?, queue_wait?);
+        Some((pattern?, RouteLimit { max_concurrent, timeout, queue_wait, running }))
+    })?;
+    unambiguous(reader, "route_limits", "path", policy, rows)
 }
 
 fn rate_key(text: &str) -> Option<RateKey> {

@@ -11,6 +11,8 @@ use super::value;
 pub enum Kind {
     /// An IP address with a port.
     Address,
+    /// An IP address with a port, or a Unix socket.
+    Listen,
     /// A whole number within bounds.
     Count {
         /// The least.
@@ -36,7 +38,7 @@ pub enum Kind {
     Path,
     /// A directory, or the word `off`.
     DirectoryOrOff,
-    /// Directories; several.
+    /// Files or directories; several.
     Paths,
     /// Where the app may connect to; several.
     EgressRules,
@@ -82,15 +84,14 @@ impl Kind {
     /// How help names a value.
     pub fn placeholder(self) -> &'static str {
         match self {
-            Self::Address => "ADDR",
+            Self::Address | Self::Listen => "ADDR",
             Self::Count { .. } => "N",
             Self::Time { .. } => "TIME",
             Self::Size { .. } => "SIZE",
-            Self::Path | Self::BasePath | Self::RequestPath => "PATH",
+            Self::Path | Self::Paths | Self::BasePath | Self::RequestPath => "PATH",
             Self::DirectoryOrOff => "DIR",
             Self::Switch => "BOOL",
             Self::V8Flags => "FLAG",
-            Self::Paths => "DIR",
             Self::EgressRules => "RULE",
             Self::EnvPatterns => "NAME",
             Self::Networks => "CIDR",
@@ -107,6 +108,9 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address => f.write_str("an IP address with a port, such as 127.0.0.1:3000 or [::]:3000"),
+            Self::Listen => f.write_str(
+                "an IP address with a port, such as 127.0.0.1:3000 or [::]:3000, or unix:/PATH for a Unix socket",
+            ),
             Self::Count { min, max } => write!(f, "a whole number from {min} to {max}"),
             Self::Time { min, max } => {
                 let (min, max) = (value::show_duration(*min), value::show_duration(*max));
@@ -118,7 +122,7 @@ impl fmt::Display for Kind {
             }
             Self::Path => f.write_str("a path"),
             Self::DirectoryOrOff => f.write_str("a directory, or off"),
-            Self::Paths => f.write_str("directories"),
+            Self::Paths => f.write_str("paths"),
             Self::EgressRules => f.write_str(
                 "all, none, or hosts (db.test, *.test), addresses and networks, each with :PORT if only that is meant",
             ),

@@ -78,6 +78,16 @@ impl<'a> Reader<'a> {
         self.many(name, value::v8_flag)
     }
 
+    /// Where clients connect.
+    pub fn listen(&mut self, name: &'static str) -> Option<value::Listen> {
+        self.one(name, |_, text| value::listen(text))
+    }
+
+    /// Paths of files.
+    pub fn paths(&mut self, name: &'static str) -> Option<Vec<PathBuf>> {
+        self.many(name, |text| (!text.is_empty()).then(|| PathBuf::from(text)))
+    }
+
     /// A whole number.
     pub fn count(&mut self, name: &'static str) -> Option<usize> {
         self.one(name, |kind, text| {
@@ -237,6 +247,7 @@ mod tests {
             let fine = match key.kind {
                 Kind::Address => reader.address(key.name).is_some(),
                 Kind::Switch => reader.switch(key.name).is_some(),
+                Kind::Listen => reader.listen(key.name).is_some(),
                 Kind::Count { .. } => reader.count(key.name).is_some(),
                 Kind::Time { .. } => reader.time(key.name).is_some(),
                 Kind::Size { .. } => reader.size(key.name).is_some(),

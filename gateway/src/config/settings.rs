@@ -13,7 +13,9 @@ use shared::setup::{Access, BackgroundLimits, SandboxMode};
 
 use super::edge::{self, Edge};
 use super::read::Reader;
-use super::value;
+use super::value::{self, Listen};
+use crate::admission::breaker::BreakerSettings;
+use crate::admission::class::Shares;
 
 /// The most sockets between gateway and children: each gateway thread has a link of its own to each isolate and
 /// to each fn worker.
@@ -34,9 +36,11 @@ pub struct Settings {
     /// What the app may reach beyond its own files.
     pub access: Access,
     /// Where clients connect.
-    pub listen: SocketAddr,
+    pub listen: Listen,
     /// Where metrics, health and status are served.
     pub admin: SocketAddr,
+    /// How they may speak.
+    pub protocols: Protocols,
     /// What is asked of clients.
     pub clients: Clients,
     /// The child processes.
@@ -59,11 +63,37 @@ pub struct Settings {
     pub warnings: Vec<String>,
 }
 
+/// How clients may speak.
+#[derive(Debug, Clone)]
+pub struct Protocols {
+    /// Certificates with their keys; empty without TLS.
+    pub certificates: Vec<CertificateFiles>,
+    /// How often they are looked at; zero never.
+    pub tls_reload: Duration,
+    /// Whether HTTP/2 is spoken without TLS too.
+    pub h2c: bool,
+    /// Requests of one HTTP/2 connection at a time.
+    pub h2_max_streams: u32,
+    /// Whether the address is shared with other gateways.
+    pub reuse_port: bool,
+}
+
+/// Where a certificate chain and its private key are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The chain, PEM.
+    pub chain: PathBuf,
+    /// The key, PEM.
+    pub key: PathBuf,
+}
+
 /// Limits towards clients and proxies.
 #[derive(Debug, Clone)]
 pub struct Clients {
     /// Connections open at a time.
     pub max_connections: usize,
+    /// Connections of one address or network at a time; 0 sets no limit.
+    pub max_connections_per_ip: usize,
     /// The longest head of a request, in bytes.
     pub head_limit: usize,
     /// The longest body of a request, in bytes.
@@ -74,6 +104,10 @@ pub struct Clients {
     pub body_timeout: Duration,
     /// How long a client may take no bytes of its response.
     pub write_timeout: Duration,
+    /// Bytes of a body that must come in a second; 0 sets no rate.
+    pub min_upload_rate: u64,
+    /// Bytes of responses that must be taken in a second; 0 sets no rate.
+    pub min_download_rate: u64,
     /// How long an idle connection stays open.
     pub keep_alive: Duration,
     /// Proxies whose word is taken.
@@ -166,6 +200,16 @@ pub struct Jobs {
     pub queue_limit: usize,
     /// Requests that one isolate answers at a time.
     pub max_jobs_per_isolate: usize,
+    /// How far that number may fall by itself.
+    pub min_jobs_per_isolate: usize,
+    /// Streams of events that one isolate feeds beside them.
+    pub max_event_streams_per_isolate: usize,
+    /// Who gets how much while all classes wait.
+    pub shares: Shares,
+    /// When a route is given a rest.
+    pub breaker: BreakerSettings,
+    /// Whether links that pages need are sent before them.
+    pub early_hints: bool,
     /// How long the app may take until its response begins.
     pub job_timeout: Duration,
     /// How long a native function may take.
@@ -182,10 +226,11 @@ pub fn read(reader: &mut Reader<'_>) -> Option<Settings> {
     let base_path = reader.base_path("base_path");
     let env = reader.env_patterns("env");
     let access = access(reader);
-    let (listen, admin) = (reader.address("listen"), reader.address("admin"));
-    if let (Some(listen), Some(admin)) = (listen, admin) {
-        refuse_one_address_for_both(reader, listen, admin);
+    let (listen, admin) = (reader.listen("listen"), reader.address("admin"));
+    if let (Some(Listen::Tcp(listen)), Some(admin)) = (&listen, admin) {
+        refuse_one_address_for_both(reader, *listen, admin);
     }
+    let protocols = protocols(reader);
     let (clients, processes, jobs) = (clients(reader), processes(reader), jobs(reader));
     let edge = edge::read(reader);
     let static_memory = reader.size("static_memory");
@@ -201,6 +246,7 @@ pub fn read(reader: &mut Reader<'_>) -> Option<Settings> {
         access: access?,
         listen: listen?,
         admin: admin?,
+        protocols: protocols?,
         clients: clients?,
         processes: processes?,
         jobs: jobs?,
@@ -233,7 +279,7 @@ fn access(reader: &mut Reader<'_>) -> Option<Access> {
             None
         }
     });
-    let directories = reader.many("writable", |text| Some(PathBuf::from(text)));
+    let directories = reader.paths("writable");
     let writable = directories.and_then(|directories| {
         let found: Vec<_> = directories.iter().map(|directory| writable(reader, directory)).collect();
         found.into_iter().collect()
@@ -262,8 +308,32 @@ fn refuse_one_address_for_both(reader: &mut Reader<'_>, listen: SocketAddr, admi
     }
 }
 
+fn protocols(reader: &mut Reader<'_>) -> Option<Protocols> {
+    let (chains, keys) = (reader.paths("tls_cert"), reader.paths("tls_key"));
+    let (tls_reload, h2c) = (reader.time("tls_reload"), reader.parsed("h2c", value::on_or_off));
+    let (h2_max_streams, reuse_port) =
+        (reader.count("h2_max_streams"), reader.parsed("reuse_port", value::on_or_off));
+    let (chains, keys) = (chains?, keys?);
+    if chains.len() != keys.len() {
+        let given = format!("{} for {} of tls_cert", keys.len(), chains.len());
+        let remedy = "give --tls-cert FILE and --tls-key FILE once for each certificate, in the same order";
+        reader.refuse("tls_key", given, "as many keys as certificates".into(), remedy.into());
+    }
+    let pairs = chains.into_iter().zip(keys);
+    Some(Protocols {
+        certificates: pairs.map(|(chain, key)| CertificateFiles { chain, key }).collect(),
+        tls_reload: tls_reload?,
+        h2c: h2c?,
+        h2_max_streams: u32::try_from(h2_max_streams?).ok()?,
+        reuse_port: reuse_port?,
+    })
+}
+
 fn clients(reader: &mut Reader<'_>) -> Option<Clients> {
     let max_connections = reader.count("max_connections");
+    let max_connections_per_ip = reader.count("max_connections_per_ip");
+    let (min_upload_rate, min_download_rate) =
+        (reader.size("min_upload_rate"), reader.size("min_download_rate"));
     let (head_limit, body_limit) = (reader.size("head_limit"), reader.size("body_limit"));
     let (head_timeout, body_timeout) = (reader.time("head_timeout"), reader.time("body_timeout"));
     let (write_timeout, keep_alive) = (reader.time("write_timeout"), reader.time("keep_alive"));
@@ -275,11 +345,14 @@ fn clients(reader: &mut Reader<'_>) -> Option<Clients> {
     });
     Some(Clients {
         max_connections: max_connections?,
+        max_connections_per_ip: max_connections_per_ip?,
         head_limit: usize::try_from(head_limit?).ok()?,
         body_limit: body_limit?,
         head_timeout: head_timeout?,
         body_timeout: body_timeout?,
         write_timeout: write_timeout?,
+        min_upload_rate: min_upload_rate?,
+        min_download_rate: min_download_rate?,
         keep_alive: keep_alive?,
         trusted_proxies: trusted_proxies?,
         forwarded: forwarded?,
@@ -390,11 +463,25 @@ fn jobs(reader: &mut Reader<'_>) -> Option<Jobs> {
     let native_call_timeout = reader.time("native_call_timeout");
     let (background_limit, background_timeout) =
         (reader.count("background_limit"), reader.time("background_timeout"));
+    let (min_jobs_per_isolate, max_event_streams_per_isolate) =
+        (reader.count("min_jobs_per_isolate"), reader.count("max_event_streams_per_isolate"));
+    let shares = ["share_document", "share_server_function", "share_prefetch"].map(|name| reader.count(name));
+    let (breaker_failures, breaker_pause) = (reader.count("breaker_failures"), reader.time("breaker_pause"));
+    let early_hints = reader.parsed("early_hints", value::on_or_off);
     let response_link_header = reader.parsed("response_link_header", value::on_or_off);
     Some(Jobs {
         queue_wait: queue_wait?,
         queue_limit: queue_limit?,
         max_jobs_per_isolate: max_jobs_per_isolate?,
+        min_jobs_per_isolate: min_jobs_per_isolate?,
+        max_event_streams_per_isolate: max_event_streams_per_isolate?,
+        shares: shares_of(shares)?,
+        breaker: BreakerSettings {
+            failures: u32::try_from(breaker_failures?).ok()?,
+            pause: breaker_pause?,
+            ..BreakerSettings::default()
+        },
+        early_hints: early_hints?,
         job_timeout: job_timeout?,
         native_call_timeout: native_call_timeout?,
         response_link_header: response_link_header?,
@@ -403,6 +490,11 @@ fn jobs(reader: &mut Reader<'_>) -> Option<Jobs> {
             limit_ms: u32::try_from(background_timeout?.as_millis()).ok()?,
         },
     })
+}
+
+fn shares_of([document, server_function, prefetch]: [Option<usize>; 3]) -> Option<Shares> {
+    let share = |count: Option<usize>| u32::try_from(count?).ok();
+    Some(Shares::new([share(document)?, share(server_function)?, share(prefetch)?]))
 }
 
 /// A child's program: where the key says, else beside the gateway.
@@ -526,6 +618,15 @@ mod tests {
         assert_eq!(keys, ["egress", "writable", "writable", "writable"]);
         let problems = settings(&[("egress", "http://db.test")]).unwrap_err().to_string();
         assert!(problems.contains("http://db.test") && problems.contains("network"), "{problems}");
+    }
+
+    #[test]
+    fn each_certificate_has_its_key() {
+        let problems = settings(&[("tls_cert", "a.pem,b.pem"), ("tls_key", "a.key")]).unwrap_err();
+        assert!(problems.to_string().contains("1 for 2 of tls_cert"), "{problems}");
+        let settings = settings(&[("tls_cert", "a.pem,b.pem"), ("tls_key", "a.key,b.key")]).unwrap();
+        let files = CertificateFiles { chain: "b.pem".into(), key: "b.key".into() };
+        assert_eq!(settings.protocols.certificates[1], files);
     }
 
     #[test]

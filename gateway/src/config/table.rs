@@ -131,15 +131,58 @@ pub const SECTIONS: &[Section] = &[
         keys: &[
             key(
                 "listen",
-                Kind::Address,
+                Kind::Listen,
                 Text("127.0.0.1:3000"),
-                "Where clients connect. Port 0 picks a free port.",
+                "Where clients connect. Port 0 picks a free port. Who comes over a Unix socket counts as 127.0.0.1.",
             ),
             key(
                 "admin",
                 Kind::Address,
                 Text("127.0.0.1:9090"),
                 "Where metrics, health and status are served. Keep it away from clients. Port 0 picks a free port.",
+            ),
+        ],
+    },
+    Section {
+        title: "Protocols",
+        keys: &[
+            key(
+                "tls_cert",
+                Kind::Paths,
+                Unset("none: without TLS"),
+                "Certificate chains in PEM, the own certificate first. With several, the one whose names match what \
+                 the client asks for is shown, the first one to others.",
+            ),
+            key(
+                "tls_key",
+                Kind::Paths,
+                Unset("none"),
+                "The private keys in PEM, in the order of the certificates.",
+            ),
+            key(
+                "tls_reload",
+                time(0, HOUR),
+                Text("10s"),
+                "How often certificates and keys are looked at, and taken over when they have changed; 0ms never. Those \
+                 in use stay while new ones are not right.",
+            ),
+            key(
+                "h2c",
+                ON_OFF,
+                Text("off"),
+                "HTTP/2 without TLS, for clients that begin with it (prior knowledge). With TLS, HTTP/2 is always there.",
+            ),
+            key(
+                "h2_max_streams",
+                count(1, 10_000),
+                Text("128"),
+                "Requests of one HTTP/2 connection at a time; the client holds back more.",
+            ),
+            key(
+                "reuse_port",
+                ON_OFF,
+                Text("off"),
+                "Share the address with other gateways (SO_REUSEPORT): the kernel spreads connections over them.",
             ),
         ],
     },
@@ -223,6 +266,13 @@ pub const SECTIONS: &[Section] = &[
                 "Connections open at a time; more wait to be accepted.",
             ),
             key(
+                "max_connections_per_ip",
+                count(0, 1_000_000),
+                Text("1024"),
+                "Connections of one IPv4 address, or one IPv6 /64 network, at a time; 429 for more. Trusted proxies and \
+                 Unix sockets are not counted. 0 sets no limit.",
+            ),
+            key(
                 "head_limit",
                 size(KIB, 128 * KIB),
                 Text("64KiB"),
@@ -251,6 +301,20 @@ pub const SECTIONS: &[Section] = &[
                 time(100, HOUR),
                 Text("30s"),
                 "How long a client may take no bytes of its response; the connection is cut afterwards.",
+            ),
+            key(
+                "min_upload_rate",
+                size(0, GIB),
+                Text("500B"),
+                "The least that a client must send of a body in a second, on average over the time that it is waited \
+                 for, once that is longer than body_timeout; 408 else. 0B sets no rate.",
+            ),
+            key(
+                "min_download_rate",
+                size(0, GIB),
+                Text("500B"),
+                "The least that a client must take of responses in a second, on average over the time that it is waited \
+                 for, once that is longer than write_timeout; it is cut else. 0B sets no rate.",
             ),
             key(
                 "keep_alive",
@@ -437,6 +501,49 @@ pub const SECTIONS: &[Section] = &[
                 count(1, 10_000),
                 Text("64"),
                 "Requests that one isolate answers at a time.",
+            ),
+            key(
+                "min_jobs_per_isolate",
+                count(1, 10_000),
+                Text("2"),
+                "How far the limit of an isolate may fall that adapts to how long pages take; at most \
+                 max_jobs_per_isolate. The same number in both keeps it fixed.",
+            ),
+            key(
+                "max_event_streams_per_isolate",
+                count(0, 100_000),
+                Text("256"),
+                "Server-sent events that one isolate feeds at a time beside its other requests; more of them count as \
+                 such.",
+            ),
+            key(
+                "share_document",
+                count(1, 1000),
+                Text("70"),
+                "The part of free isolates that pages get while server functions and prefetches wait as well.",
+            ),
+            key("share_server_function", count(1, 1000), Text("25"), "The part that server functions get."),
+            key("share_prefetch", count(1, 1000), Text("5"), "The part that prefetches get."),
+            key(
+                "breaker_failures",
+                count(0, 10_000),
+                Text("5"),
+                "A route that so often within a minute takes all of its time, or an isolate with it, is answered 503 for a \
+                 while; 0 never.",
+            ),
+            key(
+                "breaker_pause",
+                time(100, HOUR),
+                Text("5s"),
+                "How long that is at first. Then one request tries; if it fails, the next time is twice as long, at most \
+                 16 times.",
+            ),
+            key(
+                "early_hints",
+                ON_OFF,
+                Text("on"),
+                "Whether browsers get the links that a page is known to need as 103 (Early Hints) before the page is \
+                 rendered, or as Link on its response where that cannot be.",
             ),
             key(
                 "job_timeout",

@@ -202,6 +202,33 @@ pub const TABLES: &[Table] = &[
         ],
         example: "[[rate_limits]]\npath = \"/api/$\"\nkey = \"header:x-api-key\"\nlimit = 600\nwindow = \"1m\"\nburst = 50\n",
     },
+    Table {
+        name: "route_limits",
+        doc: "What single routes of the app may take. The most specific row that matches counts.",
+        most: 1000,
+        fields: &[
+            field("path", PATH, Required, "The route."),
+            field(
+                "max_concurrent",
+                "a whole number from 1 to 100000",
+                Unset("no limit of its own"),
+                "Requests at a time, over all isolates; 503 for more.",
+            ),
+            field(
+                "timeout",
+                "a time from 100ms to 24h, with a unit: ms, s, m or h",
+                Unset("job_timeout"),
+                "How long the app may take until its response begins; 504 afterwards.",
+            ),
+            field(
+                "queue_wait",
+                "a time from 0ms to 1m, with a unit: ms, s, m or h",
+                Unset("queue_wait"),
+                "How long a request waits for a free isolate; 503 afterwards.",
+            ),
+        ],
+        example: "[[route_limits]]\npath = \"/reports/$id\"\nmax_concurrent = 4\ntimeout = \"60s\"\nqueue_wait = \"1s\"\n",
+    },
 ];
 
 /// The list of tables of this name.

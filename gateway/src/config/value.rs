@@ -1,6 +1,7 @@
 //! Values with their units: `250ms`, `10MiB`, `127.0.0.1:3000`, `10.0.0.0/8`. Pure.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use actix_web::http::Method;
@@ -57,6 +58,32 @@ fn show(number: u64, units: &[(&str, u64)]) -> String {
 /// A socket address with a port; 0 lets the system choose one.
 pub fn address(text: &str) -> Option<SocketAddr> {
     text.parse().ok()
+}
+
+/// Where clients connect: an address as [`address`] reads it, or `unix:` and the absolute path of a socket.
+pub fn listen(text: &str) -> Option<Listen> {
+    match text.strip_prefix("unix:") {
+        Some(path) => path.starts_with('/').then(|| Listen::Unix(path.into())),
+        None => address(text).map(Listen::Tcp),
+    }
+}
+
+/// Where clients connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// An IP address; port 0 lets the system choose one.
+    Tcp(SocketAddr),
+    /// A Unix socket, by its path.
+    Unix(PathBuf),
+}
+
+impl std::fmt::Display for Listen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// A network such as `10.0.0.0/8`; a bare address is that address alone.
@@ -193,6 +220,15 @@ mod tests {
         assert_eq!(network("10.1.2.3").unwrap().to_string(), "10.1.2.3/32");
         assert_eq!(network("fd00::/8").unwrap().to_string(), "fd00::/8");
         assert_eq!(network("10.0.0.0/33"), None);
+    }
+
+    #[test]
+    fn clients_connect_to_an_address_or_to_a_socket() {
+        assert_eq!(listen("[::1]:80").unwrap().to_string(), "[::1]:80");
+        assert_eq!(listen("unix:/run/isopod.sock"), Some(Listen::Unix("/run/isopod.sock".into())));
+        for bad in ["unix:", "unix:run/isopod.sock", "/run/isopod.sock", "localhost:80", "127.0.0.1"] {
+            assert_eq!(listen(bad), None, "{bad}");
+        }
     }
 
     #[test]

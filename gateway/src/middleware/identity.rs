@@ -15,6 +15,7 @@ use ipnet::IpNet;
 use super::exchange::{Exchange, RequestId};
 use super::{forwarded, host};
 use crate::config::settings::ForwardedStyle;
+use crate::server::connection::ConnectionState;
 
 /// Names a request for its client and for all processes.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -45,10 +46,11 @@ impl Rules {
     fn exchange(&self, request: &ServiceRequest) -> Exchange {
         let peer =
             request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip()).to_canonical();
+        let is_encrypted = ConnectionState::of(request).is_some_and(|connection| connection.is_secure());
         let named = self.named_host(request);
         let headers = request.headers();
         if !forwarded::is_trusted(peer, &self.trusted) {
-            return Exchange::new(RequestId::fresh(), peer, false, named, None);
+            return Exchange::new(RequestId::fresh(), peer, is_encrypted, named, None);
         }
         let id = headers.get(&REQUEST_ID).and_then(|id| RequestId::given(id.as_bytes()));
         let client = forwarded::read(headers, self.style, peer, &self.trusted);
@@ -58,7 +60,7 @@ impl Rules {
             Some(_) => None,
             None => named,
         };
-        let is_secure = client.is_secure.unwrap_or(false);
+        let is_secure = client.is_secure.unwrap_or(is_encrypted);
         Exchange::new(id.unwrap_or_else(RequestId::fresh), client.ip, is_secure, host, Some(self.style))
     }
 

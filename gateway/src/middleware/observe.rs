@@ -143,7 +143,7 @@ struct Observation {
 
 impl Observation {
     fn begin(counters: &Rc<Counters>, request: &ServiceRequest) -> Self {
-        let connection = request.conn_data::<Rc<ConnectionState>>().cloned();
+        let connection = ConnectionState::of(request);
         if let Some(connection) = &connection {
             connection.begin(!matches!(request.parts().1, Payload::None));
         }

@@ -20,6 +20,7 @@ use super::error::{NativeError, RenderError};
 use super::ports::NewLink;
 use super::thread::Thread;
 use super::upload::RequestBody;
+use crate::admission::Wish;
 
 /// A job for an isolate.
 pub struct RenderJob<'a> {
@@ -31,6 +32,8 @@ pub struct RenderJob<'a> {
     pub body: Option<RequestBody>,
     /// Whether it may be sent to a second isolate when the first is lost before any byte of the response.
     pub retry_safe: bool,
+    /// What kind of work it is, and how long it waits.
+    pub wish: Wish,
     /// Who hears of the links that the app reports before its response's head; `None` spares the app the work of
     /// finding them. Called within the future that waits for the head, and for a job that is tried again once
     /// more from the start.

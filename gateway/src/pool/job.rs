@@ -48,7 +48,7 @@ pub(super) enum Part<T> {
 /// dropped.
 #[derive(Debug)]
 pub(super) struct Hold {
-    _place: Occupied,
+    place: Occupied,
     _entry: Entry,
 }
 
@@ -56,18 +56,18 @@ pub(super) struct Hold {
 #[derive(Debug)]
 pub(super) enum Occupied {
     /// On an isolate.
-    Isolate { _permit: Permit },
+    Isolate { permit: Permit },
     /// On an fn worker.
     Worker { _place: WorkerPlace },
 }
 
 impl Hold {
     pub fn on_isolate(permit: Permit, entry: Entry) -> Self {
-        Self { _place: Occupied::Isolate { _permit: permit }, _entry: entry }
+        Self { place: Occupied::Isolate { permit }, _entry: entry }
     }
 
     pub fn on_worker(place: WorkerPlace, entry: Entry) -> Self {
-        Self { _place: Occupied::Worker { _place: place }, _entry: entry }
+        Self { place: Occupied::Worker { _place: place }, _entry: entry }
     }
 }
 
@@ -96,6 +96,15 @@ struct State {
     uploader: Option<Waker>,
     calls: HashMap<u32, AbortHandle>,
     hold: Option<Hold>,
+}
+
+/// Whether the response lasts as long as its client listens (the HTML standard, server-sent events).
+fn is_event_stream(head: &ResponseHead) -> bool {
+    let kind = |(name, value): &(Bytes, Bytes)| {
+        name.eq_ignore_ascii_case(b"content-type")
+            && value.get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
+    };
+    head.headers.iter().any(kind)
 }
 
 fn wake(waker: Option<Waker>) {
@@ -131,6 +140,12 @@ impl Job {
         let mut state = self.state.borrow_mut();
         if std::mem::replace(&mut state.headed, true) {
             return Err(RuleError::SecondHead(self.id));
+        }
+        if let Some(Hold { place: Occupied::Isolate { permit }, .. }) = &state.hold {
+            permit.answered();
+            if is_event_stream(&head) {
+                permit.lasts();
+            }
         }
         if !self.abandoned.get() {
             state.head = Some(head);

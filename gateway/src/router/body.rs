@@ -3,28 +3,29 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::Payload;
 use bytes::Bytes;
 use futures_core::Stream;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use crate::pool::RequestBodyError;
+use crate::server::connection::pace::{Pace, Rate};
 
-/// A request's body that ends with an error once it is longer than it may be or pauses for too long.
+/// A request's body that ends with an error once it is longer than it may be or comes too slowly.
 pub struct LimitedBody {
     payload: Payload,
     left: u64,
-    pause: Duration,
+    rate: Rate,
+    pace: Pace,
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
 impl LimitedBody {
-    /// At most `limit` bytes of `payload`, with pauses of at most `pause`.
-    pub fn new(payload: Payload, limit: u64, pause: Duration) -> Self {
-        Self { payload, left: limit, pause, waiting: None }
+    /// At most `limit` bytes of `payload`, not slower than `rate`.
+    pub fn new(payload: Payload, limit: u64, rate: Rate) -> Self {
+        Self { payload, left: limit, rate, pace: Pace::default(), waiting: None }
     }
 
     /// The whole body in one piece.
@@ -49,12 +50,18 @@ impl Stream for LimitedBody {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         let Poll::Ready(item) = Pin::new(&mut this.payload).poll_next(cx) else {
-            let waiting = this.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(this.pause)));
+            let waiting = this.waiting.get_or_insert_with(|| {
+                let now = Instant::now();
+                this.pace.wait(now);
+                // A wait has a deadline.
+                Box::pin(tokio::time::sleep_until(this.pace.deadline(this.rate).unwrap_or(now)))
+            });
             return waiting.as_mut().poll(cx).map(|()| Some(Err(RequestBodyError::Timeout)));
         };
         this.waiting = None;
         Poll::Ready(item.map(|piece| {
             let piece = piece.map_err(|_| RequestBodyError::Broken)?;
+            this.pace.moved(piece.len(), Instant::now);
             this.left = this.left.checked_sub(piece.len() as u64).ok_or(RequestBodyError::TooLarge)?;
             Ok(piece)
         }))
@@ -81,11 +88,14 @@ impl MessageBody for Headless {
 mod tests {
     use actix_http::BoxedPayloadStream;
     use actix_web::error::PayloadError;
+    use std::time::Duration;
+
     use futures_util::{StreamExt, stream};
 
     use super::*;
 
     const PAUSE: Duration = Duration::from_secs(30);
+    const RATE: Rate = Rate { pause: PAUSE, bytes_per_second: 0 };
 
     fn payload(pieces: Vec<Result<Bytes, PayloadError>>) -> Payload {
         Payload::Stream { payload: Box::pin(stream::iter(pieces)) }
@@ -93,7 +103,7 @@ mod tests {
 
     async fn collected(pieces: &[&'static str], limit: u64) -> Result<Bytes, RequestBodyError> {
         let pieces = pieces.iter().map(|piece| Ok((*piece).into())).collect();
-        LimitedBody::new(payload(pieces), limit, PAUSE).collect().await
+        LimitedBody::new(payload(pieces), limit, RATE).collect().await
     }
 
     #[actix_web::test]
@@ -106,8 +116,22 @@ mod tests {
     #[actix_web::test]
     async fn a_body_that_breaks_off_is_broken() {
         let pieces = vec![Ok("a".into()), Err(PayloadError::Incomplete(None))];
-        let body = LimitedBody::new(payload(pieces), 10, PAUSE);
+        let body = LimitedBody::new(payload(pieces), 10, RATE);
         assert_eq!(body.collect().await, Err(RequestBodyError::Broken));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_byte_now_and_then_is_too_slow() {
+        let drip = |()| async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Some((Ok(Bytes::from("x")), ()))
+        };
+        let pieces: BoxedPayloadStream = Box::pin(stream::unfold((), drip));
+        let rate = Rate { bytes_per_second: 500, ..RATE };
+        let body = LimitedBody::new(Payload::Stream { payload: pieces }, 1000, rate);
+        let started = Instant::now();
+        assert_eq!(body.collect().await, Err(RequestBodyError::Timeout));
+        assert_eq!(started.elapsed().as_secs(), PAUSE.as_secs());
     }
 
     #[tokio::test(start_paused = true)]
@@ -118,7 +142,7 @@ mod tests {
         };
         let pieces: BoxedPayloadStream = Box::pin(stream::unfold(0, tick));
         let payload = Payload::Stream { payload: pieces };
-        let items: Vec<_> = LimitedBody::new(payload, 100, PAUSE).take(4).collect().await;
+        let items: Vec<_> = LimitedBody::new(payload, 100, RATE).take(4).collect().await;
         assert!(items[..3].iter().all(Result::is_ok), "{items:?}");
         assert_eq!(items[3], Err(RequestBodyError::Timeout));
     }

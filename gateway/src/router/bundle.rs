@@ -15,21 +15,45 @@ use shared::head::{HandlerOptions, RequestHeadRef};
 use super::Rules;
 use super::backend::{Answer, Backend};
 use super::body::{Headless, LimitedBody};
+use super::classes::OTHER;
 use super::headers::{strip_request, take_response};
-use crate::admission::RefusalReason;
+use super::hints::{Hinting, Learnt};
+use super::places::{self, Held};
+use super::shape::shape;
+use crate::admission::breaker::Verdict;
+use crate::admission::class::Class;
+use crate::admission::{RefusalReason, Wish};
 use crate::error::Cause;
 use crate::middleware::exchange::Exchange;
-use crate::pool::{RenderError, RenderJob, RequestBody};
+use crate::pool::{OnEarlyHints, RenderError, RenderJob, RequestBody};
+use crate::server::connection::interim::Interim;
 
 /// Lets an isolate answer the request.
 pub async fn answer<B: Backend>(
     backend: &B,
     rules: &Rules,
+    learnt: &Learnt,
     exchange: &Exchange,
     mut request: ServiceRequest,
 ) -> ServiceResponse {
+    if !rules.rests.allows(|| route(rules, exchange, request.path())) {
+        let response = Cause::RouteResting.response(request.headers());
+        return request.into_response(response);
+    }
+    let limit = rules.route_limit(request.path());
+    let Ok(place) = places::take(limit) else {
+        let response = Cause::RouteBusy.response(request.headers());
+        return request.into_response(response);
+    };
+    let wish =
+        Wish { class: class(&request, &rules.base_path), wait: limit.and_then(|limit| limit.queue_wait) };
+    let job_timeout = limit.and_then(|limit| limit.timeout).unwrap_or(rules.job_timeout);
+    let interim = Interim::of(&request);
     strip_request(request.headers_mut(), exchange.believed);
     let (request, payload) = request.into_parts();
+    let hinting = rules.early_hints.as_ref().and_then(|counts| {
+        Hinting::begin(learnt, counts, &request, interim, || route(rules, exchange, request.path()))
+    });
     let body = body(payload, rules);
     let has_body = body.is_some();
     let method = request.method();
@@ -49,18 +73,54 @@ pub async fn answer<B: Backend>(
         },
     };
     let retry_safe = !has_body && (*method == Method::GET || *method == Method::HEAD);
-    let job = RenderJob { head, headers: request.headers(), body, retry_safe, on_early_hints: None };
-    let response = match backend.render(job, rules.job_timeout).await {
-        Ok(answer) => respond(answer, &request, exchange),
+    let hear = |hints| {
+        if let Some(hinting) = &hinting {
+            hinting.hear(&hints);
+        }
+    };
+    let asks = hinting.as_ref().is_some_and(Hinting::asks);
+    let on_early_hints: Option<OnEarlyHints<'_>> = if asks { Some(&hear) } else { None };
+    let job = RenderJob { head, headers: request.headers(), body, retry_safe, wish, on_early_hints };
+    let rendered = backend.render(job, job_timeout).await;
+    rules.rests.ended(|| route(rules, exchange, request.path()), verdict(rendered.as_ref().err()));
+    let mut response = match rendered {
+        Ok(Answer { status, headers, whole, body }) => {
+            respond(Answer { status, headers, whole, body: Held::new(body, place) }, &request, exchange)
+        }
         Err(error) => cause(error).response(request.headers()),
     };
+    if let Some(hinting) = hinting {
+        hinting.finish(&mut response);
+    }
     ServiceResponse::new(request, response)
+}
+
+/// The name of the route that a path belongs to: its pattern where the manifest tells of one, else its shape.
+fn route(rules: &Rules, exchange: &Exchange, path: &str) -> String {
+    let labels = rules.classes.labels();
+    let pattern = exchange.pattern().and_then(|number| labels.get(usize::try_from(number).ok()?));
+    pattern.filter(|label| *label != OTHER).cloned().unwrap_or_else(|| shape(path))
+}
+
+/// What kind of work it is.
+fn class(request: &ServiceRequest, base_path: &str) -> Class {
+    let path = request.path();
+    Class::of(path.strip_prefix(base_path).unwrap_or(path), request.headers())
+}
+
+/// What a job's end says of its route.
+fn verdict(error: Option<&RenderError>) -> Verdict {
+    match error {
+        None => Verdict::Good,
+        Some(RenderError::Lost | RenderError::Timeout) => Verdict::Bad,
+        Some(_) => Verdict::Unknown,
+    }
 }
 
 pub(super) fn body(payload: Payload, rules: &Rules) -> Option<RequestBody> {
     match payload {
         Payload::None => None,
-        payload => Some(Box::pin(LimitedBody::new(payload, rules.body_limit, rules.body_timeout))),
+        payload => Some(Box::pin(LimitedBody::new(payload, rules.body_limit, rules.body_rate))),
     }
 }
 
@@ -73,6 +133,8 @@ pub(super) fn url(exchange: &Exchange, request: &HttpRequest) -> String {
 fn cause(error: RenderError) -> Cause {
     match error {
         RenderError::Refused(RefusalReason::QueueFull) => Cause::QueueFull,
+        RenderError::Refused(RefusalReason::WouldWait) => Cause::WouldWait,
+        RenderError::Refused(RefusalReason::Shed) => Cause::Shed,
         RenderError::Refused(RefusalReason::QueueTimeout) => Cause::QueueTimeout,
         RenderError::Refused(RefusalReason::Draining) => Cause::Draining,
         RenderError::Refused(RefusalReason::NoIsolate) => Cause::NoIsolate,

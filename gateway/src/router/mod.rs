@@ -19,10 +19,14 @@ pub mod body;
 pub mod bundle;
 pub mod classes;
 pub mod headers;
+pub mod hints;
 pub mod native;
 pub mod native_request;
 pub mod path;
+pub mod places;
 pub mod redirects;
+pub mod rests;
+pub mod shape;
 pub mod static_files;
 
 use std::collections::HashMap;
@@ -33,13 +37,17 @@ use actix_web::HttpResponse;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 
-use crate::config::edge::Edge;
+use crate::config::edge::{Edge, RouteLimit};
 use crate::error::Cause;
 use crate::hooks::Hooks;
 use crate::middleware::exchange::{Exchange, RouteClass};
+use crate::server::connection::pace::Rate;
 use backend::Backend;
 use classes::RouteClasses;
+use hints::Learnt;
 use path::RequestPath;
+use prometheus::IntCounterVec;
+use rests::Rests;
 use static_files::index::Index;
 
 /// What the router must know of the settings.
@@ -49,14 +57,20 @@ pub struct Rules {
     pub native_prefix: String,
     /// The longest body of a request, in bytes.
     pub body_limit: u64,
-    /// How long a body may pause.
-    pub body_timeout: Duration,
+    /// How fast a body must come.
+    pub body_rate: Rate,
     /// How long the app may take until its response begins.
     pub job_timeout: Duration,
     /// How long a native function may take.
     pub native_call_timeout: Duration,
     /// Paths of server functions that go to an fn worker directly, and the functions' names.
     pub direct_functions: Arc<HashMap<String, String>>,
+    /// The base path, empty or without a slash at its end.
+    pub base_path: String,
+    /// Routes that are given a rest.
+    pub rests: Arc<Rests>,
+    /// Counts early hints by how they were sent; `None` where none are.
+    pub early_hints: Option<IntCounterVec>,
     /// Whether the app is asked to add a `Link` field to its pages.
     pub response_link_header: bool,
     /// Redirects, rewrites, and what is compressed.
@@ -67,18 +81,27 @@ pub struct Rules {
     pub classes: Arc<RouteClasses>,
 }
 
+impl Rules {
+    /// What the route of this path may take, where that is limited.
+    fn route_limit(&self, path: &str) -> Option<&RouteLimit> {
+        let limits = &self.edge.route_limits;
+        if limits.is_empty() { None } else { limits.find(path).map(|found| found.value) }
+    }
+}
+
 /// The router of one gateway thread.
 #[derive(Debug)]
 pub struct Router<B> {
     files: Arc<Index>,
     backend: B,
     rules: Rules,
+    learnt: Learnt,
 }
 
 impl<B: Backend> Router<B> {
     /// Routes to `files` and `backend`.
     pub fn new(files: Arc<Index>, backend: B, rules: Rules) -> Self {
-        Self { files, backend, rules }
+        Self { files, backend, rules, learnt: Learnt::default() }
     }
 
     /// Answers a request.
@@ -108,7 +131,7 @@ impl<B: Backend> Router<B> {
                 None => {
                     exchange.set_class(RouteClass::Bundle);
                     exchange.set_pattern(self.rules.classes.class(request.uri().path()));
-                    bundle::answer(&self.backend, &self.rules, exchange, request).await
+                    bundle::answer(&self.backend, &self.rules, &self.learnt, exchange, request).await
                 }
             },
         }

@@ -31,7 +31,7 @@ pub async fn answer<B: Backend>(
         Some(cause) => cause.json(),
         None => {
             let limit = rules.body_limit.min(MAX_CALL_BYTES as u64);
-            match LimitedBody::new(payload, limit, rules.body_timeout).collect().await {
+            match LimitedBody::new(payload, limit, rules.body_rate).collect().await {
                 Ok(input) => outcome(backend.call(call(name, input, rules, exchange)).await),
                 Err(RequestBodyError::TooLarge) => Cause::BodyTooLarge.json(),
                 Err(RequestBodyError::Broken) => Cause::BodyBroken.json(),

@@ -24,9 +24,12 @@ use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse, fn_service
 use actix_web::http::header::HeaderValue;
 use actix_web::{App, Error};
 
-use super::connection::{self, Patience};
+use super::connection::pace::Rate;
+use super::connection::peers::Peers;
+use super::connection::refusal::Refusals;
+use super::connection::{self, Entrance, Patience};
+use super::http2;
 use crate::config::Settings;
-use crate::error::Cause;
 use crate::hooks::Hooks;
 use crate::metrics::Metrics;
 use crate::middleware::chain::Chain;
@@ -38,6 +41,7 @@ use crate::middleware::rate_limit::Limiter;
 use crate::middleware::rate_limit::local::Local;
 use crate::router::backend::Backend;
 use crate::router::classes::RouteClasses;
+use crate::router::rests::Rests;
 use crate::router::static_files::index::Index;
 use crate::router::{Router, Rules};
 
@@ -50,6 +54,7 @@ pub struct Plan {
     own_host: HeaderValue,
     rules: Rules,
     buckets: Arc<Local>,
+    peers: Peers,
 }
 
 /// What the app's build and the user's own code add to the settings.
@@ -73,9 +78,15 @@ impl Plan {
         let rules = Rules {
             native_prefix: format!("{}/_native/", settings.base_path),
             body_limit: settings.clients.body_limit,
-            body_timeout: settings.clients.body_timeout,
+            body_rate: Rate {
+                pause: settings.clients.body_timeout,
+                bytes_per_second: settings.clients.min_upload_rate,
+            },
             job_timeout: settings.jobs.job_timeout,
             native_call_timeout: settings.jobs.native_call_timeout,
+            base_path: settings.base_path.clone(),
+            rests: Arc::new(Rests::new(settings.jobs.breaker)),
+            early_hints: settings.jobs.early_hints.then(|| metrics.early_hints.clone()),
             response_link_header: settings.jobs.response_link_header,
             edge: Arc::clone(&settings.edge),
             hooks: additions.hooks,
@@ -83,7 +94,8 @@ impl Plan {
             direct_functions: Arc::default(),
         };
         let buckets = Arc::new(Local::new(settings.edge.buckets.most));
-        Self { settings, files, metrics, own_host, rules, buckets }
+        let peers = Peers::new(settings.clients.max_connections_per_ip);
+        Self { settings, files, metrics, own_host, rules, buckets, peers }
     }
 
     /// Sends these paths of server functions to fn workers directly; the values are the functions' names.
@@ -98,19 +110,32 @@ impl Plan {
         &self.settings
     }
 
-    /// What each connection must keep to.
-    pub fn connection_rules(&self) -> connection::Rules {
-        let clients = &self.settings.clients;
-        let refusals = |reason| self.metrics.refusals.with_label_values(&[reason]);
-        connection::Rules {
-            patience: Patience {
-                head: clients.head_timeout,
-                idle: clients.keep_alive,
-                write: clients.write_timeout,
-            },
+    /// What every connection passes. The counts are shared with all clones of this plan.
+    pub fn entrance(&self) -> Entrance {
+        let (clients, protocols) = (&self.settings.clients, &self.settings.protocols);
+        let write = Rate { pause: clients.write_timeout, bytes_per_second: clients.min_download_rate };
+        let refusals = Refusals::new(self.metrics.clone());
+        let rules = connection::Rules {
+            patience: Patience { head: clients.head_timeout, idle: clients.keep_alive, write },
             head_limit: clients.head_limit,
-            head_too_large: refusals(Cause::HeadTooLarge.row().reason),
-            head_slow: refusals("head_slow"),
+            refusals: refusals.clone(),
+        };
+        let http2 = http2::Settings {
+            max_streams: protocols.h2_max_streams,
+            // Twice, as each field counts 32 bytes more there: what is between is measured by the limits layer.
+            max_header_list: u32::try_from(clients.head_limit.saturating_mul(2)).unwrap_or(u32::MAX),
+            idle: clients.keep_alive,
+            write,
+            refusals,
+        };
+        Entrance {
+            rules: Rc::new(rules),
+            http2: Rc::new(http2),
+            h2c: protocols.h2c,
+            peers: self.peers.clone(),
+            exempt: clients.trusted_proxies.clone(),
+            connections: self.metrics.connections.clone(),
+            tls_handshakes: self.metrics.tls_handshakes.clone(),
         }
     }
 

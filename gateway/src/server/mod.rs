@@ -1,7 +1,7 @@
 //! The gateway as a whole: what is started in which order, and how it ends.
 //!
 //! ```text
-//!  start   static files indexed -> addresses taken -> children spawned -> admin port open
+//!  start   static files indexed -> certificates read -> addresses taken -> children spawned -> admin port open
 //!          -> all isolates and fn workers ready -> public port open -> "listening on ..."
 //!  drain   not ready any more -> public port and idle connections closed -> running requests finished
 //!          -> pool closed -> gateway threads ended -> children ended -> admin port closed
@@ -11,9 +11,11 @@ pub mod assembly;
 pub mod code_cache;
 pub mod connection;
 pub mod files;
+pub mod http2;
 pub mod listen;
 pub mod public;
 pub mod signals;
+pub mod tls;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -31,6 +33,8 @@ use crate::admin::debug::DebugSettings;
 use crate::admin::{self, Desk, Phase, SharedPhase};
 use crate::admission::AdmissionSettings;
 use crate::app::{App, AppError};
+use crate::config::settings::CertificateFiles;
+use crate::config::value::Listen;
 use crate::config::{Settings, environment};
 use crate::hooks::Hooks;
 use crate::metrics::Metrics;
@@ -38,9 +42,12 @@ use crate::pool::restart::RestartPolicy;
 use crate::pool::{self, PoolHandle, PoolSettings, StartError};
 use crate::router::static_files::index::{Index, IndexSettings};
 use assembly::{Additions, Plan};
-use listen::Bound;
+use listen::{Bound, Listener};
 use public::Public;
 use signals::{Signals, Stop};
+use tls::Shown;
+use tls::certificate::CertificateError;
+use tls::reload::Watcher;
 
 /// How often a draining gateway looks whether all requests are answered.
 const DRAIN_TICK: Duration = Duration::from_millis(10);
@@ -63,7 +70,7 @@ pub enum RunError {
         /// The key that names it.
         key: &'static str,
         /// The address.
-        address: SocketAddr,
+        address: Listen,
         /// What the system says.
         source: io::Error,
     },
@@ -78,6 +85,12 @@ pub enum RunError {
         /// What the system says.
         source: io::Error,
     },
+    /// A certificate cannot be shown.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// TLS does not work here at all.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] rustls::Error),
     /// The pool does not start.
     #[error("the child processes do not start")]
     Start(#[source] StartError),
@@ -108,11 +121,11 @@ impl RunError {
     /// 64 when the configuration is at fault, 65 when the app is, 69 when something that is needed is not there, 70 when we are.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::CodeCache { .. } => 64,
+            Self::CodeCache { .. } | Self::Certificate(_) => 64,
             Self::App(_) => 65,
             Self::Address { .. } => 69,
             Self::Start(error) => error.exit_code(),
-            Self::System(_) | Self::Metrics(_) | Self::OwnHost(_) | Self::Ended => 70,
+            Self::System(_) | Self::Tls(_) | Self::Metrics(_) | Self::OwnHost(_) | Self::Ended => 70,
         }
     }
 }
@@ -137,10 +150,12 @@ impl End {
 }
 
 /// The addresses with their real ports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addresses {
     /// Where clients connect.
-    pub listen: SocketAddr,
+    pub listen: Listen,
+    /// Whether they need TLS.
+    pub is_secure: bool,
     /// The admin port.
     pub admin: SocketAddr,
 }
@@ -175,12 +190,21 @@ pub async fn run(
     let mut signals = Signals::new()?;
     let files = Arc::new(index(&app, &settings)?);
     tracing::info!(files = files.files(), in_memory_bytes = files.memory(), "static files indexed");
-    let (public, admin) = (bound("listen", settings.listen)?, bound("admin", settings.admin)?);
+    let certificates = &settings.protocols.certificates;
+    let shown = if certificates.is_empty() { None } else { Some(certificates_of(certificates)?) };
+    let acceptor = shown.as_ref().map(Shown::acceptor).transpose()?;
+    let public = bound("listen", &settings.listen, settings.protocols.reuse_port)?;
+    let admin = bound("admin", &Listen::Tcp(settings.admin), false)?;
     if let Some(address) = settings.debugging.inspect {
         // A renderer will bind it; that it can is known now.
-        drop(bound("inspect", address)?);
+        drop(bound("inspect", &Listen::Tcp(address), false)?);
     }
-    let addresses = Addresses { listen: public.address(), admin: admin.address() };
+    let admin_address = match admin.address() {
+        Listen::Tcp(address) => *address,
+        Listen::Unix(_) => settings.admin,
+    };
+    let listen = public.address().clone();
+    let addresses = Addresses { listen: listen.clone(), is_secure: acceptor.is_some(), admin: admin_address };
     let links = settings.processes.renderers * settings.processes.isolates * settings.processes.threads;
     files::raise_limit(settings.clients.max_connections, links);
 
@@ -189,6 +213,10 @@ pub async fn run(
     let code_cache = code_cache::prepare(wanted, limit, environment)
         .map_err(|(directory, source)| RunError::CodeCache { directory, source })?;
     let pool = pool::start(pool_settings(&settings, &app, environment, code_cache), metrics.clone())?;
+    if let Some(shown) = shown {
+        let watcher = Watcher::new(shown, settings.protocols.certificates.clone(), metrics.clone());
+        actix_web::rt::spawn(watcher.run(settings.protocols.tls_reload));
+    }
     let phase = SharedPhase::default();
     let debug = DebugSettings {
         enabled: settings.debugging.endpoints,
@@ -197,7 +225,10 @@ pub async fn run(
     let edge = Arc::clone(&settings.edge);
     let desk =
         Desk { pool: pool.clone(), metrics: metrics.clone(), phase: phase.clone(), started, debug, edge };
-    let admin = opened("admin", admin).and_then(|listener| Ok(admin::server(listener, desk)?));
+    let admin = opened("admin", admin).and_then(|listener| match listener {
+        Listener::Tcp(listener) => Ok(admin::server(listener, desk)?),
+        Listener::Unix(_) => Err(io::Error::from(io::ErrorKind::Unsupported).into()),
+    });
     let in_flight = metrics.requests_in_flight.clone();
     let drain_timeout = settings.drain_timeout;
     let mut running = Running { pool, phase, admin: None, public: None, in_flight, drain_timeout };
@@ -209,11 +240,15 @@ pub async fn run(
             ready = running.pool.first_ready() => ready?,
             stop = signals.next() => return Ok(stop),
         }
-        let own_host = HeaderValue::from_str(&addresses.listen.to_string())?;
         let additions = Additions { hooks, routes: app.routes.clone() };
+        let own_host = match &addresses.listen {
+            Listen::Tcp(address) => HeaderValue::from_str(&address.to_string())?,
+            Listen::Unix(_) => HeaderValue::from_static("localhost"),
+        };
         let plan = Plan::new(Arc::new(settings), files, metrics, own_host, additions)
             .direct_functions(app.direct_functions.clone());
-        let (public, server) = Public::new(opened("listen", public)?, plan, running.pool.clone())?;
+        let (public, server) =
+            Public::new(opened("listen", public)?, listen, plan, acceptor, running.pool.clone())?;
         running.public = Some(public);
         let mut server = actix_web::rt::spawn(server);
         running.phase.enter(Phase::Serving);
@@ -288,12 +323,24 @@ async fn last_request(in_flight: &IntGauge) {
     }
 }
 
-fn bound(key: &'static str, address: SocketAddr) -> Result<Bound, RunError> {
-    Bound::to(address).map_err(|source| RunError::Address { key, address, source })
+/// The certificates, read and checked.
+///
+/// # Errors
+/// [`RunError::Certificate`] for the first that is not right.
+pub fn certificates_of(files: &[CertificateFiles]) -> Result<Shown, RunError> {
+    Ok(Shown::read(files)?)
 }
 
-fn opened(key: &'static str, bound: Bound) -> Result<std::net::TcpListener, RunError> {
-    let address = bound.address();
+fn bound(key: &'static str, address: &Listen, reuse_port: bool) -> Result<Bound, RunError> {
+    Bound::to(address, reuse_port).map_err(|source| RunError::Address {
+        key,
+        address: address.clone(),
+        source,
+    })
+}
+
+fn opened(key: &'static str, bound: Bound) -> Result<Listener, RunError> {
+    let address = bound.address().clone();
     bound.open().map_err(|source| RunError::Address { key, address, source })
 }
 
@@ -314,7 +361,7 @@ fn pool_settings(
         renderer_setup: RendererSetup {
             app_dir: app.dir.clone(),
             env: environment::visible(&settings.env, environment),
-            max_jobs_per_isolate: jobs.max_jobs_per_isolate,
+            max_jobs_per_isolate: jobs.max_jobs_per_isolate + jobs.max_event_streams_per_isolate,
             max_heap_bytes: processes.max_heap_bytes,
             warmup_path: processes.warmup_path.clone(),
             code_cache,
@@ -333,6 +380,9 @@ fn pool_settings(
         app_routes: app.routes.clone(),
         admission: AdmissionSettings {
             max_jobs_per_isolate: jobs.max_jobs_per_isolate,
+            min_jobs_per_isolate: jobs.min_jobs_per_isolate,
+            max_event_streams_per_isolate: jobs.max_event_streams_per_isolate,
+            shares: jobs.shares,
             queue_wait: jobs.queue_wait,
             queue_limit: jobs.queue_limit,
         },

@@ -286,7 +286,14 @@ async fn times_out(dispatcher: &crate::pool::Dispatcher) -> RenderError {
         has_body: false,
         options: HandlerOptions::default(),
     };
-    let job = RenderJob { head, headers: &headers, body: None, retry_safe: false, on_early_hints: None };
+    let job = RenderJob {
+        head,
+        headers: &headers,
+        body: None,
+        retry_safe: false,
+        wish: Wish::DOCUMENT,
+        on_early_hints: None,
+    };
     dispatcher.render_within(job, Duration::from_millis(20)).await.unwrap_err()
 }
 

@@ -30,7 +30,7 @@ use super::scratch::Scratch;
 use super::slot::{ChildId, ChildKind, IsolateId, WorkerSlot};
 use super::thread::Thread;
 use super::{Pool, PoolSettings, RenderError, RenderJob, Rendered, RequestBody};
-use crate::admission::AdmissionSettings;
+use crate::admission::{AdmissionSettings, Wish};
 use crate::metrics::Metrics;
 
 fn settings() -> PoolSettings {
@@ -59,8 +59,8 @@ fn settings() -> PoolSettings {
         app_routes: Vec::new(),
         admission: AdmissionSettings {
             max_jobs_per_isolate: 2,
-            queue_wait: Duration::from_millis(250),
             queue_limit: 1,
+            ..AdmissionSettings::DEFAULT
         },
         restart: RestartPolicy { initial_backoff: Duration::from_millis(1), ..Default::default() },
         load_timeout: Duration::from_secs(20),
@@ -123,7 +123,14 @@ impl Gateway {
                 has_body: body.is_some(),
                 options: HandlerOptions::default(),
             };
-            let job = RenderJob { head, headers: &headers, body, retry_safe, on_early_hints: None };
+            let job = RenderJob {
+                head,
+                headers: &headers,
+                body,
+                retry_safe,
+                wish: Wish::DOCUMENT,
+                on_early_hints: None,
+            };
             thread.render(job, limit).await
         })
     }
@@ -149,6 +156,7 @@ impl Gateway {
                 headers: &HeaderMap::new(),
                 body: None,
                 retry_safe: true,
+                wish: Wish::DOCUMENT,
                 on_early_hints: Some(&hear),
             };
             thread.render(job, None).await

@@ -1,16 +1,20 @@
-//! Deadlines and the limit of a head around a client's stream.
+//! Deadlines, rates and the limit of a head around a client's stream; what is written beside actix-http.
 
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::head::HeadScan;
+use super::pace::Pace;
+use super::refusal::{KEPT_HEAD_BYTES, accept_of, cause_of};
 use super::socket::Socket;
 use super::{ConnectionState, Rules};
+use crate::error::Cause;
 
 /// A stream to a client with deadlines. One timer serves all of them: it is moved only when a nearer deadline
 /// appears, and looks again when it fires.
@@ -20,27 +24,33 @@ pub struct Guarded<S: Socket> {
     timer: Pin<Box<Sleep>>,
     rules: Rc<Rules>,
     state: Rc<ConnectionState>,
-    /// The head that is coming; starts anew after each request.
-    head: Option<HeadScan>,
-    write_since: Option<Instant>,
+    /// What was read already to find out what the client speaks; read again first.
+    unread: Bytes,
+    head: Head,
+    writing: Pace,
+    /// What is written here itself: goes before everything else.
+    own: BytesMut,
     /// Whether the socket wakes the reader when something comes. Not so while actix-http holds as much as it
     /// wants to hold: then only [`Socket::poll_gone`] tells of a client that went away.
     is_reading: bool,
 }
 
-/// What answers a head that does not end; nothing else is under way then.
-const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-
-/// What answers a head that is too long; nothing else is under way then.
-const TOO_LARGE: &[u8] =
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+/// The head that is coming.
+#[derive(Debug, Default)]
+struct Head {
+    scan: HeadScan,
+    /// Its first bytes, to say what is wrong with it if it is refused.
+    kept: Vec<u8>,
+    /// How many requests came before it.
+    after: u64,
+}
 
 impl<S: Socket> Guarded<S> {
-    /// Guards `socket`.
-    pub fn new(socket: S, rules: Rc<Rules>) -> Self {
-        let timer = Box::pin(tokio::time::sleep(rules.patience.head.max(rules.patience.write)));
-        let state = Rc::new(ConnectionState::default());
-        Self { socket, timer, rules, state, head: None, write_since: None, is_reading: true }
+    /// Guards `socket`, of which `unread` was read already.
+    pub fn new(socket: S, unread: Bytes, rules: Rc<Rules>, state: Rc<ConnectionState>) -> Self {
+        let timer = Box::pin(tokio::time::sleep(rules.patience.head));
+        let (head, writing, own) = (Head::default(), Pace::default(), BytesMut::new());
+        Self { socket, timer, rules, state, unread, head, writing, own, is_reading: true }
     }
 
     /// What the layers of this connection share.
@@ -53,19 +63,20 @@ impl<S: Socket> Guarded<S> {
         loop {
             let patience = self.rules.patience;
             let reading = self.state.deadline(patience);
-            let writing = self.write_since.map(|since| since + patience.write);
+            let writing = self.writing.deadline(patience.write);
             let nearest = [reading, writing].into_iter().flatten().min();
             let now = Instant::now();
             if nearest.is_some_and(|deadline| deadline <= now) {
-                if self.write_since.is_none() && self.state.is_within_head() {
-                    self.rules.head_slow.inc();
-                    self.answer(cx, TOO_SLOW);
+                if self.writing.is_waiting() {
+                    self.rules.refusals.note_cut(self.state.client);
+                } else if self.state.is_within_head() {
+                    self.refuse(cx, Cause::HeadSlow);
                 }
                 return Poll::Ready(io::ErrorKind::TimedOut.into());
             }
             let fires = self.timer.deadline();
             if fires <= now {
-                let again = now + patience.head.max(patience.write);
+                let again = now + patience.head.max(patience.write.pause);
                 self.timer.as_mut().reset(nearest.unwrap_or(again).min(again));
             } else if let Some(nearer) = nearest.filter(|deadline| *deadline < fires) {
                 self.timer.as_mut().reset(nearer);
@@ -74,9 +85,34 @@ impl<S: Socket> Guarded<S> {
         }
     }
 
-    /// Whether the client still reads is its own affair.
-    fn answer(&mut self, cx: &mut Context<'_>, answer: &[u8]) {
-        let _ = Pin::new(&mut self.socket).poll_write(cx, answer);
+    /// Answers what did not become a request, as far as the client takes it at once; nothing else is under way.
+    fn refuse(&mut self, cx: &mut Context<'_>, cause: Cause) {
+        self.rules.refusals.note(cause, self.state.client);
+        self.own.extend_from_slice(&cause.raw(accept_of(&self.head.kept)));
+        // Whether the client still reads is its own affair.
+        let _ = self.poll_own(cx);
+        let _ = Pin::new(&mut self.socket).poll_flush(cx);
+    }
+
+    /// Writes what is to be written here itself.
+    fn poll_own(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.own.is_empty() {
+            let written = ready!(Pin::new(&mut self.socket).poll_write(cx, &self.own))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.own.advance(written);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes over what is to go before a response.
+    fn take_ahead(&mut self) {
+        let mut ahead = self.state.ahead.borrow_mut();
+        if !ahead.is_empty() {
+            self.own.extend_from_slice(&ahead);
+            ahead.clear();
+        }
     }
 
     /// Notes what came. An error when it is a head beyond its limit.
@@ -86,24 +122,44 @@ impl<S: Socket> Guarded<S> {
         }
         self.state.received();
         if !self.state.awaits_head() {
-            self.head = None;
             return Ok(());
         }
-        if self.head.get_or_insert_default().take(bytes) > self.rules.head_limit {
-            self.rules.head_too_large.inc();
-            self.answer(cx, TOO_LARGE);
+        let requests = self.state.requests.get();
+        if std::mem::replace(&mut self.head.after, requests) != requests {
+            self.head.scan = HeadScan::default();
+            self.head.kept.clear();
+        }
+        let room = KEPT_HEAD_BYTES.saturating_sub(self.head.kept.len());
+        self.head.kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        if self.head.scan.take(bytes) > self.rules.head_limit {
+            self.refuse(cx, Cause::HeadTooLarge);
             return Err(io::ErrorKind::InvalidData.into());
         }
         Ok(())
     }
 
-    fn noted<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.write_since = None;
-            return written;
+    /// Takes an answer over that actix-http gives of its own to what it cannot read. Says whether it did.
+    fn take_over(&mut self, answer: &[u8]) -> bool {
+        if !self.state.is_unasked() || !self.own.is_empty() {
+            return false;
         }
-        self.write_since.get_or_insert_with(Instant::now);
-        self.poll_patience(cx).map(Err)
+        let Some(cause) = cause_of(answer, &self.head.kept) else { return false };
+        self.rules.refusals.note(cause, self.state.client);
+        self.own.extend_from_slice(&cause.raw(accept_of(&self.head.kept)));
+        true
+    }
+
+    fn noted(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(result) => {
+                self.writing.moved(result.as_ref().copied().unwrap_or(0), Instant::now);
+                Poll::Ready(result)
+            }
+            Poll::Pending => {
+                self.writing.wait(Instant::now());
+                self.poll_patience(cx).map(Err)
+            }
+        }
     }
 }
 
@@ -115,6 +171,11 @@ impl<S: Socket> AsyncRead for Guarded<S> {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = buffer.filled().len();
+        if !this.unread.is_empty() {
+            let piece = this.unread.split_to(this.unread.len().min(buffer.remaining()));
+            buffer.put_slice(&piece);
+            return Poll::Ready(this.received(cx, &piece));
+        }
         let read = Pin::new(&mut this.socket).poll_read(cx, buffer);
         this.is_reading = read.is_pending();
         if read.is_pending() {
@@ -127,8 +188,17 @@ impl<S: Socket> AsyncRead for Guarded<S> {
 
 impl<S: Socket> AsyncWrite for Guarded<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
-        self.noted(cx, written)
+        let this = &mut *self;
+        if this.take_over(bytes) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        this.take_ahead();
+        let written = match this.poll_own(cx) {
+            Poll::Ready(Ok(())) => Pin::new(&mut this.socket).poll_write(cx, bytes),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        };
+        this.noted(cx, written)
     }
 
     fn poll_write_vectored(
@@ -136,10 +206,17 @@ impl<S: Socket> AsyncWrite for Guarded<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, slices);
-        self.noted(cx, written)
+        let this = &mut *self;
+        this.take_ahead();
+        let written = match this.poll_own(cx) {
+            Poll::Ready(Ok(())) => Pin::new(&mut this.socket).poll_write_vectored(cx, slices),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        };
+        this.noted(cx, written)
     }
 
+    /// Vectored writes of HTTP/2 go through; HTTP/1 writes one buffer, whose start may be an answer to take over.
     fn is_write_vectored(&self) -> bool {
         self.socket.is_write_vectored()
     }
@@ -150,7 +227,14 @@ impl<S: Socket> AsyncWrite for Guarded<S> {
         if !this.is_reading && this.state.is_answering() && this.socket.poll_gone(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        Pin::new(&mut this.socket).poll_flush(cx)
+        this.take_ahead();
+        if !this.own.is_empty() {
+            let written = this.poll_own(cx).map_ok(|()| 0);
+            ready!(this.noted(cx, written))?;
+        }
+        ready!(Pin::new(&mut this.socket).poll_flush(cx))?;
+        this.state.flushed();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -170,12 +254,14 @@ impl<S: Socket> Drop for Guarded<S> {
 mod tests {
     use std::time::Duration;
 
-    use prometheus::IntCounter;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
     use tokio::time::timeout;
 
     use super::*;
-    use crate::server::connection::Patience;
+    use crate::metrics::Metrics;
+    use crate::server::connection::pace::Rate;
+    use crate::server::connection::refusal::Refusals;
+    use crate::server::connection::{Patience, Protocol};
 
     impl Socket for DuplexStream {
         fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<()> {
@@ -185,95 +271,195 @@ mod tests {
         fn reset(&mut self) {}
     }
 
-    fn rules() -> Rc<Rules> {
-        let seconds = Duration::from_secs;
-        let patience = Patience { head: seconds(10), idle: seconds(60), write: seconds(30) };
-        let counter = |name| IntCounter::new(name, name).unwrap();
-        Rc::new(Rules {
-            patience,
-            head_limit: 100,
-            head_too_large: counter("large"),
-            head_slow: counter("slow"),
-        })
+    struct Bench {
+        server: Guarded<DuplexStream>,
+        state: Rc<ConnectionState>,
+        client: DuplexStream,
+        metrics: Metrics,
     }
 
-    fn connection() -> (Guarded<DuplexStream>, Rc<ConnectionState>, DuplexStream) {
-        let (server, client) = duplex(128);
-        let guarded = Guarded::new(server, rules());
-        let state = Rc::clone(guarded.state());
-        (guarded, state, client)
+    impl Bench {
+        fn with(bytes_per_second: u64, buffer: usize) -> Self {
+            let (server, client) = duplex(buffer);
+            let seconds = Duration::from_secs;
+            let write = Rate { pause: seconds(30), bytes_per_second };
+            let patience = Patience { head: seconds(10), idle: seconds(60), write };
+            let metrics = Metrics::new().unwrap();
+            let refusals = Refusals::new(metrics.clone());
+            let rules = Rc::new(Rules { patience, head_limit: 100, refusals });
+            let state = Rc::new(ConnectionState::new(Protocol::Http1, false, None));
+            let server = Guarded::new(server, Bytes::new(), rules, Rc::clone(&state));
+            Self { server, state, client, metrics }
+        }
+
+        fn refused(&self, reason: &str) -> u64 {
+            self.metrics.refusals.with_label_values(&[reason]).get()
+        }
+
+        async fn heard(&mut self) -> String {
+            let mut bytes = vec![0; 1024];
+            let read = self.client.read(&mut bytes).await.unwrap();
+            String::from_utf8_lossy(&bytes[..read]).into_owned()
+        }
+    }
+
+    fn connection() -> Bench {
+        Bench::with(0, 1024)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_later_head_that_does_not_end_is_answered_408() {
-        let (mut server, state, mut client) = connection();
-        state.begin(false);
-        state.end();
-        client.write_all(b"GET /").await.unwrap();
-        let started = Instant::now();
-        let mut buffer = [0; 128];
-        assert_eq!(server.read(&mut buffer).await.unwrap(), 5);
-        let error = server.read(&mut buffer).await.unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert_eq!(started.elapsed().as_secs(), 10);
-        assert!(client.read(&mut buffer).await.unwrap() > 0);
-        assert!(buffer.starts_with(b"HTTP/1.1 408 "));
-        assert_eq!(server.rules.head_slow.get(), 1);
+    async fn a_head_that_does_not_end_is_answered_408() {
+        for requests_before in [0, 1] {
+            let mut bench = connection();
+            for _ in 0..requests_before {
+                bench.state.begin(false);
+                bench.state.end();
+            }
+            bench.client.write_all(b"GET / HTTP/1.1\r\naccept: text/html\r\n").await.unwrap();
+            let started = Instant::now();
+            let mut buffer = [0; 128];
+            assert_eq!(bench.server.read(&mut buffer).await.unwrap(), 35);
+            let error = bench.server.read(&mut buffer).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            assert_eq!(started.elapsed().as_secs(), 10);
+            let heard = bench.heard().await;
+            assert!(
+                heard.starts_with("HTTP/1.1 408 ") && heard.contains("<p>The head of this request"),
+                "{heard}"
+            );
+            assert_eq!(bench.refused("head_slow"), 1);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_says_nothing_is_left_without_an_answer() {
+        let mut bench = connection();
+        let error = bench.server.read(&mut [0; 8]).await.unwrap_err();
+        assert_eq!((error.kind(), bench.refused("head_slow")), (io::ErrorKind::TimedOut, 0));
+        drop(bench.server);
+        assert_eq!(bench.client.read(&mut [0; 8]).await.unwrap(), 0);
     }
 
     #[tokio::test]
     async fn a_head_beyond_its_limit_is_answered_431_and_a_body_is_not() {
-        let (mut server, state, mut client) = connection();
+        let mut bench = connection();
         let (mut buffer, long) = ([0; 128], [b'x'; 101]);
-        client.write_all(b"POST / HTTP/1.1\r\n\r\n").await.unwrap();
-        client.write_all(&long).await.unwrap();
-        assert_eq!(server.read(&mut buffer).await.unwrap(), 120);
-        state.begin(true);
-        state.end();
-        client.write_all(&long).await.unwrap();
-        assert_eq!(server.read(&mut buffer).await.unwrap(), 101, "the rest of the body");
-        state.begin(false);
-        state.end();
-        client.write_all(&long[..60]).await.unwrap();
-        assert_eq!(server.read(&mut buffer).await.unwrap(), 60);
-        client.write_all(&long[..60]).await.unwrap();
-        assert_eq!(server.read(&mut buffer).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
-        assert!(client.read(&mut buffer).await.unwrap() > 0);
-        assert!(buffer.starts_with(b"HTTP/1.1 431 "));
-        assert_eq!(server.rules.head_too_large.get(), 1);
+        bench.client.write_all(b"POST / HTTP/1.1\r\n\r\n").await.unwrap();
+        bench.client.write_all(&long).await.unwrap();
+        assert_eq!(bench.server.read(&mut buffer).await.unwrap(), 120);
+        bench.state.begin(true);
+        bench.state.end();
+        bench.client.write_all(&long).await.unwrap();
+        assert_eq!(bench.server.read(&mut buffer).await.unwrap(), 101, "the rest of the body");
+        for _ in 0..2 {
+            bench.state.begin(false);
+            bench.state.end();
+            bench.client.write_all(&long[..60]).await.unwrap();
+            assert_eq!(bench.server.read(&mut buffer).await.unwrap(), 60, "each head counts for itself");
+        }
+        bench.client.write_all(&long[..60]).await.unwrap();
+        assert_eq!(bench.server.read(&mut buffer).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert!(bench.heard().await.starts_with("HTTP/1.1 431 "));
+        assert_eq!(bench.refused("head_too_large"), 1);
+    }
+
+    #[tokio::test]
+    async fn an_answer_to_what_is_no_request_gets_a_reason_and_a_body() {
+        let mut bench = connection();
+        bench
+            .client
+            .write_all(b"POST / HTTP/1.1\r\ncontent-length: x\r\naccept: application/json\r\n\r\n")
+            .await
+            .unwrap();
+        assert!(bench.server.read(&mut [0; 128]).await.unwrap() > 0);
+        let own = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+        bench.server.write_all(own).await.unwrap();
+        bench.server.flush().await.unwrap();
+        let heard = bench.heard().await;
+        assert!(
+            heard.ends_with("{\"error\":\"The length of this request's body is ambiguous.\"}\n"),
+            "{heard}"
+        );
+        assert_eq!(bench.refused("body_length"), 1);
+    }
+
+    #[tokio::test]
+    async fn the_apps_own_400_is_left_alone() {
+        let mut bench = connection();
+        bench.state.begin(false);
+        bench.state.end();
+        let answer = "HTTP/1.1 400 Bad Request\r\n\r\n";
+        bench.server.write_all(answer.as_bytes()).await.unwrap();
+        bench.server.flush().await.unwrap();
+        assert_eq!(bench.heard().await, answer);
+    }
+
+    #[tokio::test]
+    async fn hints_go_ahead_of_the_response_and_never_into_another() {
+        let mut bench = connection();
+        bench.state.begin(false);
+        assert!(bench.state.write_ahead(b"103;"));
+        bench.server.flush().await.unwrap();
+        assert_eq!(bench.heard().await, "103;");
+        assert!(bench.state.write_ahead(b"103;"));
+        bench.server.write_all(b"200").await.unwrap();
+        assert_eq!(bench.heard().await, "103;200");
+        bench.state.end();
+        bench.state.begin(false);
+        assert!(!bench.state.write_ahead(b"103;"), "what came before has not left");
+        bench.state.end();
+        bench.server.flush().await.unwrap();
+        bench.state.begin(true);
+        assert!(!bench.state.write_ahead(b"103;"), "100 may be under way");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_response_may_take_as_long_as_it_takes() {
-        let (mut server, state, _client) = connection();
-        state.begin(false);
+        let mut bench = connection();
+        bench.state.begin(false);
         let mut buffer = [0; 128];
-        assert!(timeout(Duration::from_secs(3600), server.read(&mut buffer)).await.is_err());
-        state.end();
-        let error = timeout(Duration::from_secs(100), server.read(&mut buffer)).await.unwrap().unwrap_err();
+        assert!(timeout(Duration::from_secs(3600), bench.server.read(&mut buffer)).await.is_err());
+        bench.state.end();
+        let error =
+            timeout(Duration::from_secs(100), bench.server.read(&mut buffer)).await.unwrap().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_nothing_is_cut() {
-        let (mut server, state, _client) = connection();
-        state.begin(false);
-        let error = server.write_all(&[0; 200]).await.unwrap_err();
+        let mut bench = Bench::with(0, 128);
+        bench.state.begin(false);
+        let error = bench.server.write_all(&[0; 200]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(bench.refused("read_slow"), 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_reads_slowly_is_not() {
-        let (mut server, state, mut client) = connection();
-        state.begin(false);
-        let reading = async {
-            let mut byte = [0; 1];
-            for _ in 0..200 {
-                tokio::time::sleep(Duration::from_secs(20)).await;
-                client.read_exact(&mut byte).await.unwrap();
-            }
-        };
-        let (written, ()) = tokio::join!(server.write_all(&[0; 200]), reading);
-        written.unwrap();
+    async fn a_client_that_reads_slowly_is_cut_only_below_the_rate() {
+        for (rate, is_cut) in [(0, false), (500, true)] {
+            let Bench { mut server, state, mut client, .. } = Bench::with(rate, 128);
+            state.begin(false);
+            let reading = async {
+                let mut byte = [0; 1];
+                while client.read_exact(&mut byte).await.is_ok() {
+                    tokio::time::sleep(Duration::from_secs(20)).await;
+                }
+            };
+            let writing = async move { server.write_all(&[0; 200]).await };
+            let (written, ()) = tokio::join!(writing, reading);
+            assert_eq!(written.is_err(), is_cut, "at {rate} bytes a second");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_read_before_is_read_again() {
+        let Bench { server, .. } = connection();
+        let (rules, state) = (Rc::clone(&server.rules), Rc::clone(&server.state));
+        let (socket, mut client) = duplex(16);
+        let mut server = Guarded::new(socket, Bytes::from_static(b"GET "), rules, state);
+        client.write_all(b"/").await.unwrap();
+        let mut all = [0; 5];
+        server.read_exact(&mut all).await.unwrap();
+        assert_eq!(&all, b"GET /");
     }
 }

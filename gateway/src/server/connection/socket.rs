@@ -1,4 +1,4 @@
-//! The TCP stream of a client.
+//! The stream of a client: TCP, or a Unix socket.
 
 use std::cell::Cell;
 use std::fmt;
@@ -9,8 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpStream, UnixStream, tcp, unix};
 use tokio::runtime::Handle;
 
 /// What a guarded connection asks of its stream.
@@ -35,7 +34,28 @@ thread_local! {
     static LINGERING: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A TCP stream that ends politely: a socket that is closed with bytes unread is reset, and the reset overtakes
+/// A stream that was accepted.
+#[derive(Debug)]
+pub enum ClientStream {
+    /// Over TCP.
+    Tcp(TcpStream),
+    /// Over a Unix socket.
+    Unix(UnixStream),
+}
+
+impl From<TcpStream> for ClientStream {
+    fn from(stream: TcpStream) -> Self {
+        Self::Tcp(stream)
+    }
+}
+
+impl From<UnixStream> for ClientStream {
+    fn from(stream: UnixStream) -> Self {
+        Self::Unix(stream)
+    }
+}
+
+/// A stream that ends politely: a socket that is closed with bytes unread is reset, and the reset overtakes
 /// the answer (RFC 9112 section 9.6). So the rest is read for a while first.
 pub struct ClientSocket {
     /// `None` only within drop.
@@ -45,10 +65,20 @@ pub struct ClientSocket {
     is_reset: bool,
 }
 
-struct Halves {
-    read: OwnedReadHalf,
-    /// Shared with [`ClientSocket::gone`] alone.
-    write: Rc<OwnedWriteHalf>,
+/// The writing half is shared with [`ClientSocket::gone`] alone.
+enum Halves {
+    Tcp { read: tcp::OwnedReadHalf, write: Rc<tcp::OwnedWriteHalf> },
+    Unix { read: unix::OwnedReadHalf, write: Rc<unix::OwnedWriteHalf> },
+}
+
+/// The same on both kinds of halves.
+macro_rules! on_either {
+    ($halves:expr, $read:pat, $write:pat => $do:expr) => {
+        match $halves {
+            Halves::Tcp { read: $read, write: $write } => $do,
+            Halves::Unix { read: $read, write: $write } => $do,
+        }
+    };
 }
 
 impl fmt::Debug for ClientSocket {
@@ -59,34 +89,45 @@ impl fmt::Debug for ClientSocket {
 
 impl ClientSocket {
     /// Takes an accepted stream over.
-    pub fn new(stream: TcpStream) -> Self {
-        let (read, write) = stream.into_split();
-        let halves = Halves { read, write: Rc::new(write) };
+    pub fn new(stream: impl Into<ClientStream>) -> Self {
+        let halves = match stream.into() {
+            ClientStream::Tcp(stream) => {
+                let (read, write) = stream.into_split();
+                Halves::Tcp { read, write: Rc::new(write) }
+            }
+            ClientStream::Unix(stream) => {
+                let (read, write) = stream.into_split();
+                Halves::Unix { read, write: Rc::new(write) }
+            }
+        };
         Self { halves: Some(halves), gone: None, has_ended: false, is_reset: false }
     }
 
-    fn stream(&self) -> io::Result<&TcpStream> {
-        let halves = self.halves.as_ref().ok_or(io::ErrorKind::NotConnected)?;
-        Ok((*halves.write).as_ref())
+    fn halves(&self) -> io::Result<&Halves> {
+        self.halves.as_ref().ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
-    fn poll_try_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        attempt: impl Fn(&TcpStream) -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
+    fn noted(&mut self, written: io::Result<usize>) -> Poll<io::Result<usize>> {
+        self.has_ended |= written.is_err();
+        Poll::Ready(written)
+    }
+}
+
+/// Tries until it works or the socket takes nothing more.
+macro_rules! poll_try_write {
+    ($socket:expr, $cx:expr, $stream:ident => $attempt:expr) => {
         loop {
-            let stream = self.stream()?;
-            ready!(stream.poll_write_ready(cx))?;
-            match attempt(stream) {
+            let written = on_either!($socket.halves()?, _, write => {
+                let $stream = (**write).as_ref();
+                ready!($stream.poll_write_ready($cx))?;
+                $attempt
+            });
+            match written {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => {
-                    self.has_ended |= result.is_err();
-                    return Poll::Ready(result);
-                }
+                written => return $socket.noted(written),
             }
         }
-    }
+    };
 }
 
 impl AsyncRead for ClientSocket {
@@ -98,7 +139,7 @@ impl AsyncRead for ClientSocket {
         let this = &mut *self;
         let halves = this.halves.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         let before = buffer.filled().len();
-        let result = ready!(Pin::new(&mut halves.read).poll_read(cx, buffer));
+        let result = ready!(on_either!(halves, read, _ => Pin::new(read).poll_read(cx, buffer)));
         this.has_ended |= result.is_err() || (buffer.filled().len() == before && buffer.remaining() > 0);
         Poll::Ready(result)
     }
@@ -106,7 +147,7 @@ impl AsyncRead for ClientSocket {
 
 impl AsyncWrite for ClientSocket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_try_write(cx, |stream| stream.try_write(bytes))
+        poll_try_write!(self, cx, stream => stream.try_write(bytes))
     }
 
     fn poll_write_vectored(
@@ -114,7 +155,7 @@ impl AsyncWrite for ClientSocket {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_try_write(cx, |stream| stream.try_write_vectored(slices))
+        poll_try_write!(self, cx, stream => stream.try_write_vectored(slices))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -134,10 +175,16 @@ impl AsyncWrite for ClientSocket {
 impl Socket for ClientSocket {
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(halves) = &self.halves else { return Poll::Ready(()) };
-        let gone = self.gone.get_or_insert_with(|| {
-            let write = Rc::clone(&halves.write);
-            // Nothing else meets this interest: HTTP has no urgent data.
-            Box::pin(async move { drop(write.ready(Interest::PRIORITY).await) })
+        // Nothing else meets this interest: HTTP has no urgent data.
+        let gone = self.gone.get_or_insert_with(|| match halves {
+            Halves::Tcp { write, .. } => {
+                let write = Rc::clone(write);
+                Box::pin(async move { drop(write.ready(Interest::PRIORITY).await) })
+            }
+            Halves::Unix { write, .. } => {
+                let write = Rc::clone(write);
+                Box::pin(async move { drop(write.ready(Interest::PRIORITY).await) })
+            }
         });
         ready!(gone.as_mut().poll(cx));
         self.gone = None;
@@ -145,9 +192,13 @@ impl Socket for ClientSocket {
         Poll::Ready(())
     }
 
+    /// A Unix socket has no such end: its client must know the length of what it reads.
     fn reset(&mut self) {
-        // Where the socket is gone already there is nothing left to tell.
-        let _ = self.stream().and_then(TcpStream::set_zero_linger);
+        if let Some(Halves::Tcp { write, .. }) = &self.halves {
+            let stream: &TcpStream = (**write).as_ref();
+            // Where the socket is gone already there is nothing left to tell.
+            let _ = stream.set_zero_linger();
+        }
         self.is_reset = true;
     }
 }
@@ -155,28 +206,27 @@ impl Socket for ClientSocket {
 impl Drop for ClientSocket {
     fn drop(&mut self) {
         self.gone = None;
-        let Some(Halves { read, write }) = self.halves.take() else { return };
-        let Ok(write) = Rc::try_unwrap(write) else { return };
-        if self.is_reset {
-            // Without the clean end that dropping the half would send.
-            write.forget();
-            return;
-        }
-        if self.has_ended || LINGERING.get() >= MAX_LINGERING {
-            return;
-        }
-        if let (Ok(stream), Ok(runtime)) = (read.reunite(write), Handle::try_current()) {
-            LINGERING.set(LINGERING.get() + 1);
-            runtime.spawn(async move {
-                // A client that does not go is left behind.
-                let _ = tokio::time::timeout(LINGER, linger(stream)).await;
-                LINGERING.set(LINGERING.get().saturating_sub(1));
-            });
-        }
+        let may_linger = !self.has_ended && LINGERING.get() < MAX_LINGERING;
+        let is_reset = self.is_reset;
+        let Some(halves) = self.halves.take() else { return };
+        on_either!(halves, read, write => {
+            let Ok(write) = Rc::try_unwrap(write) else { return };
+            if is_reset {
+                // Without the clean end that dropping the half would send.
+                write.forget();
+            } else if may_linger && let (Ok(stream), Ok(runtime)) = (read.reunite(write), Handle::try_current()) {
+                LINGERING.set(LINGERING.get() + 1);
+                runtime.spawn(async move {
+                    // A client that does not go is left behind.
+                    let _ = tokio::time::timeout(LINGER, linger(stream)).await;
+                    LINGERING.set(LINGERING.get().saturating_sub(1));
+                });
+            }
+        });
     }
 }
 
-async fn linger(mut stream: TcpStream) -> io::Result<()> {
+async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
     stream.shutdown().await?;
     tokio::io::copy(&mut stream.take(LINGER_BYTES), &mut tokio::io::sink()).await?;
     Ok(())

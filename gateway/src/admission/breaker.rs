@@ -1,0 +1,246 @@
+//! When a route is answered 503 for a while instead of being run: after it has failed again and again in ways that cost
+//! an isolate. Pure.
+//!
+//! ```text
+//!   closed --- too many failures --------> open for `pause` --- then ---> one job is let through
+//!      ^                                     ^                               |
+//!      |                                     +---- it fails: twice as long --+
+//!      +------------------------ it succeeds --------------------------------+
+//! ```
+//!
+//! An isolate that is lost takes the jobs of innocent routes with it. So a route fails at most once a second, and only a
+//! route of whose jobs as many fail as succeed is given a rest.
+
+use std::time::{Duration, Instant};
+
+/// When a route is given a rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BreakerSettings {
+    /// So many failures within the period open it; 0 never.
+    pub failures: u32,
+    /// The period.
+    pub period: Duration,
+    /// How long it stays open at first.
+    pub pause: Duration,
+}
+
+/// Failures within so short a time are one.
+const APART: Duration = Duration::from_secs(1);
+
+/// The longest rest, as a multiple of the first.
+const LONGEST: u32 = 16;
+
+impl Default for BreakerSettings {
+    fn default() -> Self {
+        Self { failures: 5, period: Duration::from_secs(60), pause: Duration::from_secs(5) }
+    }
+}
+
+/// How a job ended, as far as its route is to blame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It was answered.
+    Good,
+    /// It cost an isolate, or all of its time.
+    Bad,
+    /// It says nothing of the route: the client went away.
+    Unknown,
+}
+
+/// The state of one route.
+#[derive(Debug, Clone, Copy)]
+pub struct Breaker {
+    state: State,
+    /// Failures since the period began, and successes.
+    failures: u32,
+    successes: u32,
+    began: Instant,
+    last_failure: Option<Instant>,
+    rest: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Closed,
+    Open {
+        until: Instant,
+    },
+    /// One job finds out whether it is well again.
+    Trying {
+        since: Instant,
+    },
+}
+
+impl Breaker {
+    /// Of a route that has not failed.
+    pub fn new(now: Instant) -> Self {
+        Self { state: State::Closed, failures: 0, successes: 0, began: now, last_failure: None, rest: 1 }
+    }
+
+    /// Whether a job may run. Where it may although the breaker is open, it is the one that tries.
+    pub fn allows(&mut self, settings: BreakerSettings, now: Instant) -> bool {
+        match self.state {
+            State::Closed => true,
+            State::Open { until } if now < until => false,
+            State::Open { .. } => {
+                self.state = State::Trying { since: now };
+                true
+            }
+            // A job whose end nobody saw does not keep a route closed for ever.
+            State::Trying { since } if now.saturating_duration_since(since) > settings.period => {
+                self.state = State::Trying { since: now };
+                true
+            }
+            State::Trying { .. } => false,
+        }
+    }
+
+    /// A job has ended. Says whether the route has just been given a rest.
+    pub fn ended(&mut self, verdict: Verdict, settings: BreakerSettings, now: Instant) -> bool {
+        match (self.state, verdict) {
+            (State::Trying { .. }, Verdict::Good) => {
+                *self = Self::new(now);
+                false
+            }
+            (State::Trying { .. }, Verdict::Bad) => {
+                self.rest = (self.rest * 2).min(LONGEST);
+                self.open(settings, now);
+                true
+            }
+            // The next one tries.
+            (State::Trying { .. }, Verdict::Unknown) => {
+                self.state = State::Open { until: now };
+                false
+            }
+            (State::Closed, Verdict::Bad) => self.failed(settings, now),
+            (State::Closed, Verdict::Good) => {
+                self.successes = self.successes.saturating_add(1);
+                false
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether nothing would be lost with it.
+    pub fn is_blank(&self, settings: BreakerSettings, now: Instant) -> bool {
+        let is_over = now.saturating_duration_since(self.began) > settings.period;
+        self.state == State::Closed && (self.failures == 0 || is_over)
+    }
+
+    fn failed(&mut self, settings: BreakerSettings, now: Instant) -> bool {
+        if now.saturating_duration_since(self.began) > settings.period {
+            (self.began, self.failures, self.successes) = (now, 0, 0);
+        }
+        if self.last_failure.is_some_and(|last| now.saturating_duration_since(last) < APART) {
+            return false;
+        }
+        self.last_failure = Some(now);
+        self.failures += 1;
+        let opens =
+            settings.failures > 0 && self.failures >= settings.failures && self.failures >= self.successes;
+        if opens {
+            self.open(settings, now);
+        }
+        opens
+    }
+
+    fn open(&mut self, settings: BreakerSettings, now: Instant) {
+        self.state = State::Open { until: now + settings.pause * self.rest };
+        (self.began, self.failures, self.successes) = (now, 0, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS: BreakerSettings =
+        BreakerSettings { failures: 3, period: Duration::from_secs(60), pause: Duration::from_secs(5) };
+
+    struct Bench {
+        breaker: Breaker,
+        now: Instant,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let now = Instant::now();
+            Self { breaker: Breaker::new(now), now }
+        }
+
+        fn allows_after(&mut self, seconds: u64) -> bool {
+            self.now += Duration::from_secs(seconds);
+            self.breaker.allows(SETTINGS, self.now)
+        }
+
+        fn ended(&mut self, verdict: Verdict) -> bool {
+            self.breaker.ended(verdict, SETTINGS, self.now)
+        }
+
+        /// Fails often enough, a second apart.
+        fn fails(&mut self) -> [bool; 3] {
+            [(); 3].map(|()| {
+                self.now += Duration::from_secs(1);
+                self.ended(Verdict::Bad)
+            })
+        }
+    }
+
+    #[test]
+    fn a_route_that_fails_again_and_again_rests_and_comes_back() {
+        let mut bench = Bench::new();
+        assert_eq!(bench.fails(), [false, false, true]);
+        assert!(!bench.allows_after(4));
+        assert!(bench.allows_after(1), "one tries");
+        assert!(!bench.allows_after(0), "and no other");
+        assert!(bench.ended(Verdict::Bad));
+        assert!(!bench.allows_after(9), "twice as long");
+        assert!(bench.allows_after(1));
+        assert!(!bench.ended(Verdict::Good));
+        assert!(bench.allows_after(0) && bench.allows_after(0));
+    }
+
+    #[test]
+    fn failures_far_apart_do_not_add_up() {
+        let mut bench = Bench::new();
+        for _ in 0..10 {
+            assert!(!bench.ended(Verdict::Bad));
+            assert!(bench.allows_after(31));
+            assert!(!bench.ended(Verdict::Bad));
+            assert!(bench.allows_after(31));
+        }
+    }
+
+    #[test]
+    fn a_try_whose_client_goes_away_is_tried_again() {
+        let mut bench = Bench::new();
+        bench.fails();
+        assert!(bench.allows_after(5));
+        bench.ended(Verdict::Unknown);
+        assert!(bench.allows_after(0));
+        assert!(!bench.allows_after(59));
+        assert!(bench.allows_after(2), "a try that is never heard of again counts for the period");
+    }
+
+    #[test]
+    fn no_number_of_failures_means_never() {
+        let start = Instant::now();
+        let mut breaker = Breaker::new(start);
+        let never = BreakerSettings { failures: 0, ..SETTINGS };
+        assert!((0..100).all(|second| !breaker.ended(
+            Verdict::Bad,
+            never,
+            start + Duration::from_secs(second)
+        )));
+    }
+
+    #[test]
+    fn a_route_that_others_drag_down_is_not_to_blame() {
+        let mut bench = Bench::new();
+        assert!((0..100).all(|_| !bench.ended(Verdict::Bad)), "many at once are one");
+        for _ in 0..10 {
+            (0..20).for_each(|_| assert!(!bench.ended(Verdict::Good)));
+            assert_eq!(bench.fails(), [false, false, false]);
+        }
+    }
+}

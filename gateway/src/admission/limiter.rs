@@ -1,0 +1,332 @@
+//! How many jobs one isolate runs at a time, found out by measuring. Pure.
+//!
+//! An isolate is one thread of JavaScript. Pages that only compute are not done sooner when many run at a time: each
+//! takes longer, and whoever is refused learns it too late. Pages that wait for a database are. So the limit follows
+//! the time that responses take until their head:
+//!
+//! ```text
+//!   each window (200 ms or more, 32 answers or more), while as many run as may:
+//!     about as quick as with few jobs   ->  the limit grows
+//!     slower than TOLERANCE times that  ->  it shrinks in proportion
+//!   every 10 s a probe: half the limit for one window
+//!     as many answers as before         ->  the other half only waited: the lower limit stays, and its time is the
+//!                                           new measure of quick; probe again
+//!     fewer                             ->  the limit was of use: back
+//! ```
+//!
+//! Without the probe a lasting overload would become the measure of what is quick.
+
+use std::time::{Duration, Instant};
+
+/// How much slower than alone a response may become.
+const TOLERANCE: f64 = 2.0;
+
+/// The shortest window.
+const WINDOW: Duration = Duration::from_millis(200);
+
+/// The longest one that waits for answers.
+const LONG_WINDOW: Duration = Duration::from_secs(2);
+
+/// Answers that a window needs.
+const SAMPLES: u32 = 32;
+
+/// The time between probes, and until the first one.
+const PROBE_EVERY: Duration = Duration::from_secs(10);
+const FIRST_PROBE: Duration = Duration::from_secs(1);
+
+/// What part of the answers must remain for a lower limit to be enough.
+const ENOUGH: f64 = 0.85;
+
+/// The bounds of the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// The least, at least 1.
+    pub min: usize,
+    /// The most, at least the least.
+    pub max: usize,
+}
+
+/// The limit of one isolate.
+#[derive(Debug)]
+pub(super) struct Limiter {
+    bounds: Bounds,
+    limit: f64,
+    /// Seconds until the head with few jobs.
+    quick: Option<f64>,
+    window: Window,
+    /// Answers of jobs that began before say nothing of the present limit.
+    since: Instant,
+    probe_at: Option<Instant>,
+    probe: Option<Probe>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Window {
+    began: Instant,
+    samples: u32,
+    seconds: f64,
+    /// As many ran as might.
+    was_full: bool,
+}
+
+/// What was before the limit was halved.
+#[derive(Debug, Clone, Copy)]
+struct Probe {
+    limit: f64,
+    answers_per_second: f64,
+    seconds: f64,
+}
+
+/// What a window has shown.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    answers_per_second: f64,
+    seconds: f64,
+    was_full: bool,
+}
+
+impl Limiter {
+    /// Begins with the most: the first second shows whether it is too much.
+    pub fn new(bounds: Bounds, now: Instant) -> Self {
+        let limit = bounds.max as f64;
+        let window = Window { began: now, samples: 0, seconds: 0.0, was_full: false };
+        Self { bounds, limit, quick: None, window, since: now, probe_at: None, probe: None }
+    }
+
+    /// How many jobs may run.
+    pub fn limit(&self) -> usize {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between bounds that are numbers of jobs"
+        )]
+        let limit = self.limit as usize;
+        limit.clamp(self.bounds.min, self.bounds.max)
+    }
+
+    /// So many run now.
+    pub fn runs(&mut self, jobs: usize) {
+        self.window.was_full |= jobs >= self.limit();
+    }
+
+    /// A response's head has come `latency` after its job was given to the isolate; the job is over at `now`, which it
+    /// began `held` before.
+    pub fn answered(&mut self, latency: Duration, held: Duration, now: Instant) {
+        if now.checked_sub(held).is_none_or(|began| began < self.since) {
+            return;
+        }
+        self.window.samples += 1;
+        self.window.seconds += latency.as_secs_f64();
+        let elapsed = now.saturating_duration_since(self.window.began);
+        if (elapsed >= WINDOW && self.window.samples >= SAMPLES) || elapsed >= LONG_WINDOW {
+            let seen = Seen {
+                answers_per_second: f64::from(self.window.samples) / elapsed.as_secs_f64(),
+                seconds: self.window.seconds / f64::from(self.window.samples),
+                was_full: self.window.was_full,
+            };
+            self.window = Window { began: now, samples: 0, seconds: 0.0, was_full: false };
+            self.decide(seen, now);
+        }
+    }
+
+    fn decide(&mut self, seen: Seen, now: Instant) {
+        match self.probe.take() {
+            Some(probe) => self.end_probe(probe, seen, now),
+            None if seen.was_full => self.adapt(seen, now),
+            // With room to spare, what comes is what is quick.
+            None => {
+                let quick = self
+                    .quick
+                    .map_or(seen.seconds, |quick| (quick * 0.9 + seen.seconds * 0.1).min(seen.seconds));
+                self.quick = Some(quick);
+            }
+        }
+    }
+
+    fn adapt(&mut self, seen: Seen, now: Instant) {
+        let probe_at = *self.probe_at.get_or_insert(now + FIRST_PROBE);
+        let quick = *self.quick.get_or_insert(seen.seconds);
+        if now >= probe_at && self.limit() > self.bounds.min {
+            return self.begin_probe(seen, now);
+        }
+        let slowness = seen.seconds / quick.max(f64::EPSILON);
+        if slowness <= TOLERANCE {
+            let growth = if slowness <= 1.2 { 0.5 } else { 0.1 };
+            self.set(self.limit + (self.limit * growth).max(1.0), now);
+        } else if self.limit() > self.bounds.min {
+            self.set(self.limit * (TOLERANCE / slowness).max(0.5), now);
+        } else {
+            // With the fewest jobs nothing here makes it slow: it takes longer than it did.
+            self.quick = Some(seen.seconds);
+        }
+    }
+
+    fn begin_probe(&mut self, seen: Seen, now: Instant) {
+        let Seen { answers_per_second, seconds, .. } = seen;
+        self.probe = Some(Probe { limit: self.limit, answers_per_second, seconds });
+        self.set(self.limit / 2.0, now);
+    }
+
+    fn end_probe(&mut self, probe: Probe, seen: Seen, now: Instant) {
+        self.probe_at = Some(now + PROBE_EVERY);
+        // With room to spare it was the visitors who became fewer.
+        let was_useless = seen.was_full && seen.answers_per_second >= probe.answers_per_second * ENOUGH;
+        if !was_useless {
+            self.quick = Some(seen.seconds);
+            return self.set(probe.limit, now);
+        }
+        self.quick = Some(seen.seconds);
+        if self.limit() > self.bounds.min && seen.seconds < probe.seconds * 0.8 {
+            self.begin_probe(seen, now);
+        }
+    }
+
+    fn set(&mut self, limit: f64, now: Instant) {
+        self.limit = limit.clamp(self.bounds.min as f64, self.bounds.max as f64);
+        self.since = now;
+        self.window = Window { began: now, samples: 0, seconds: 0.0, was_full: false };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::dice::Dice;
+
+    const BOUNDS: Bounds = Bounds { min: 2, max: 64 };
+    const TICK: Duration = Duration::from_micros(100);
+
+    /// What a page costs, in ticks.
+    #[derive(Clone, Copy)]
+    struct Page {
+        computes: u64,
+        waits: u64,
+    }
+
+    /// 1 ms of computing.
+    const COMPUTES: Page = Page { computes: 10, waits: 0 };
+    /// 0.5 ms of computing and 100 ms of waiting.
+    const WAITS: Page = Page { computes: 5, waits: 1000 };
+
+    struct Job {
+        began: Instant,
+        waits_until: Instant,
+        computes: u64,
+    }
+
+    /// One thread that computes one job after the other, and a queue before it that is never empty.
+    struct Isolate {
+        limiter: Limiter,
+        now: Instant,
+        jobs: Vec<Job>,
+        dice: Dice,
+        limits: Vec<usize>,
+    }
+
+    impl Isolate {
+        fn new(seed: u64) -> Self {
+            let now = Instant::now();
+            let limiter = Limiter::new(BOUNDS, now);
+            Self { limiter, now, jobs: Vec::new(), dice: Dice::new(seed), limits: Vec::new() }
+        }
+
+        /// Runs for so long, fully loaded or with at most `visitors` at a time; the jobs done in a second.
+        fn run(&mut self, seconds: u32, visitors: usize, page: impl Fn(&mut Dice) -> Page) -> f64 {
+            let (end, mut done) = (self.now + Duration::from_secs(seconds.into()), 0u32);
+            while self.now < end {
+                while self.jobs.len() < self.limiter.limit().min(visitors) {
+                    let Page { computes, waits } = page(&mut self.dice);
+                    let spread = |ticks: u64, dice: &mut Dice| ticks / 2 + dice.below(ticks + 1);
+                    let waits = spread(waits, &mut self.dice);
+                    let waits_until = self.now + TICK * u32::try_from(waits).unwrap();
+                    let computes = spread(computes, &mut self.dice).max(1);
+                    self.jobs.push(Job { began: self.now, waits_until, computes });
+                    self.limiter.runs(self.jobs.len());
+                }
+                self.now += TICK;
+                let now = self.now;
+                if let Some(index) = self.jobs.iter().position(|job| job.waits_until <= now) {
+                    self.jobs[index].computes -= 1;
+                    if self.jobs[index].computes == 0 {
+                        let job = self.jobs.remove(index);
+                        let took = now - job.began;
+                        self.limiter.answered(took, took, now);
+                        done += 1;
+                    }
+                }
+                let limit = self.limiter.limit();
+                assert!((BOUNDS.min..=BOUNDS.max).contains(&limit));
+                self.limits.push(limit);
+            }
+            f64::from(done) / f64::from(seconds)
+        }
+
+        /// The middle one of the limits of the last so many seconds.
+        fn settled(&self, seconds: usize) -> usize {
+            let mut last: Vec<_> = self.limits.iter().rev().take(seconds * 10_000).copied().collect();
+            last.sort_unstable();
+            last[last.len() / 2]
+        }
+    }
+
+    fn for_each_seed(simulate: impl Fn(u64) + std::panic::RefUnwindSafe) {
+        for seed in 0..8 {
+            let run = std::panic::catch_unwind(|| simulate(seed));
+            assert!(run.is_ok(), "the simulation fails with seed {seed}");
+        }
+    }
+
+    #[test]
+    fn pages_that_compute_run_few_at_a_time_and_no_less_in_all() {
+        for_each_seed(|seed| {
+            let mut isolate = Isolate::new(seed);
+            isolate.run(5, usize::MAX, |_| COMPUTES);
+            let rate = isolate.run(30, usize::MAX, |_| COMPUTES);
+            assert!(isolate.settled(30) <= 8, "{} at a time", isolate.settled(30));
+            assert!(rate > 900.0, "{rate} pages a second of 950");
+        });
+    }
+
+    #[test]
+    fn pages_that_wait_run_many_at_a_time() {
+        for_each_seed(|seed| {
+            let mut isolate = Isolate::new(seed);
+            isolate.run(5, usize::MAX, |_| WAITS);
+            let rate = isolate.run(30, usize::MAX, |_| WAITS);
+            assert!(isolate.settled(30) >= 48, "{} at a time", isolate.settled(30));
+            assert!(rate > 500.0, "{rate} pages a second of 630");
+        });
+    }
+
+    #[test]
+    fn it_follows_pages_that_change() {
+        for_each_seed(|seed| {
+            let mut isolate = Isolate::new(seed);
+            isolate.run(10, usize::MAX, |_| COMPUTES);
+            isolate.run(15, usize::MAX, |_| WAITS);
+            assert!(isolate.settled(5) >= 40, "{} at a time when pages wait", isolate.settled(5));
+            isolate.run(25, usize::MAX, |_| COMPUTES);
+            assert!(isolate.settled(5) <= 8, "{} at a time when they compute", isolate.settled(5));
+        });
+    }
+
+    #[test]
+    fn a_quiet_site_is_ready_for_many_visitors() {
+        for_each_seed(|seed| {
+            let mut isolate = Isolate::new(seed);
+            isolate.run(10, 4, |_| WAITS);
+            assert_eq!(isolate.limiter.limit(), BOUNDS.max);
+        });
+    }
+
+    #[test]
+    fn mixed_pages_do_not_starve_those_that_wait() {
+        for_each_seed(|seed| {
+            let mut isolate = Isolate::new(seed);
+            let mixed = |dice: &mut Dice| if dice.below(2) == 0 { COMPUTES } else { WAITS };
+            isolate.run(10, usize::MAX, mixed);
+            let rate = isolate.run(20, usize::MAX, mixed);
+            assert!(rate > 700.0, "{rate} pages a second");
+        });
+    }
+}

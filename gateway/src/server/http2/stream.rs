@@ -1,0 +1,198 @@
+//! One request of an HTTP/2 connection, and its response.
+
+use std::cell::RefCell;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use actix_http::{BoxedPayloadStream, Request, Response};
+use actix_service::Service;
+use actix_web::HttpMessage;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
+use bytes::Bytes;
+use futures_core::Stream;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use tokio::time::{Instant, timeout_at};
+
+use super::connection::Shared;
+use super::translate;
+use crate::server::connection::pace::Pace;
+
+/// The most bytes that are handed over at a time.
+const PIECE: usize = 64 * 1024;
+
+/// The way back to the client, also for interim responses.
+pub type Respond = Rc<RefCell<SendResponse<Bytes>>>;
+
+/// The client has reset the stream, or is gone: nobody waits for an answer.
+struct Gone;
+
+/// Why a body is not sent to its end.
+enum Stop {
+    /// Nobody waits for it.
+    Gone,
+    /// The client takes it too slowly.
+    TooSlow,
+}
+
+/// Answers one request. When the client resets its stream, what makes the answer is dropped at once.
+pub(super) async fn answer<S, B>(
+    app: Rc<S>,
+    request: http::Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+    shared: Rc<Shared>,
+) where
+    S: Service<Request>,
+    S::Response: Into<Response<B>>,
+    S::Error: Into<Response<BoxBody>>,
+    B: MessageBody,
+{
+    let (parts, body) = request.into_parts();
+    let is_head = parts.method == http::Method::HEAD;
+    let payload = match body.is_end_stream() {
+        true => Payload::None,
+        false => {
+            let payload: BoxedPayloadStream = Box::pin(Upload(body));
+            Payload::Stream { payload }
+        }
+    };
+    let respond: Respond = Rc::new(RefCell::new(respond));
+    let Ok(mut request) = translate::request(&parts, payload) else {
+        return respond.borrow_mut().send_reset(Reason::PROTOCOL_ERROR);
+    };
+    request.head_mut().peer_addr = shared.peer;
+    request.extensions_mut().insert(Rc::clone(&shared.state));
+    request.extensions_mut().insert(Rc::clone(&respond));
+    match unless_reset(&respond, app.call(request)).await {
+        Ok(Ok(response)) => send(response.into(), &respond, is_head, &shared).await,
+        Ok(Err(error)) => send(error.into(), &respond, is_head, &shared).await,
+        Err(Gone) => shared.note_reset(),
+    }
+}
+
+async fn unless_reset<T>(respond: &Respond, making: impl Future<Output = T>) -> Result<T, Gone> {
+    let mut making = pin!(making);
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(made) = making.as_mut().poll(cx) {
+            return Poll::Ready(Ok(made));
+        }
+        respond.borrow_mut().poll_reset(cx).map(|_| Err(Gone))
+    })
+    .await
+}
+
+async fn send<B: MessageBody>(response: Response<B>, respond: &Respond, is_head: bool, shared: &Shared) {
+    let (response, body) = response.into_parts();
+    let size = match response.status().as_u16() {
+        204 => BodySize::None,
+        _ => body.size(),
+    };
+    let Ok(head) = translate::response(response.head(), size) else {
+        return respond.borrow_mut().send_reset(Reason::INTERNAL_ERROR);
+    };
+    let is_empty = is_head || size.is_eof();
+    // An error says that the stream has ended meanwhile.
+    let Ok(stream) = respond.borrow_mut().send_response(head, is_empty) else { return };
+    let mut body = pin!(body);
+    if is_empty {
+        // A body that is polled to its end knows that it was sent.
+        let _ = std::future::poll_fn(|cx| Poll::Ready(body.as_mut().poll_next(cx).is_ready())).await;
+        return;
+    }
+    match send_body(body, stream, shared).await {
+        Ok(()) => {}
+        Err(Stop::Gone) => shared.note_reset(),
+        Err(Stop::TooSlow) => shared.settings.refusals.note_cut(shared.peer.map(|peer| peer.ip())),
+    }
+}
+
+/// Sends the body as it comes: each piece leaves before the next one is asked for.
+async fn send_body<B: MessageBody>(
+    mut body: Pin<&mut B>,
+    mut stream: SendStream<Bytes>,
+    shared: &Shared,
+) -> Result<(), Stop> {
+    let mut pace = Pace::default();
+    loop {
+        let next = std::future::poll_fn(|cx| {
+            if let Poll::Ready(next) = body.as_mut().poll_next(cx) {
+                return Poll::Ready(Ok(next));
+            }
+            stream.poll_reset(cx).map(|_| Err(Stop::Gone))
+        });
+        match next.await? {
+            Some(Ok(piece)) => send_piece(piece, &mut stream, &mut pace, shared).await?,
+            // Never an end that looks like one.
+            Some(Err(_)) => {
+                stream.send_reset(Reason::INTERNAL_ERROR);
+                return Ok(());
+            }
+            None => {
+                // An error says that the stream has ended meanwhile.
+                let _ = stream.send_data(Bytes::new(), true);
+                return Ok(());
+            }
+        }
+    }
+}
+
+async fn send_piece(
+    mut piece: Bytes,
+    stream: &mut SendStream<Bytes>,
+    pace: &mut Pace,
+    shared: &Shared,
+) -> Result<(), Stop> {
+    while !piece.is_empty() {
+        stream.reserve_capacity(piece.len().min(PIECE));
+        let room = match poll_once(stream) {
+            Some(room) => room,
+            None => {
+                pace.wait(Instant::now());
+                // A wait has a deadline.
+                let deadline = pace.deadline(shared.settings.write).unwrap_or_else(Instant::now);
+                let room = std::future::poll_fn(|cx| stream.poll_capacity(cx));
+                let Ok(room) = timeout_at(deadline, room).await else {
+                    stream.send_reset(Reason::CANCEL);
+                    return Err(Stop::TooSlow);
+                };
+                room
+            }
+        };
+        let room = room.and_then(Result::ok).ok_or(Stop::Gone)?;
+        let sent = piece.split_to(room.min(piece.len()));
+        pace.moved(sent.len(), Instant::now);
+        stream.send_data(sent, false).map_err(|_| Stop::Gone)?;
+    }
+    Ok(())
+}
+
+fn poll_once(stream: &mut SendStream<Bytes>) -> Option<Option<Result<usize, h2::Error>>> {
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    match stream.poll_capacity(&mut cx) {
+        Poll::Ready(room) => Some(room),
+        Poll::Pending => None,
+    }
+}
+
+/// A request's body; the client may send more as it is read.
+struct Upload(RecvStream);
+
+impl Stream for Upload {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = std::task::ready!(self.0.poll_data(cx));
+        Poll::Ready(next.map(|piece| {
+            let piece = piece.map_err(broken)?;
+            self.0.flow_control().release_capacity(piece.len()).map_err(broken)?;
+            Ok(piece)
+        }))
+    }
+}
+
+fn broken(error: h2::Error) -> PayloadError {
+    PayloadError::Io(std::io::Error::other(error))
+}

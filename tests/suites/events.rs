@@ -1,0 +1,62 @@
+//! Server-sent events: they last as long as somebody listens, and stand in nobody's way.
+
+use tests::http::RawConnection;
+use tests::{Bundle, Cluster};
+
+/// An app with a stream of events that says a word every 100 ms.
+fn app() -> Bundle {
+    Bundle::fetch(
+        "if (url.pathname === '/open') return Response.json({ open: globalThis.open ?? 0 })
+         if (url.pathname !== '/events') return new Response('ok')
+         globalThis.open = (globalThis.open ?? 0) + 1
+         let timer
+         return new Response(new ReadableStream({
+           start(controller) {
+             let count = 0
+             const say = () => controller.enqueue(new TextEncoder().encode(`data: ${count++}\\n\\n`))
+             say()
+             timer = setInterval(say, 100)
+           },
+           cancel() { clearInterval(timer); globalThis.open-- },
+         }), { headers: { 'content-type': 'text/event-stream' } })",
+    )
+}
+
+async fn listen(cluster: &Cluster) -> RawConnection {
+    let mut connection = cluster.connect().await;
+    connection.send("GET /events HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n").await;
+    connection.read_until("data: 0\n\n").await;
+    connection
+}
+
+#[tokio::test]
+async fn events_come_one_by_one_beyond_the_time_of_documents_and_end_with_their_client() {
+    let config = "job_timeout = \"500ms\"\nkeep_alive = \"1s\"\nwrite_timeout = \"500ms\"";
+    let cluster = Cluster::of(app()).config(config).start().await;
+    let mut connection = listen(&cluster).await;
+    let head = connection.read_until("\r\n\r\n").await.to_ascii_lowercase();
+    assert!(head.contains("content-type: text/event-stream") && !head.contains("content-length"), "{head}");
+    let received = connection.read_until("data: 25\n\n").await;
+    assert!(!received.contains("data: 26"), "each comes when it is said: {received}");
+    assert_eq!(cluster.get("/open").await.json()["open"], 1);
+    drop(connection);
+    cluster.metrics_until("the job is gone", |metrics| metrics.jobs_in_flight() == 0.0).await;
+    assert_eq!(cluster.get("/open").await.json()["open"], 0);
+}
+
+#[tokio::test]
+async fn listeners_take_no_places_from_pages() {
+    let config = "max_jobs_per_isolate = 1\nqueue_wait = \"1s\"\nmax_event_streams_per_isolate = 3";
+    let cluster = Cluster::of(app()).config(config).start().await;
+    let mut listeners = Vec::new();
+    for _ in 0..3 {
+        listeners.push(listen(&cluster).await);
+    }
+    assert_eq!(cluster.get("/").await.status, 200, "three listen, and the one place is free");
+    listeners.push(listen(&cluster).await);
+    let refused = cluster.get("/").await;
+    assert_eq!(refused.status, 503, "one more than may takes a place");
+    drop(listeners.pop());
+    cluster.metrics_until("it is gone", |metrics| metrics.jobs_in_flight() == 3.0).await;
+    assert_eq!(cluster.get("/").await.status, 200);
+}
