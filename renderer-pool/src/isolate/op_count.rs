@@ -10,7 +10,7 @@ use deno_core::{OpMetricsEvent, OpMetricsFactoryFn};
 use shared::head::{HandlerOptions, RequestHead};
 use shared::link::Channel;
 use shared::message::{FromRenderer, ToRenderer};
-use shared::setup::RendererSetup;
+use shared::setup::{Access, BackgroundLimits, RendererSetup, SandboxMode};
 
 use super::code_cache::CodeCache;
 use super::code_cache::recorder::Recorder;
@@ -56,7 +56,13 @@ impl Subject {
             max_jobs_per_isolate: 4,
             max_heap_bytes: 256 << 20,
             warmup_path: "/".into(),
+            scratch_dir: app.path().to_owned(),
+            sandbox: SandboxMode::Off,
+            v8_flags: Vec::new(),
+            inspect: None,
             code_cache: None,
+            access: Access::default(),
+            background: BackgroundLimits::default(),
         };
         let code = Recorder::new(Arc::new(CodeCache::off()));
         let isolate = Isolate::load(&setup, jobs.clone(), code).await.unwrap();
