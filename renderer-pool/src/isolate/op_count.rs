@@ -60,8 +60,6 @@ impl Subject {
             sandbox: SandboxMode::Off,
             v8_flags: Vec::new(),
             inspect: None,
-            access: Access::default(),
-            background: BackgroundLimits::default(),
             code_cache: None,
             access: Access::default(),
             background: BackgroundLimits::default(),
