@@ -13,11 +13,14 @@ use actix_web::test::{TestRequest, init_service, try_call_service};
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::{StreamExt, stream};
+use shared::head::JobContext;
 use shared::message::{NativeCall, Outcome, Target};
+use shared::route::Policy;
 
 use super::*;
 use crate::admission::RefusalReason;
 use crate::config::{Sources, load};
+use crate::hooks::{Call, Flow, Server, Visit};
 use crate::pool::{NativeError, NativeRequest, RenderError, RenderJob};
 use crate::router::backend::Answer;
 use crate::router::static_files::index::IndexSettings;
@@ -42,12 +45,22 @@ struct PlayedPool {
     play: Play,
     asked: Rc<RefCell<Vec<Asked>>>,
     called: Rc<RefCell<Vec<NativeCall>>>,
+    /// The contexts of jobs and of requests that passed the isolates by, as JSON.
+    contexts: Rc<RefCell<Vec<String>>>,
+}
+
+impl PlayedPool {
+    fn note_context(&self, context: Option<&JobContext>) {
+        let json = context.map(|context| String::from_utf8(context.as_json().to_vec()).unwrap());
+        self.contexts.borrow_mut().extend(json);
+    }
 }
 
 impl Backend for PlayedPool {
     type Body = Chunks;
 
     async fn render(&self, job: RenderJob<'_>, _: Duration) -> Result<Answer<Chunks>, RenderError> {
+        self.note_context(job.head.options.context);
         let mut headers: Vec<_> = job.headers.iter().map(|(name, _)| name.to_string()).collect();
         headers.sort();
         let body = match job.body {
@@ -83,6 +96,7 @@ impl Backend for PlayedPool {
     }
 
     async fn answer_natively(&self, request: NativeRequest<'_>) -> Result<Answer<Chunks>, NativeError> {
+        self.note_context(request.head.options.context);
         let Target::Function(name) = request.target else { return Err(NativeError::Lost) };
         let body = format!("{name} {}", request.head.url);
         let headers = vec![("x-tss-serialized".into(), "true".into())];
@@ -105,10 +119,14 @@ fn played(status: u16, headers: &[(&'static str, &'static str)], chunks: &[&'sta
 }
 
 fn play(play: impl Fn() -> Result<Answer<Chunks>, RenderError> + 'static) -> PlayedPool {
-    PlayedPool { play: Rc::new(play), asked: Rc::default(), called: Rc::default() }
+    PlayedPool { play: Rc::new(play), asked: Rc::default(), called: Rc::default(), contexts: Rc::default() }
 }
 
 fn plan(flags: &[(&'static str, &str)]) -> (Plan, tempfile::TempDir) {
+    plan_with(flags, Additions::default())
+}
+
+fn plan_with(flags: &[(&'static str, &str)], additions: Additions) -> (Plan, tempfile::TempDir) {
     let client = tempfile::tempdir().unwrap();
     std::fs::write(client.path().join("hello.txt"), "hello").unwrap();
     let mut given = BTreeMap::from([
@@ -121,7 +139,7 @@ fn plan(flags: &[(&'static str, &str)]) -> (Plan, tempfile::TempDir) {
     let index = IndexSettings { base_path: settings.base_path.clone(), memory: 1 << 20 };
     let files = Arc::new(Index::of(client.path(), &index).unwrap());
     let own_host = HeaderValue::from_static("127.0.0.1:3000");
-    (Plan::new(Arc::new(settings), files, Metrics::new().unwrap(), own_host, Additions::default()), client)
+    (Plan::new(Arc::new(settings), files, Metrics::new().unwrap(), own_host, additions), client)
 }
 
 async fn service(
@@ -399,4 +417,48 @@ async fn another_site_calls_no_direct_function() {
         let refused = try_call_service(&service, request.to_request()).await.unwrap();
         assert_eq!(refused.status(), 403, "{path}");
     }
+}
+
+#[actix_web::test]
+async fn what_hooks_know_reaches_isolates_and_workers() {
+    let mut hooks = Server::<BTreeMap<&'static str, String>>::default();
+    hooks.before(async |visit: Visit<'_, BTreeMap<&'static str, String>>| {
+        visit.context.insert("from", visit.path().to_owned());
+        Flow::Next
+    });
+    let hooks = hooks.finish(Policy::default()).unwrap().map(Arc::from);
+    let (plan, _client) = plan_with(&[], Additions { hooks, ..Additions::default() });
+    let pool = played(200, &[], &["ok"]);
+    let service = init_service(plan.assemble(pool.clone())).await;
+    for path in ["/page", "/rust/time", "/hello.txt"] {
+        let _ = try_call_service(&service, get(path).to_request()).await.unwrap();
+    }
+    assert_eq!(*pool.contexts.borrow(), ["{\"from\":\"/page\"}", "{\"from\":\"/rust/time\"}"]);
+}
+
+#[actix_web::test]
+async fn a_context_that_is_no_object_is_a_fault_and_reaches_nobody() {
+    let mut hooks = Server::<Vec<u8>>::default();
+    hooks.before(async |_: Visit<'_, Vec<u8>>| Flow::Next);
+    let hooks = hooks.finish(Policy::default()).unwrap().map(Arc::from);
+    let (plan, _client) = plan_with(&[], Additions { hooks, ..Additions::default() });
+    let pool = played(200, &[], &["ok"]);
+    let service = init_service(plan.assemble(pool.clone())).await;
+    assert_eq!(try_call_service(&service, get("/page").to_request()).await.unwrap().status(), 500);
+    assert!(pool.asked.borrow().is_empty());
+}
+
+#[test]
+fn routes_that_cannot_be_are_all_told() {
+    let mut server = Server::<()>::default();
+    let answer = async |_: Call<'_, ()>| actix_web::HttpResponse::Ok().finish();
+    server.route(Method::GET, "/a/$x", answer).route(Method::POST, "/a/$x", answer);
+    server.route(Method::GET, "/a/$x", answer).route(Method::GET, "/a/$y", answer);
+    server.route(Method::GET, "b", answer);
+    let errors = server.finish(Policy::default()).unwrap_err();
+    let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(texts.len(), 3, "{texts:?}");
+    assert!(texts[0].contains("GET /a/$x is there already"), "{texts:?}");
+    assert!(texts[1].contains("\"b\" is no path of a route"), "{texts:?}");
+    assert!(texts[2].contains("/a/$y and /a/$x match the same paths"), "{texts:?}");
 }
