@@ -75,15 +75,15 @@ describe('pages', () => {
       { path: 'made', loader: () => data({ title: 't' }, { status: 202, ...cookies('loader') }), action: () => data('ok', cookies('action')), Component: Note },
       { path: 'old', loader: () => redirect('/made', { status: 308, headers: { 'set-cookie': 'r=1' } }), Component: Note },
       { path: 'gone', loader: () => { throw data('gone', { status: 410 }) }, Component: Note },
-    ])
+    ], { onRequest: (_request, { context }) => context.response.headers.append('set-cookie', 'own=1') })
     const made = await pipeline.fetch(get('/made'))
-    assert.deepEqual([made.status, made.headers.getSetCookie(), made.headers.get('cache-control')], [202, ['loader=1'], 'loader'])
+    assert.deepEqual([made.status, made.headers.getSetCookie(), made.headers.get('cache-control')], [202, ['own=1', 'loader=1'], 'loader'])
     await made.text()
     const posted = await pipeline.fetch(get('/made', { method: 'POST', body: new URLSearchParams({ a: '1' }) }))
-    assert.deepEqual([posted.headers.getSetCookie(), posted.headers.get('cache-control')], [['loader=1', 'action=1'], 'action'])
+    assert.deepEqual([posted.headers.getSetCookie(), posted.headers.get('cache-control')], [['own=1', 'loader=1', 'action=1'], 'action'])
     await posted.text()
     const old = await pipeline.fetch(get('/old'))
-    assert.deepEqual([old.status, old.headers.get('location'), old.headers.getSetCookie()], [308, '/made', ['r=1']])
+    assert.deepEqual([old.status, old.headers.get('location'), old.headers.getSetCookie()], [308, '/made', ['r=1', 'own=1']])
     const gone = await pipeline.fetch(get('/gone'))
     assert.equal(gone.status, 410)
     const html = await gone.text()

@@ -52,6 +52,7 @@ export async function respond(pipeline: Pipeline, exchange: Exchange, shell: She
     endsOverdue: () => exchange.code !== 'cancel',
   }
   const { status, headers } = exchange.response
+  exchange.isPage = true
   if (!headers.has('content-type')) headers.set('content-type', 'text/html; charset=utf-8')
   if (exchange.isStream) return new Response(stream(exchange, plan), { status, headers })
   return new Response(await whole(exchange, plan, headers), { status, headers })

@@ -68,7 +68,7 @@ export function pageApp({ entries: given }) {
 function configuration({ client, html }) {
   return {
     appType: 'custom',
-    builder: { sharedPlugins: true },
+    builder: { sharedPlugins: true, buildApp: buildBoth },
     resolve: { dedupe: FRAMEWORKS },
     environments: {
       [CLIENT]: {
@@ -83,6 +83,11 @@ function configuration({ client, html }) {
       },
     },
   }
+}
+
+/** The client first: the server's bundle knows its files. */
+async function buildBoth(builder) {
+  for (const name of [CLIENT, SERVER]) await builder.build(builder.environments[name])
 }
 
 function hasStart(plugins) {
