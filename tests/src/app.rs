@@ -80,8 +80,8 @@ impl Bundle {
             for file in files.map(|file| file.unwrap().path()) {
                 if file.extension().is_some_and(|extension| extension == "js") {
                     let name = file.file_name().unwrap().to_str().unwrap().to_owned();
-                    bundle = bundle
-                        .file(&format!("server/isopod/{folder}/{name}"), std::fs::read(&file).unwrap());
+                    bundle =
+                        bundle.file(&format!("server/isopod/{folder}/{name}"), std::fs::read(&file).unwrap());
                 }
             }
         }

@@ -30,4 +30,5 @@ mod shutdown;
 mod source_maps;
 mod starting;
 mod start_entries;
+mod starting;
 mod static_files;

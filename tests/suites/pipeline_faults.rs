@@ -105,7 +105,9 @@ async fn a_hook_that_misbehaves_has_its_outcome_and_is_named_in_the_log() {
                     let html = answer.text().await.unwrap();
                     let html = html.split("<script>").next().unwrap().to_owned()
                         + html.rsplit("</script>").next().unwrap();
-                    assert!(PAGE.starts_with(&html) || html.contains(PAGE) || html.starts_with("<html><head>"));
+                    assert!(
+                        PAGE.starts_with(&html) || html.contains(PAGE) || html.starts_with("<html><head>")
+                    );
                 }
             }
             let line = log_of(hook, how);
@@ -153,8 +155,16 @@ async fn does_not_start(on_server_created: &str, said: &[&str]) {
 #[tokio::test]
 async fn an_app_whose_server_cannot_be_created_does_not_start() {
     let remedy = "the hook onServerCreated must succeed before the app can serve";
-    does_not_start("() => { throw new Error('no database') }", &["onServerCreated: threw: no database", remedy]).await;
-    does_not_start("() => new Promise(() => {})", &["onServerCreated: did not resolve within 100 ms", remedy]).await;
+    does_not_start(
+        "() => { throw new Error('no database') }",
+        &["onServerCreated: threw: no database", remedy],
+    )
+    .await;
+    does_not_start(
+        "() => new Promise(() => {})",
+        &["onServerCreated: did not resolve within 100 ms", remedy],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -176,14 +186,12 @@ async fn label_sets_beyond_the_limit_are_counted_together() {
             app.get('/hit/:path', (_, { params }) => { hits.inc({ path: params.path }); return new Response('hit') })
           },
         })";
-    let cluster =
-        Cluster::of(Bundle::pipeline(source)).config("max_app_metric_series = 3").start().await;
+    let cluster = Cluster::of(Bundle::pipeline(source)).config("max_app_metric_series = 3").start().await;
     for path in ["a", "b", "c", "d", "a"] {
         assert_eq!(cluster.get(&format!("/hit/{path}")).await.text(), "hit");
     }
-    let metrics = cluster
-        .metrics_until("all are counted", |metrics| metrics.sum("app_hits_total", &[]) == 5.0)
-        .await;
+    let metrics =
+        cluster.metrics_until("all are counted", |metrics| metrics.sum("app_hits_total", &[]) == 5.0).await;
     assert_eq!(metrics.sum("app_hits_total", &[("path", "a")]), 2.0);
     assert_eq!(metrics.sum("app_hits_total", &[("path", "other")]), 2.0);
     assert_eq!(metrics.sum("isopod_app_metric_overflows_total", &[]), 2.0);

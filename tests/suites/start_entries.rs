@@ -60,7 +60,9 @@ async fn the_pipelines_hooks_stand_around_starts_handler() {
     assert_eq!(whole.header("content-length"), whole.body.len().to_string());
     assert_eq!(get(&cluster, "pipeline", "/health").await.text(), "well");
     assert_eq!(get(&cluster, "pipeline", "/skipped").await.status, 404);
-    cluster.metrics_until("its metrics are shown", |metrics| metrics.sum("app_created_total", &[]) == 1.0).await;
+    cluster
+        .metrics_until("its metrics are shown", |metrics| metrics.sum("app_created_total", &[]) == 1.0)
+        .await;
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ export const useStore = () => use(Store)
 export function App({ store, children }: { store?: ClientStore | RequestStore; children?: ReactNode }) {
   return (
     <Store value={store}>
-      <html lang={store?.locale ?? 'en'} data-request={store?.id} suppressHydrationWarning>
+      <html lang={store?.locale ?? 'en'} data-request={store?.id} data-patched="no" suppressHydrationWarning>
         <head>
           <meta charSet="utf-8" />
           <title>Notes</title>

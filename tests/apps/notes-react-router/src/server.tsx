@@ -64,7 +64,7 @@ export default defineRenderPipeline<AppProps>({
     return { header: `<!-- header ${context.route} -->`, footer: `<!-- footer ${context.appProps.store.rendered} -->` }
   },
 
-  onResponse: ({ html }) => html.replaceAll('rendering</h1>', 'rendering, patched</h1>'),
+  onResponse: ({ html }) => html.replace('data-patched="no"', 'data-patched="yes"'),
 
   getState: ({ context: { appProps } }) => ({
     store: { id: appProps.store.id, locale: appProps.store.locale, visits: appProps.store.visits },
