@@ -150,6 +150,7 @@ describe('requests for data', () => {
   const pipeline = pipelineOf([
     { path: 'api', loader: () => Response.json({ a: 1 }), action: async ({ request }) => new Response(await request.text(), { status: 201 }) },
     { id: 'note', path: 'notes/:id', loader: ({ params, request }) => ({ title: params.id, url: request.url, later: Promise.resolve('l') }), action: () => redirect('/notes/1'), Component: Note },
+    { id: 'with', path: 'with', loader: () => data({ later: Promise.resolve('p') }, { headers: { 'x-a': '1' } }), action: () => data({ no: 1 }, { status: 422 }), Component: Note },
     { id: 'bad', path: 'bad', loader: () => { throw data({ why: 'x' }, { status: 409 }) }, Component: Note },
   ], { onError() {} })
 
@@ -161,6 +162,7 @@ describe('requests for data', () => {
 
   test('the client’s router gets a route’s data, promises, errors and redirects', async () => {
     const { remoteAction, remoteLoader } = await import('@isopod/app/client/react-router')
+    const form = () => ({ method: 'POST', body: new URLSearchParams({ a: '1' }) })
     const kept = globalThis.fetch
     globalThis.fetch = (url, init) => pipeline.fetch(new Request(url, init))
     try {
@@ -169,9 +171,10 @@ describe('requests for data', () => {
       assert.equal(value.url, 'http://app.test/notes/7?q=1')
       assert.equal(await value.later, 'l')
       const thrown = await remoteLoader('bad')({ request: get('/bad') }).then(assert.fail, (thrown) => thrown)
-      assert.deepEqual([thrown.status, await thrown.json()], [409, { why: 'x' }])
-      const form = { method: 'POST', body: new URLSearchParams({ a: '1' }) }
-      const answer = await remoteAction('note')({ request: get('/notes/7', form) })
+      assert.deepEqual([thrown.status, thrown.data], [409, { why: 'x' }])
+      assert.equal(await (await remoteLoader('with')({ request: get('/with') })).later, 'p')
+      assert.deepEqual(await remoteAction('with')({ request: get('/with', form()) }), { no: 1 })
+      const answer = await remoteAction('note')({ request: get('/notes/7', form()) })
       assert.deepEqual([answer.status, answer.headers.get('location')], [302, '/notes/1'])
     } finally {
       globalThis.fetch = kept

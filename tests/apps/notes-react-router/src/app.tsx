@@ -15,6 +15,7 @@ export function App({ store, children }: { store?: ClientStore | RequestStore; c
         <head>
           <meta charSet="utf-8" />
           <title>Notes</title>
+          <link rel="icon" href="data:," />
         </head>
         <body>
           {children}

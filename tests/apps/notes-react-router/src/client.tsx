@@ -1,18 +1,16 @@
 import { getServerState, whenServerState } from '@isopod/app/client'
-import { hydrationData } from '@isopod/app/client/react-router'
+import { createHydratedRouter } from '@isopod/app/client/react-router'
 import { StrictMode, startTransition } from 'react'
 import { hydrateRoot } from 'react-dom/client'
-import { createBrowserRouter, RouterProvider } from 'react-router'
+import { RouterProvider } from 'react-router'
 
 import { App } from './app.tsx'
 import { routes } from './routes.tsx'
 import type { ClientStore } from './store.ts'
 
 const store = getServerState<ClientStore>('store')
-const router = createBrowserRouter(routes, { hydrationData: hydrationData() })
+const router = await createHydratedRouter(routes)
 
-// A lazy route that was rendered must be there before it is hydrated.
-await router.initialize
 startTransition(() => {
   hydrateRoot(
     document,
