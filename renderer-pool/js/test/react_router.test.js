@@ -187,6 +187,18 @@ describe('requests for data', () => {
   })
 })
 
+test('HEAD has the head of the page, and nobody is told that it ends there', async () => {
+  const told = []
+  const pipeline = pipelineOf([{ index: true, loader: () => data({ title: 'x', later: new Promise(() => {}) }, { status: 203 }), Component: Note }], {
+    onError: ({ code }) => told.push(code),
+    onShellReady: ({ context }) => context.response.headers.set('x-a', '1'),
+  })
+  const response = await pipeline.fetch(get('/', { method: 'HEAD' }))
+  assert.deepEqual([response.status, response.headers.get('x-a'), response.body], [203, '1', null])
+  await new Promise(setImmediate)
+  assert.deepEqual(told, [])
+})
+
 test('a page for a crawler holds everything in its place', async () => {
   const pipeline = pipelineOf([{ index: true, loader: () => ({ title: 'x', later: Promise.resolve('in place') }), Component: Note }], {
     onRouterReady: () => ({ isStream: false }),
