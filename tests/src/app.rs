@@ -13,6 +13,8 @@ pub enum App {
     ThreadsSolid,
     /// With React Router and a render pipeline, without Start.
     NotesReactRouter,
+    /// With Solid, TanStack Router and a render pipeline, without Start.
+    NotesSolid,
     /// TanStack Start behind each kind of server entry, chosen by the header `x-entry`.
     StartEntries,
     /// Packages of Node's world, from a plain build.
@@ -29,6 +31,7 @@ impl App {
             Self::ThreadsReact => "threads-react",
             Self::ThreadsSolid => "threads-solid",
             Self::NotesReactRouter => "notes-react-router",
+            Self::NotesSolid => "notes-solid",
             Self::StartEntries => "start-entries",
             Self::ThreadsNode => "threads-node",
         };

@@ -25,6 +25,7 @@ mod protocols;
 mod sandbox;
 mod pipeline;
 mod pipeline_faults;
+mod pipeline_solid;
 mod serving;
 mod shutdown;
 mod source_maps;

@@ -97,7 +97,7 @@ async function show(pipeline: Pipeline, renderer: Renderer, exchange: Exchange, 
   return respond(pipeline, exchange, {
     stream,
     assets,
-    head: renderer.view.head?.(exchange) ?? '',
+    head: loaded.hasDocument ? '' : (renderer.view.head?.(exchange) ?? ''),
     hydrate: loaded.hydrate && (() => loaded.hydrate!(exchange)),
   })
 }
