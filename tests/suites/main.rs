@@ -26,6 +26,7 @@ mod sandbox;
 mod pipeline;
 mod pipeline_faults;
 mod pipeline_solid;
+mod sandbox;
 mod serving;
 mod shutdown;
 mod source_maps;
