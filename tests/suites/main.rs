@@ -30,7 +30,6 @@ mod sandbox;
 mod serving;
 mod shutdown;
 mod source_maps;
-mod starting;
 mod start_entries;
 mod starting;
 mod static_files;
