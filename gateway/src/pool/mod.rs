@@ -124,7 +124,7 @@ pub struct PoolSettings {
 /// What the app is told of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerAddress {
-    /// Where clients connect, as a URL without a path.
+    /// Where clients connect, as a URL without a path; `unix:PATH` for a socket.
     pub url: String,
     /// Names the app's build.
     pub build_id: String,

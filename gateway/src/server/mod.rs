@@ -253,9 +253,13 @@ pub async fn run(
         running.public = Some(public);
         let mut server = actix_web::rt::spawn(server);
         running.phase.enter(Phase::Serving);
+        let url = match &addresses.listen {
+            Listen::Tcp(address) if addresses.is_secure => format!("https://{address}"),
+            Listen::Tcp(address) => format!("http://{address}"),
+            Listen::Unix(path) => format!("unix:{}", path.display()),
+        };
         listening(addresses);
-        let url = format!("http://{}", addresses.listen);
-        running.pool.announce(ServerAddress { url, build_id: build_id.clone() });
+        running.pool.announce(ServerAddress { url, build_id });
         tokio::select! {
             _ = &mut server => Err(RunError::Ended),
             stop = signals.next() => Ok(stop),

@@ -56,7 +56,7 @@ pub enum Examine {
 /// What an app is told of the server once clients can connect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Serving {
-    /// Where clients connect, as a URL without a path.
+    /// Where clients connect, as a URL without a path; `unix:PATH` for a socket.
     pub address: String,
     /// Names the app's build.
     pub build_id: String,
