@@ -147,7 +147,7 @@ fn answer(desk: &Desk, method: &Method, path: &str) -> HttpResponse {
         },
         "/metrics" => {
             desk.pool.sample_processes();
-            match desk.metrics.render() {
+            match desk.metrics.render(&desk.pool.app_metrics()) {
                 Ok(text) => respond(StatusCode::OK, METRICS, text),
                 Err(error) => failed("metrics", &error),
             }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
 use shared::message::control::LoadFailure;
 
 /// An app whose files are where they belong.
@@ -75,6 +76,23 @@ impl App {
         let Functions { base, direct } = manifest.functions;
         let direct_functions = direct.into_iter().map(|(id, name)| (format!("{base}{id}"), name)).collect();
         Ok(Self { dir: absolute, routes: manifest.routes, direct_functions })
+    }
+
+    /// Names the build: the same for the same bundle, another for any other.
+    ///
+    /// # Errors
+    /// When the bundle cannot be read.
+    pub fn build_id(&self) -> Result<String, AppError> {
+        const SHOWN_BYTES: usize = 8;
+        let file = self.dir.join("server/server.js");
+        // A changed chunk has a new name, which its importers hold, and so on up to this file.
+        let bundle = std::fs::read(&file).map_err(|error| AppError {
+            file,
+            problem: format!("cannot be read: {error}"),
+            remedy: "make it readable for this user, or run `vite build` again".into(),
+        })?;
+        let digest = Sha256::digest(&bundle);
+        Ok(digest.iter().take(SHOWN_BYTES).map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// The directory of the static files.
@@ -154,6 +172,16 @@ mod tests {
     fn a_build_is_accepted() {
         let dir = app(&["server/server.js", "client/favicon.ico"]);
         assert!(App::open(dir.path()).is_ok());
+    }
+
+    #[test]
+    fn another_bundle_is_another_build() {
+        let dir = app(&["server/server.js", "client/a"]);
+        let id = || App::open(dir.path()).unwrap().build_id().unwrap();
+        let before = id();
+        assert_eq!((before.len(), before == id()), (16, true));
+        std::fs::write(dir.path().join("server/server.js"), "1").unwrap();
+        assert_ne!(before, id());
     }
 
     #[test]

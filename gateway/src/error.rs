@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use bytes::Bytes;
 
+use crate::router::body::Cut;
 use crate::router::path::PathError;
 
 /// Why the gateway answers a request itself.
@@ -85,6 +86,12 @@ pub enum Cause {
     Protocol,
     /// The app threw.
     Threw,
+    /// The app left the request to the gateway, which has nothing there.
+    Skipped,
+    /// The app left the request to the gateway, which has a file there, and files are only read.
+    SkippedFile,
+    /// The app wants no answer to be sent: the connection, or the stream, is cut.
+    Dropped,
     /// The app's response cannot be sent.
     BadResponse,
     /// The app took too long.
@@ -172,6 +179,10 @@ impl Cause {
             Self::IsolateLost => row(502, "isolate_lost", "The app did not answer."),
             Self::Protocol => row(502, "protocol", "The app did not answer."),
             Self::Threw => row(500, "threw", "The app failed."),
+            Self::Skipped => row(404, "skipped", "There is nothing here."),
+            Self::SkippedFile => row(405, "skipped", "This file can only be read."),
+            // The number that nginx gives to a connection closed without an answer; no client sees it.
+            Self::Dropped => closing(444, "dropped", ""),
             Self::BadResponse => row(500, "bad_response", "The app failed."),
             Self::Timeout => row(504, "timeout", "The app took too long."),
             Self::FileChanged => row(500, "file_changed", "This file changed while the server was running."),
@@ -222,7 +233,9 @@ impl Cause {
     fn respond(self, content_type: &'static str, body: String) -> HttpResponse {
         let row = self.row();
         let status = StatusCode::from_u16(row.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = HttpResponse::with_body(status, BoxBody::new(Bytes::from(body)));
+        let body =
+            if matches!(self, Self::Dropped) { BoxBody::new(Cut) } else { BoxBody::new(Bytes::from(body)) };
+        let mut response = HttpResponse::with_body(status, body);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -233,6 +246,7 @@ impl Cause {
         let allowed = match self {
             Self::MethodRefused => Some(SERVED_METHODS),
             Self::NativeMethod => Some("POST"),
+            Self::SkippedFile => Some("GET, HEAD"),
             _ => None,
         };
         if let Some(methods) = allowed {

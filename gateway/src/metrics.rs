@@ -2,6 +2,7 @@
 //!
 //! Base units, prefix `isopod_`. Labels have few values: a route class and never a path, a reason from an enum.
 
+use prometheus::proto::MetricFamily;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -72,6 +73,8 @@ pub struct Metrics {
     pub background_pending: IntGaugeVec,
     /// Promises handed to `waitUntil`, by outcome: finished, failed, refused, timed_out.
     pub background: IntCounterVec,
+    /// Observations of the app's own metrics that had too many label sets.
+    pub app_metric_overflows: IntCounter,
     /// Bytes on V8's heap, by renderer and isolate.
     pub isolate_heap_bytes: IntGaugeVec,
     /// Bytes outside V8's heap that objects on it hold, by renderer and isolate.
@@ -183,6 +186,13 @@ impl Metrics {
                 &["renderer", "isolate"],
             )?,
             background: counters(r, "background_work_total", "Promises of waitUntil.", &["outcome"])?,
+            app_metric_overflows: registered(
+                r,
+                IntCounter::new(
+                    "isopod_app_metric_overflows_total",
+                    "Observations of the app's own metrics counted under the label 'other'.",
+                )?,
+            )?,
             isolate_heap_bytes: gauges(
                 r,
                 "isolate_heap_bytes",
@@ -211,13 +221,14 @@ impl Metrics {
         })
     }
 
-    /// All metrics in Prometheus' text format.
+    /// All metrics in Prometheus' text format, with those of the app behind them.
     ///
     /// # Errors
     /// When a metric cannot be written as text: a mistake in this file.
-    pub fn render(&self) -> prometheus::Result<Vec<u8>> {
+    pub fn render(&self, app: &[MetricFamily]) -> prometheus::Result<Vec<u8>> {
         let mut text = Vec::with_capacity(16 * 1024);
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        TextEncoder::new().encode(app, &mut text)?;
         Ok(text)
     }
 }

@@ -7,7 +7,7 @@ use crossbeam::thread;
 use deno_core::{JsRuntime, v8_set_flags};
 use shared::inherited::{ChildArgs, take_socket};
 use shared::link::{Channel, LinkError};
-use shared::message::control::{Examination, Layers, SetupRefusal};
+use shared::message::control::{Examination, Layers, Serving, SetupRefusal};
 use shared::message::{FromChild, ToChild};
 use shared::setup::{RendererSetup, Setup};
 use tokio::sync::{mpsc, watch};
@@ -60,6 +60,7 @@ pub fn run(args: &ChildArgs) -> Result<(), ControlError> {
     let (drain, draining) = watch::channel(false);
     let code_cache = Arc::new(CodeCache::new(&setup));
     let mut examiners = Vec::new();
+    let (announce, serving) = watch::channel(None);
     let hosted = thread::scope(|scope| {
         for (isolate, links) in args.links.iter().enumerate() {
             // One look at a time is all that the gateway asks for.
@@ -73,6 +74,7 @@ pub fn run(args: &ChildArgs) -> Result<(), ControlError> {
                 examinations,
                 draining: draining.clone(),
                 code_cache: code_cache.clone(),
+                serving: serving.clone(),
             };
             scope
                 .builder()
@@ -81,10 +83,11 @@ pub fn run(args: &ChildArgs) -> Result<(), ControlError> {
                 .spawn(move |_| thread.run())
                 .map_err(ControlError::Start)?;
         }
-        drop((reports_in, draining));
+        drop((reports_in, draining, serving));
         // Read while the isolates start.
         code_cache.pack();
-        let ended = tokio.block_on(relay(&mut control, &mut reports_out, &drain, &examiners));
+        let heard = relay(&mut control, &mut reports_out, &drain, &announce, &examiners);
+        let ended = tokio.block_on(heard);
         if let Err(error) = &ended {
             end_now(error);
         }
@@ -136,6 +139,7 @@ async fn relay(
     control: &mut Control,
     reports: &mut mpsc::Receiver<FromChild>,
     drain: &watch::Sender<bool>,
+    announce: &watch::Sender<Option<Serving>>,
     examiners: &[mpsc::Sender<Examination>],
 ) -> Result<(), ControlError> {
     loop {
@@ -155,6 +159,9 @@ async fn relay(
                         let problem = Some("there is no such isolate, or it has not done the last one".into());
                         control.send(&FromChild::Examined { isolate, problem }).await?;
                     }
+                }
+                Some(ToChild::Serving(serving)) => {
+                    announce.send_replace(Some(serving));
                 }
                 Some(ToChild::Setup(_)) => return Err(ControlError::NoSetup),
                 None => return Err(ControlError::SupervisorGone),

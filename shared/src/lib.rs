@@ -10,10 +10,12 @@
 //! - [`link`]: a [`link::Channel`] over a Unix socket, its directions in its type.
 //! - [`inherited`]: how a child finds the sockets that its gateway made for it.
 //! - [`egress`]: where an app may connect to.
+//! - [`app_metrics`]: what an app counts for itself.
 //! - [`setup`]: what a child is told before it starts to work.
 //! - [`route`]: paths in TanStack Router's syntax, and which of many a request matches. Pure.
 //! - [`logging`]: one format of log lines for all processes.
 
+pub mod app_metrics;
 pub mod egress;
 pub mod frame;
 pub mod head;

@@ -46,6 +46,8 @@ pub struct RendererSetup {
     pub access: Access,
     /// What finished requests may leave behind.
     pub background: BackgroundLimits,
+    /// The limits of a render pipeline.
+    pub pipeline: PipelineLimits,
 }
 
 /// Where renderers keep compiled code.
@@ -91,6 +93,24 @@ pub struct BackgroundLimits {
 impl Default for BackgroundLimits {
     fn default() -> Self {
         Self { max_pending: 256, limit_ms: 30_000 }
+    }
+}
+
+/// The limits of a render pipeline; they cross into JavaScript as they are: see `boot/pipeline.js`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PipelineLimits {
+    /// How long one of its hooks may take, in milliseconds.
+    pub hook_timeout_ms: u32,
+    /// The most metrics that the app may register.
+    pub max_metrics: u32,
+    /// The most label sets of one of them.
+    pub max_series: u32,
+}
+
+impl Default for PipelineLimits {
+    /// As the gateway's configuration has them.
+    fn default() -> Self {
+        Self { hook_timeout_ms: 5000, max_metrics: 64, max_series: 100 }
     }
 }
 

@@ -13,6 +13,12 @@ const APPS = [
   },
 ]
 
+/** The app without Start, served by the gateway; `undefined` where nobody serves it. */
+export function notesUnderTest() {
+  const url = process.env.ISOPOD_URL_NOTES
+  return url && { name: 'notes', url: new URL(url) }
+}
+
 const RUNTIMES = ['isopod', 'node']
 
 /** What `/api/hello` must name as its runtime: the gateway, or the Node reference server. */

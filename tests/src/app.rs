@@ -4,13 +4,19 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-/// A TanStack Start app of `tests/apps`.
+/// An app of `tests/apps`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum App {
     /// With React.
     ThreadsReact,
     /// With Solid.
     ThreadsSolid,
+    /// With React Router and a render pipeline, without Start.
+    NotesReactRouter,
+    /// With Solid, TanStack Router and a render pipeline, without Start.
+    NotesSolid,
+    /// TanStack Start behind each kind of server entry, chosen by the header `x-entry`.
+    StartEntries,
     /// Packages of Node's world, from a plain build.
     ThreadsNode,
 }
@@ -24,6 +30,9 @@ impl App {
         let name = match self {
             Self::ThreadsReact => "threads-react",
             Self::ThreadsSolid => "threads-solid",
+            Self::NotesReactRouter => "notes-react-router",
+            Self::NotesSolid => "notes-solid",
+            Self::StartEntries => "start-entries",
             Self::ThreadsNode => "threads-node",
         };
         let apps = std::env::var_os("ISOPOD_APPS_DIR")
@@ -58,6 +67,28 @@ impl Bundle {
                if (request.headers.has('x-isopod-warmup')) return new Response()
                const url = new URL(request.url)\n{body}\n}} }}\n"
         ))
+    }
+
+    /// An app whose `server/server.js` is `source`, which may import `./isopod/pipeline/index.js`: the built
+    /// `@isopod/app/pipeline`.
+    ///
+    /// # Panics
+    /// When it is not built.
+    pub fn pipeline(source: &str) -> Self {
+        let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../renderer-pool/js/dist");
+        let mut bundle = Self::new(source);
+        for folder in ["pipeline", "shared"] {
+            let files = std::fs::read_dir(dist.join(folder))
+                .unwrap_or_else(|error| panic!("@isopod/app is not built ({error}): run `cargo xtask apps`"));
+            for file in files.map(|file| file.unwrap().path()) {
+                if file.extension().is_some_and(|extension| extension == "js") {
+                    let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+                    bundle =
+                        bundle.file(&format!("server/isopod/{folder}/{name}"), std::fs::read(&file).unwrap());
+                }
+            }
+        }
+        bundle
     }
 
     /// A client folder and nothing else.

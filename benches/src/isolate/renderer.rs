@@ -14,7 +14,9 @@ use shared::link::Channel;
 use shared::logging::LogFormat;
 use shared::message::control::CodeUse;
 use shared::message::{FromChild, FromRenderer, ToChild, ToRenderer};
-use shared::setup::{Access, BackgroundLimits, CodeCacheSetup, RendererSetup, SandboxMode, Setup};
+use shared::setup::{
+    Access, BackgroundLimits, CodeCacheSetup, PipelineLimits, RendererSetup, SandboxMode, Setup,
+};
 use shared::window::ReceiveWindow;
 use tempfile::TempDir;
 use tokio::net::UnixStream;
@@ -100,6 +102,7 @@ impl Process {
             inspect: None,
             access: Access::default(),
             background: BackgroundLimits::default(),
+            pipeline: PipelineLimits::default(),
         };
         let (tokio, control) = (&self.tokio, &mut self.control);
         tokio

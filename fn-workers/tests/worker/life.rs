@@ -1,7 +1,9 @@
 //! How the process begins and ends.
 
 use shared::message::{FromChild, Outcome, ToChild};
-use shared::setup::{Access, BackgroundLimits, RendererSetup, SandboxMode, Setup, WorkerSetup};
+use shared::setup::{
+    Access, BackgroundLimits, PipelineLimits, RendererSetup, SandboxMode, Setup, WorkerSetup,
+};
 use tokio::process::Command;
 
 use crate::fixture;
@@ -97,6 +99,7 @@ async fn messages_for_another_kind_of_process_end_it() {
         inspect: None,
         access: Access::default(),
         background: BackgroundLimits::default(),
+        pipeline: PipelineLimits::default(),
     };
     gateway.tell(ToChild::Setup(Setup::Renderer(setup))).await;
     gateway.logged("`be a renderer` does not fit").await;

@@ -153,6 +153,12 @@ pub struct Processes {
     pub sandbox: SandboxMode,
     /// Flags of V8.
     pub v8_flags: Vec<String>,
+    /// How long a hook of a render pipeline may take.
+    pub hook_timeout: Duration,
+    /// Metrics that the app may register.
+    pub max_app_metrics: usize,
+    /// Label sets of one of them.
+    pub max_app_metric_series: usize,
     /// The page that warms an isolate.
     pub warmup_path: String,
     /// Where compiled code is kept.
@@ -375,6 +381,8 @@ fn processes(reader: &mut Reader<'_>) -> Option<Processes> {
     let (fn_worker_threads, fn_worker_mailbox) =
         (reader.count("fn_worker_threads"), reader.count("fn_worker_mailbox"));
     let (max_heap, load_timeout) = (reader.size("max_heap"), reader.time("load_timeout"));
+    let hook_timeout = reader.time("hook_timeout");
+    let (app_metrics, app_series) = (reader.count("max_app_metrics"), reader.count("max_app_metric_series"));
     let warmup_path = reader.parsed("warmup_path", value::request_path);
     let (code_cache, code_cache_limit) = (code_cache(reader), reader.size("code_cache_limit"));
     let sandbox = reader.parsed("sandbox", |text| match text {
@@ -405,6 +413,9 @@ fn processes(reader: &mut Reader<'_>) -> Option<Processes> {
         fn_worker_mailbox: fn_worker_mailbox?,
         max_heap_bytes: max_heap?,
         load_timeout: load_timeout?,
+        hook_timeout: hook_timeout?,
+        max_app_metrics: app_metrics?,
+        max_app_metric_series: app_series?,
         warmup_path: warmup_path?,
         code_cache: code_cache?,
         code_cache_limit: code_cache_limit?,

@@ -248,6 +248,24 @@ pub const SECTIONS: &[Section] = &[
                 "The most compiled code on disk; what was used least recently goes first.",
             ),
             key(
+                "hook_timeout",
+                time(1, HOUR),
+                Text("5s"),
+                "How long a hook of a render pipeline may take; what follows is said in docs/pipeline.md.",
+            ),
+            key(
+                "max_app_metrics",
+                count(1, 10_000),
+                Text("64"),
+                "The most metrics that the app may register with app.metrics; registering more fails.",
+            ),
+            key(
+                "max_app_metric_series",
+                count(2, 100_000),
+                Text("100"),
+                "The most label sets of one such metric; what has others is counted under the label value other.",
+            ),
+            key(
                 "warmup_path",
                 Kind::RequestPath,
                 Text("/"),

@@ -80,6 +80,8 @@ impl Stream for RenderedBody {
 pub(super) fn failure(kind: FailureKind) -> RenderError {
     match kind {
         FailureKind::Threw => RenderError::Threw,
+        FailureKind::Skipped => RenderError::Skipped,
+        FailureKind::Dropped => RenderError::Dropped,
         // Nobody here cancelled it, and an isolate that has sent a head was ready.
         FailureKind::Cancelled | FailureKind::NotReady => RenderError::Protocol,
     }

@@ -107,6 +107,12 @@ pub enum RenderError {
     /// Its time was over.
     #[error("the job's time was over")]
     Timeout,
+    /// The app leaves the request to the gateway.
+    #[error("the app skipped the request")]
+    Skipped,
+    /// The app wants no answer to be sent.
+    #[error("the app dropped the request")]
+    Dropped,
     /// The isolate did what it must not do.
     #[error("the isolate broke the protocol")]
     Protocol,
@@ -123,6 +129,8 @@ impl RenderError {
             Self::BodyBroken => "body_broken",
             Self::BodyTimeout => "body_timeout",
             Self::Timeout => "timeout",
+            Self::Skipped => "skipped",
+            Self::Dropped => "dropped",
             Self::Protocol => "protocol",
         }
     }

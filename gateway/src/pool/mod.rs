@@ -16,6 +16,7 @@
 //! The main thread starts processes and tells them to load, drain and end. Jobs never touch it: each gateway
 //! thread has a link of its own to each isolate and each fn worker.
 
+mod app_metrics;
 mod body;
 mod calls;
 mod catalog;
@@ -53,12 +54,14 @@ use std::time::Duration;
 
 use actix::{Actor, Addr};
 use arc_swap::ArcSwap;
+use prometheus::proto::MetricFamily;
 use shared::logging::LogFormat;
 use shared::setup::{RendererSetup, WorkerSetup};
 use tokio::sync::watch as latest;
 
 use crate::admission::{Admission, AdmissionSettings};
 use crate::metrics::Metrics;
+use app_metrics::AppTotals;
 use catalog::Catalog;
 use examination::Examinations;
 use in_flight::InFlight;
@@ -68,6 +71,7 @@ use roster::Roster;
 use scratch::Scratch;
 use supervisor::{EndAll, Supervisor};
 
+pub use app_metrics::AppMetricLimits;
 pub use body::{Rendered, RenderedBody};
 pub use calls::NativeRequest;
 pub use dispatcher::{Dispatcher, OnEarlyHints, RenderJob};
@@ -99,6 +103,8 @@ pub struct PoolSettings {
     pub worker_setup: WorkerSetup,
     /// The patterns of the app's own routes, to tell which of them a worker's routes hide.
     pub app_routes: Vec<String>,
+    /// How many metrics the app may register for itself.
+    pub app_metrics: AppMetricLimits,
     /// Who may run, and who waits.
     pub admission: AdmissionSettings,
     /// When children that have ended are started again.
@@ -113,6 +119,15 @@ pub struct PoolSettings {
     pub log_filter: String,
     /// How they write them.
     pub log_format: LogFormat,
+}
+
+/// What the app is told of the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerAddress {
+    /// Where clients connect, as a URL without a path; `unix:PATH` for a socket.
+    pub url: String,
+    /// Names the app's build.
+    pub build_id: String,
 }
 
 /// Whether the pool's start has come to an end.
@@ -134,6 +149,9 @@ pub(crate) struct Pool {
     catalog: ArcSwap<Catalog>,
     ports: Ports,
     roster: Mutex<Roster>,
+    app_metrics: Mutex<AppTotals>,
+    /// What apps are told once clients can connect.
+    serving: latest::Sender<Option<ServerAddress>>,
     draining: AtomicBool,
     start: latest::Sender<Start>,
     /// Living children by kind, in the order of [`ChildKind`].
@@ -153,6 +171,8 @@ impl Pool {
             catalog: ArcSwap::default(),
             ports: Ports::new(settings.threads),
             roster: Mutex::default(),
+            app_metrics: Mutex::new(AppTotals::new(settings.app_metrics)),
+            serving: latest::Sender::new(None),
             draining: AtomicBool::new(false),
             start: latest::Sender::new(Start::Pending),
             alive: latest::Sender::new([0, 0]),
@@ -164,6 +184,10 @@ impl Pool {
 
     fn roster(&self) -> MutexGuard<'_, Roster> {
         self.roster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn app_metrics(&self) -> MutexGuard<'_, AppTotals> {
+        self.app_metrics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_draining(&self) -> bool {
@@ -239,6 +263,16 @@ impl PoolHandle {
     /// The pool's state in detail.
     pub fn status(&self) -> PoolStatus {
         self.pool.status()
+    }
+
+    /// Tells the app in every isolate, also in those to come, that clients can connect.
+    pub fn announce(&self, server: ServerAddress) {
+        self.pool.serving.send_replace(Some(server));
+    }
+
+    /// The app's own metrics, added up over all isolates.
+    pub fn app_metrics(&self) -> Vec<MetricFamily> {
+        self.pool.app_metrics().families()
     }
 
     /// The dispatcher of the calling gateway thread. The first call on a thread starts it; the thread must run

@@ -16,6 +16,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, Message};
+use shared::app_metrics::AppMetrics;
 use shared::message::FromChild;
 use shared::message::control::{CodeUse, Layers, LoadFailure};
 use tokio::sync::mpsc;
@@ -167,6 +168,10 @@ impl Supervisor {
                 tracing::error!(child = %id, isolate, reason, "an isolate failed; its process will be replaced");
                 self.isolate_failed(IsolateId { slot: id.slot, generation: id.generation, isolate }, ctx);
             }
+            FromChild::AppMetrics { isolate, metrics } => {
+                let isolate = IsolateId { slot: id.slot, generation: id.generation, isolate };
+                return self.take_app_metrics(isolate, metrics);
+            }
             FromChild::IsolateStats { isolate, heap_used_bytes, heap_total_bytes, external_bytes } => {
                 let heap =
                     Heap { used_bytes: heap_used_bytes, total_bytes: heap_total_bytes, external_bytes };
@@ -186,6 +191,15 @@ impl Supervisor {
             }
         }
         self.publish();
+    }
+
+    fn take_app_metrics(&self, isolate: IsolateId, metrics: AppMetrics) {
+        let lost = self.pool.app_metrics().report(isolate, metrics);
+        self.pool.metrics.app_metric_overflows.inc_by(lost.overflowed);
+        if lost.refused > 0 {
+            let refused = lost.refused;
+            tracing::warn!(%isolate, refused, "metrics of the app cannot be shown: they are no metrics, or too many");
+        }
     }
 
     /// A lane of the child is ready: it gets work as soon as all gateway threads have their links.

@@ -14,14 +14,16 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use shared::link::{Channel, LinkError};
-use shared::message::control::{Examination, LoadFailure};
+use shared::message::control::{Examination, LoadFailure, Serving};
 use shared::message::{FromChild, ToChild};
 use shared::setup::Setup;
 use tokio::process::Child;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch as latest};
 use tokio::time::Instant;
 
+use super::ServerAddress;
 use super::process::Spawned;
+use super::slot::{ChildId, ChildKind};
 
 /// How long a child may live on after its links ended, before it is killed.
 const SUSPECT_GRACE: Duration = Duration::from_secs(1);
@@ -124,6 +126,16 @@ pub(super) struct Watch {
     stage: Stage,
     until: Option<Instant>,
     cause: Cause,
+    /// Until a renderer was told that clients can connect.
+    announcement: Option<Announcement>,
+}
+
+/// What a renderer is to be told once clients can connect.
+struct Announcement {
+    renderer: usize,
+    /// It holds the pool's first place and is the first to do so.
+    first: bool,
+    server: latest::Receiver<Option<ServerAddress>>,
 }
 
 impl Watch {
@@ -146,7 +158,15 @@ impl Watch {
             stage: Stage::Loading,
             until: Some(Instant::now() + limits.load),
             cause: Cause::Exited,
+            announcement: None,
         }
+    }
+
+    /// Tells a renderer when clients can connect, at once if they can already.
+    pub fn announcing(self, id: ChildId, server: latest::Receiver<Option<ServerAddress>>) -> Self {
+        let announcement =
+            Announcement { renderer: id.slot, first: id.slot == 0 && id.generation == 1, server };
+        Self { announcement: (id.kind == ChildKind::Renderer).then_some(announcement), ..self }
     }
 
     /// Watches until the child is reaped. `report` is awaited, so that reports arrive in order.
@@ -172,6 +192,12 @@ impl Watch {
                     return;
                 }
                 Some(command) = commands.recv() => self.obey(command),
+                serving = announced(&mut self.announcement) => {
+                    self.announcement = None;
+                    if let Some(control) = &mut self.control {
+                        control.queue(&ToChild::Serving(serving));
+                    }
+                }
                 () = at(until) => self.be_late(),
             }
         }
@@ -210,6 +236,7 @@ impl Watch {
             | FromChild::IsolateStats { .. }
             | FromChild::Background { .. }
             | FromChild::Sandboxed(_)
+            | FromChild::AppMetrics { .. }
             | FromChild::Examined { .. } => {}
         }
     }
@@ -301,6 +328,20 @@ impl Watch {
         {
             tracing::debug!(%error, %group, %signal, "a child cannot be signalled");
         }
+    }
+}
+
+/// Waits until clients can connect.
+async fn announced(announcement: &mut Option<Announcement>) -> Serving {
+    let Some(Announcement { renderer, first, server }) = announcement else {
+        return std::future::pending().await;
+    };
+    match server.wait_for(Option::is_some).await.as_deref() {
+        Ok(Some(ServerAddress { url, build_id })) => {
+            Serving { address: url.clone(), build_id: build_id.clone(), renderer: *renderer, first: *first }
+        }
+        // The pool has gone, and this watch will.
+        _ => std::future::pending().await,
     }
 }
 

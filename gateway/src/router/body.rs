@@ -13,6 +13,27 @@ use tokio::time::{Instant, Sleep};
 use crate::pool::RequestBodyError;
 use crate::server::connection::pace::{Pace, Rate};
 
+/// A body that fails before its first byte: nothing of its response is sent, the head neither.
+#[derive(Debug)]
+pub struct Cut;
+
+/// The app wants no answer to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the app wants no answer to be sent")]
+pub struct AnswerDropped;
+
+impl MessageBody for Cut {
+    type Error = AnswerDropped;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, AnswerDropped>>> {
+        Poll::Ready(Some(Err(AnswerDropped)))
+    }
+}
+
 /// A request's body that ends with an error once it is longer than it may be or comes too slowly.
 pub struct LimitedBody {
     payload: Payload,

@@ -28,13 +28,14 @@ use crate::middleware::exchange::Exchange;
 use crate::pool::{OnEarlyHints, RenderError, RenderJob, RequestBody};
 use crate::server::connection::interim::Interim;
 
-/// Lets an isolate answer the request.
+/// Lets an isolate answer the request. `over_file`: its path is a file's, its method not one to read it.
 pub async fn answer<B: Backend>(
     backend: &B,
     rules: &Rules,
     learnt: &Learnt,
     exchange: &Exchange,
     mut request: ServiceRequest,
+    over_file: bool,
 ) -> ServiceResponse {
     if !rules.rests.allows(|| route(rules, exchange, request.path())) {
         let response = Cause::RouteResting.response(request.headers());
@@ -87,6 +88,7 @@ pub async fn answer<B: Backend>(
         Ok(Answer { status, headers, whole, body }) => {
             respond(Answer { status, headers, whole, body: Held::new(body, place) }, &request, exchange)
         }
+        Err(RenderError::Skipped) if over_file => Cause::SkippedFile.response(request.headers()),
         Err(error) => cause(error).response(request.headers()),
     };
     if let Some(hinting) = hinting {
@@ -144,6 +146,8 @@ fn cause(error: RenderError) -> Cause {
         RenderError::BodyBroken => Cause::BodyBroken,
         RenderError::BodyTimeout => Cause::BodySlow,
         RenderError::Timeout => Cause::Timeout,
+        RenderError::Skipped => Cause::Skipped,
+        RenderError::Dropped => Cause::Dropped,
         RenderError::Protocol => Cause::Protocol,
     }
 }

@@ -131,7 +131,9 @@ impl<B: Backend> Router<B> {
                 None => {
                     exchange.set_class(RouteClass::Bundle);
                     exchange.set_pattern(self.rules.classes.class(request.uri().path()));
-                    bundle::answer(&self.backend, &self.rules, &self.learnt, exchange, request).await
+                    let over_file = self.is_over_file(&request);
+                    bundle::answer(&self.backend, &self.rules, &self.learnt, exchange, request, over_file)
+                        .await
                 }
             },
         }
@@ -165,6 +167,15 @@ impl<B: Backend> Router<B> {
         }
         tracing::error!(path = request.uri().path(), "more rewrites than a request may have");
         Way::Answer(Cause::RewriteChain.response(request.headers()))
+    }
+
+    /// Whether there is a file at a request's path that its method does not read.
+    fn is_over_file(&self, request: &ServiceRequest) -> bool {
+        if *request.method() == Method::GET || *request.method() == Method::HEAD {
+            return false;
+        }
+        let path = RequestPath::parse(request.uri().path());
+        path.is_ok_and(|path| path.file().is_some_and(|file| self.files.get(file).is_some()))
     }
 
     fn own_route(&self, request: &ServiceRequest) -> Option<&dyn Hooks> {

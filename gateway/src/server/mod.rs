@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use actix_web::dev::ServerHandle;
 use actix_web::http::header::{HeaderValue, InvalidHeaderValue};
 use prometheus::IntGauge;
-use shared::setup::{CodeCacheSetup, RendererSetup, WorkerSetup};
+use shared::setup::{CodeCacheSetup, PipelineLimits, RendererSetup, WorkerSetup};
 
 use crate::admin::debug::DebugSettings;
 use crate::admin::{self, Desk, Phase, SharedPhase};
@@ -39,7 +39,7 @@ use crate::config::{Settings, environment};
 use crate::hooks::Hooks;
 use crate::metrics::Metrics;
 use crate::pool::restart::RestartPolicy;
-use crate::pool::{self, PoolHandle, PoolSettings, StartError};
+use crate::pool::{self, AppMetricLimits, PoolHandle, PoolSettings, ServerAddress, StartError};
 use crate::router::static_files::index::{Index, IndexSettings};
 use assembly::{Additions, Plan};
 use listen::{Bound, Listener};
@@ -188,6 +188,7 @@ pub async fn run(
 ) -> Result<End, RunError> {
     let started = Instant::now();
     let mut signals = Signals::new()?;
+    let build_id = app.build_id()?;
     let files = Arc::new(index(&app, &settings)?);
     tracing::info!(files = files.files(), in_memory_bytes = files.memory(), "static files indexed");
     let certificates = &settings.protocols.certificates;
@@ -252,7 +253,13 @@ pub async fn run(
         running.public = Some(public);
         let mut server = actix_web::rt::spawn(server);
         running.phase.enter(Phase::Serving);
+        let url = match &addresses.listen {
+            Listen::Tcp(address) if addresses.is_secure => format!("https://{address}"),
+            Listen::Tcp(address) => format!("http://{address}"),
+            Listen::Unix(path) => format!("unix:{}", path.display()),
+        };
         listening(addresses);
+        running.pool.announce(ServerAddress { url, build_id });
         tokio::select! {
             _ = &mut server => Err(RunError::Ended),
             stop = signals.next() => Ok(stop),
@@ -372,6 +379,15 @@ fn pool_settings(
             inspect: settings.debugging.inspect,
             access: settings.access.clone(),
             background: jobs.background.clone(),
+            pipeline: PipelineLimits {
+                hook_timeout_ms: u32::try_from(processes.hook_timeout.as_millis()).unwrap_or(u32::MAX),
+                max_metrics: u32::try_from(processes.max_app_metrics).unwrap_or(u32::MAX),
+                max_series: u32::try_from(processes.max_app_metric_series).unwrap_or(u32::MAX),
+            },
+        },
+        app_metrics: AppMetricLimits {
+            metrics: processes.max_app_metrics,
+            series: processes.max_app_metric_series,
         },
         worker_setup: WorkerSetup {
             arbiters: processes.fn_worker_threads,

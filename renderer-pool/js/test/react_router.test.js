@@ -75,15 +75,15 @@ describe('pages', () => {
       { path: 'made', loader: () => data({ title: 't' }, { status: 202, ...cookies('loader') }), action: () => data('ok', cookies('action')), Component: Note },
       { path: 'old', loader: () => redirect('/made', { status: 308, headers: { 'set-cookie': 'r=1' } }), Component: Note },
       { path: 'gone', loader: () => { throw data('gone', { status: 410 }) }, Component: Note },
-    ])
+    ], { onRequest: (_request, { context }) => context.response.headers.append('set-cookie', 'own=1') })
     const made = await pipeline.fetch(get('/made'))
-    assert.deepEqual([made.status, made.headers.getSetCookie(), made.headers.get('cache-control')], [202, ['loader=1'], 'loader'])
+    assert.deepEqual([made.status, made.headers.getSetCookie(), made.headers.get('cache-control')], [202, ['own=1', 'loader=1'], 'loader'])
     await made.text()
     const posted = await pipeline.fetch(get('/made', { method: 'POST', body: new URLSearchParams({ a: '1' }) }))
-    assert.deepEqual([posted.headers.getSetCookie(), posted.headers.get('cache-control')], [['loader=1', 'action=1'], 'action'])
+    assert.deepEqual([posted.headers.getSetCookie(), posted.headers.get('cache-control')], [['own=1', 'loader=1', 'action=1'], 'action'])
     await posted.text()
     const old = await pipeline.fetch(get('/old'))
-    assert.deepEqual([old.status, old.headers.get('location'), old.headers.getSetCookie()], [308, '/made', ['r=1']])
+    assert.deepEqual([old.status, old.headers.get('location'), old.headers.getSetCookie()], [308, '/made', ['r=1', 'own=1']])
     const gone = await pipeline.fetch(get('/gone'))
     assert.equal(gone.status, 410)
     const html = await gone.text()
@@ -150,6 +150,7 @@ describe('requests for data', () => {
   const pipeline = pipelineOf([
     { path: 'api', loader: () => Response.json({ a: 1 }), action: async ({ request }) => new Response(await request.text(), { status: 201 }) },
     { id: 'note', path: 'notes/:id', loader: ({ params, request }) => ({ title: params.id, url: request.url, later: Promise.resolve('l') }), action: () => redirect('/notes/1'), Component: Note },
+    { id: 'with', path: 'with', loader: () => data({ later: Promise.resolve('p') }, { headers: { 'x-a': '1' } }), action: () => data({ no: 1 }, { status: 422 }), Component: Note },
     { id: 'bad', path: 'bad', loader: () => { throw data({ why: 'x' }, { status: 409 }) }, Component: Note },
   ], { onError() {} })
 
@@ -161,6 +162,7 @@ describe('requests for data', () => {
 
   test('the client’s router gets a route’s data, promises, errors and redirects', async () => {
     const { remoteAction, remoteLoader } = await import('@isopod/app/client/react-router')
+    const form = () => ({ method: 'POST', body: new URLSearchParams({ a: '1' }) })
     const kept = globalThis.fetch
     globalThis.fetch = (url, init) => pipeline.fetch(new Request(url, init))
     try {
@@ -169,9 +171,10 @@ describe('requests for data', () => {
       assert.equal(value.url, 'http://app.test/notes/7?q=1')
       assert.equal(await value.later, 'l')
       const thrown = await remoteLoader('bad')({ request: get('/bad') }).then(assert.fail, (thrown) => thrown)
-      assert.deepEqual([thrown.status, await thrown.json()], [409, { why: 'x' }])
-      const form = { method: 'POST', body: new URLSearchParams({ a: '1' }) }
-      const answer = await remoteAction('note')({ request: get('/notes/7', form) })
+      assert.deepEqual([thrown.status, thrown.data], [409, { why: 'x' }])
+      assert.equal(await (await remoteLoader('with')({ request: get('/with') })).later, 'p')
+      assert.deepEqual(await remoteAction('with')({ request: get('/with', form()) }), { no: 1 })
+      const answer = await remoteAction('note')({ request: get('/notes/7', form()) })
       assert.deepEqual([answer.status, answer.headers.get('location')], [302, '/notes/1'])
     } finally {
       globalThis.fetch = kept
@@ -182,6 +185,18 @@ describe('requests for data', () => {
     const response = await pipeline.fetch(get('/notes/7?_data=none'))
     assert.ok(response.status >= 400 && response.status < 500, String(response.status))
   })
+})
+
+test('HEAD has the head of the page, and nobody is told that it ends there', async () => {
+  const told = []
+  const pipeline = pipelineOf([{ index: true, loader: () => data({ title: 'x', later: new Promise(() => {}) }, { status: 203 }), Component: Note }], {
+    onError: ({ code }) => told.push(code),
+    onShellReady: ({ context }) => context.response.headers.set('x-a', '1'),
+  })
+  const response = await pipeline.fetch(get('/', { method: 'HEAD' }))
+  assert.deepEqual([response.status, response.headers.get('x-a'), response.body], [203, '1', null])
+  await new Promise(setImmediate)
+  assert.deepEqual(told, [])
 })
 
 test('a page for a crawler holds everything in its place', async () => {

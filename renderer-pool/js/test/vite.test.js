@@ -38,9 +38,9 @@ const plugin = (name, options) => isopod(options).find((plugin) => plugin.name =
 describe('options', () => {
   test('each part can be left out', () => {
     const names = (options) => isopod(options).map((plugin) => plugin.name.slice('isopod:'.length))
-    assert.deepEqual(names(), ['self-contained', 'routes', 'direct-functions', 'manifest', 'precompress'])
-    assert.deepEqual(names({ selfContained: false, precompress: false }), ['routes', 'direct-functions', 'manifest'])
-    assert.deepEqual(names({ manifest: false }), ['self-contained', 'precompress'])
+    assert.deepEqual(names({ pages: false }), ['self-contained', 'routes', 'direct-functions', 'manifest', 'precompress'])
+    assert.deepEqual(names({ pages: false, selfContained: false, precompress: false }), ['routes', 'direct-functions', 'manifest'])
+    assert.deepEqual(names({ pages: false, manifest: false }), ['self-contained', 'precompress'])
   })
 
   test('what is none is refused with what there is', () => {

@@ -18,6 +18,9 @@ pub struct Handlers {
     reply: v8::Global<v8::Function>,
     set_app: v8::Global<v8::Function>,
     warm: v8::Global<v8::Function>,
+    create_pipeline: v8::Global<v8::Function>,
+    serving: v8::Global<v8::Function>,
+    take_metrics: v8::Global<v8::Function>,
 }
 
 impl Handlers {
@@ -47,6 +50,9 @@ impl Handlers {
             reply: function("reply")?,
             set_app: function("setApp")?,
             warm: function("warm")?,
+            create_pipeline: function("createPipeline")?,
+            serving: function("serving")?,
+            take_metrics: function("takeMetrics")?,
         })
     }
 }
@@ -78,6 +84,40 @@ pub fn warm(js: &mut JsRuntime, handlers: &Handlers, url: &str) -> Option<v8::Gl
     let receiver = v8::undefined(scope).into();
     let url = text(scope, url.as_bytes())?;
     warm.call(scope, receiver, &[url]).map(|promise| v8::Global::new(scope, promise))
+}
+
+/// Lets the app's render pipeline, if it has one, make its server; returns the promise. `limits` are JSON.
+pub fn create_pipeline(
+    js: &mut JsRuntime,
+    handlers: &Handlers,
+    limits: &str,
+) -> Option<v8::Global<v8::Value>> {
+    deno_core::scope!(scope, js);
+    let limits = utf8(scope, limits)?;
+    let create = v8::Local::new(scope, &handlers.create_pipeline);
+    let receiver = v8::undefined(scope).into();
+    create.call(scope, receiver, &[limits]).map(|promise| v8::Global::new(scope, promise))
+}
+
+/// Tells the app's render pipeline that clients can connect. `info` is JSON.
+pub fn serving(js: &mut JsRuntime, handlers: &Handlers, info: &str) {
+    deno_core::scope!(scope, js);
+    v8::tc_scope!(let scope, scope);
+    let called = utf8(scope, info).and_then(|info| invoke(scope, &handlers.serving, &[info]));
+    if called.is_none() {
+        let thrown = scope.exception().map(|thrown| thrown.to_rust_string_lossy(scope));
+        tracing::error!("onServerStarted could not be called: {}", thrown.unwrap_or_default());
+    }
+}
+
+/// The app's own metrics as JSON, if they have changed since the last call.
+pub fn take_metrics(js: &mut JsRuntime, handlers: &Handlers) -> Option<String> {
+    deno_core::scope!(scope, js);
+    v8::tc_scope!(let scope, scope);
+    let take = v8::Local::new(scope, &handlers.take_metrics);
+    let receiver = v8::undefined(scope).into();
+    let json = take.call(scope, receiver, &[])?.to_rust_string_lossy(scope);
+    (!json.is_empty()).then_some(json)
 }
 
 /// Calls the function of each event.
@@ -163,6 +203,10 @@ fn number<'s>(scope: &mut v8::PinScope<'s, '_>, value: u32) -> v8::Local<'s, v8:
 /// Bytes as a string, a character each (a ByteString of Web IDL, section 3.2.10).
 fn text<'s>(scope: &mut v8::PinScope<'s, '_>, bytes: &[u8]) -> Option<v8::Local<'s, v8::Value>> {
     v8::String::new_from_one_byte(scope, bytes, v8::NewStringType::Normal).map(Into::into)
+}
+
+fn utf8<'s>(scope: &mut v8::PinScope<'s, '_>, text: &str) -> Option<v8::Local<'s, v8::Value>> {
+    v8::String::new_from_utf8(scope, text.as_bytes(), v8::NewStringType::Normal).map(Into::into)
 }
 
 fn byte_array<'s>(scope: &mut v8::PinScope<'s, '_>, bytes: Bytes) -> Option<v8::Local<'s, v8::Value>> {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use deno_core::{OpState, op2, v8};
-use shared::message::HintPhase;
+use shared::message::{FailureKind, HintPhase};
 
 use super::background::{
     op_background_begin, op_background_capacity, op_background_end, op_background_limit,
@@ -55,6 +55,7 @@ deno_core::extension!(
         op_job_call,
         op_job_call_cancel,
         op_job_consumed,
+        op_job_decline,
         op_job_early_hints,
         op_job_end,
         op_job_fail,
@@ -74,6 +75,7 @@ deno_core::extension!(
         "fetch.js",
         "jobs.js",
         "leftovers.js",
+        "pipeline.js",
         "request.js",
         "start.js",
         "uncaught.js",
@@ -159,6 +161,13 @@ fn op_job_fail(state: &mut OpState, key: u32, #[string] detail: &str, #[string] 
             jobs.end(key);
         }
     }
+}
+
+/// Ends a job without a response, as the app wants it.
+#[op2(fast)]
+fn op_job_decline(state: &mut OpState, key: u32, is_dropped: bool) {
+    let kind = if is_dropped { FailureKind::Dropped } else { FailureKind::Skipped };
+    state.borrow::<SharedJobTable>().borrow_mut().decline(key, kind);
 }
 
 #[op2(fast)]

@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 
 use shared::inherited::take_socket;
 use shared::message::FromChild;
-use shared::message::control::{CodeUse, Examination};
+use shared::message::control::{CodeUse, Examination, Serving};
 use shared::setup::RendererSetup;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
@@ -50,6 +50,9 @@ use runtime::{AppExited, ENTRY, Isolate};
 
 /// How often an isolate reports what it holds.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
+
+/// How often an isolate looks whether the app's own metrics have changed.
+const APP_METRICS_EVERY: Duration = Duration::from_secs(1);
 
 /// Why an isolate ends other than by a drain.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +80,8 @@ pub struct IsolateThread {
     pub draining: watch::Receiver<bool>,
     /// Of the process, for all of its isolates.
     pub code_cache: Arc<CodeCache>,
+    /// Turns to what the app is told once clients can connect.
+    pub serving: watch::Receiver<Option<Serving>>,
 }
 
 impl IsolateThread {
@@ -137,6 +142,10 @@ impl IsolateThread {
         let (_, none) = mpsc::channel(1);
         let mut examiner = Examiner::new(std::mem::replace(&mut self.examinations, none));
         let mut inspector = self.setup.inspect.filter(|_| self.isolate == 0).map(Inspector::at);
+        let mut metrics_due = tokio::time::interval(APP_METRICS_EVERY);
+        metrics_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut serving = std::pin::pin!(wait_for_serving(self.serving.clone()));
+        let mut served = false;
         std::future::poll_fn(|cx| {
             if !draining && drain.as_mut().poll(cx).is_ready() {
                 draining = true;
@@ -145,12 +154,18 @@ impl IsolateThread {
             if let Poll::Ready(result) = jobs.borrow_mut().poll_events(cx, &mut events) {
                 result?;
             }
+            if !served && let Poll::Ready(serving) = serving.as_mut().poll(cx) {
+                served = true;
+                runtime.tell_serving(self.isolate, &serving);
+            }
             runtime.deliver(events.drain(..));
             runtime.poll(cx)?;
             let mut table = jobs.borrow_mut();
             let flushed = table.poll_flush(cx, &mut events);
             if draining && table.is_empty() && flushed.is_ready() && runtime.is_idle() {
                 self.report_background(runtime);
+                // The last word on what it counted.
+                self.report_app_metrics(runtime);
                 return Poll::Ready(Ok(()));
             }
             if let Some(inspector) = &mut inspector {
@@ -161,6 +176,9 @@ impl IsolateThread {
                 let _ = self.reports.try_send(FromChild::Examined { isolate, problem });
                 cx.waker().wake_by_ref();
             }
+            while metrics_due.poll_tick(cx).is_ready() {
+                self.report_app_metrics(runtime);
+            }
             while report_due.poll_tick(cx).is_ready() {
                 self.report_heap(runtime);
                 self.report_background(runtime);
@@ -168,6 +186,14 @@ impl IsolateThread {
             Poll::Pending
         })
         .await
+    }
+
+    fn report_app_metrics(&self, runtime: &mut Isolate) {
+        // Asked for only when there is room, since it tells each change once.
+        let Ok(room) = self.reports.try_reserve() else { return };
+        if let Some(metrics) = runtime.take_app_metrics() {
+            room.send(FromChild::AppMetrics { isolate: self.isolate, metrics });
+        }
     }
 
     fn report_heap(&self, runtime: &mut Isolate) {
@@ -194,4 +220,12 @@ impl IsolateThread {
 async fn wait_for_drain(mut draining: watch::Receiver<bool>) {
     // The sender lives as long as the process; without one there is nobody to serve.
     let _ = draining.wait_for(|draining| *draining).await;
+}
+
+/// Returns when clients can connect; never without a supervisor to say so.
+async fn wait_for_serving(mut serving: watch::Receiver<Option<Serving>>) -> Serving {
+    match serving.wait_for(Option::is_some).await.as_deref() {
+        Ok(Some(serving)) => serving.clone(),
+        _ => std::future::pending().await,
+    }
 }

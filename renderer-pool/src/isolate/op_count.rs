@@ -10,7 +10,7 @@ use deno_core::{OpMetricsEvent, OpMetricsFactoryFn};
 use shared::head::{HandlerOptions, RequestHead};
 use shared::link::Channel;
 use shared::message::{FromRenderer, ToRenderer};
-use shared::setup::{Access, BackgroundLimits, RendererSetup, SandboxMode};
+use shared::setup::{Access, BackgroundLimits, PipelineLimits, RendererSetup, SandboxMode};
 
 use super::code_cache::CodeCache;
 use super::code_cache::recorder::Recorder;
@@ -63,6 +63,7 @@ impl Subject {
             code_cache: None,
             access: Access::default(),
             background: BackgroundLimits::default(),
+            pipeline: PipelineLimits::default(),
         };
         let code = Recorder::new(Arc::new(CodeCache::off()));
         let isolate = Isolate::load(&setup, jobs.clone(), code).await.unwrap();

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use deno_core::error::CoreError;
 use deno_core::{
-    JsRuntime, ModuleSpecifier, PollEventLoopOptions, RuntimeOptions, SharedArrayBufferStore, v8,
+    JsRuntime, ModuleSpecifier, PollEventLoopOptions, RuntimeOptions, SharedArrayBufferStore, serde_json, v8,
 };
 use deno_features::{FeatureChecker, UNSTABLE_FEATURES};
-use shared::message::control::LoadFailure;
+use shared::app_metrics::AppMetrics;
+use shared::message::control::{LoadFailure, Serving};
 use shared::setup::RendererSetup;
 
 use super::background::{BackgroundWork, Outcomes};
@@ -107,6 +108,14 @@ impl Isolate {
                 remedy: "run `vite build` again, and try the build under Node to see the same error".into(),
             })
         })?;
+        isolate.create_pipeline(setup).await.map_err(|problem| LoadFailure {
+            file: ENTRY.into(),
+            problem,
+            remedy:
+                "the hook onServerCreated must succeed before the app can serve: fix what it reports, or \
+                     raise hook_timeout"
+                    .into(),
+        })?;
         // From here on failed imports are the requests' own affair.
         modules.take_failure();
         Ok(isolate)
@@ -126,6 +135,34 @@ impl Isolate {
                 Err(format!("{problem}; an app must `export default {{ fetch(request) {{ .. }} }}`"))
             }
         }
+    }
+
+    async fn create_pipeline(&mut self, setup: &RendererSetup) -> Result<(), String> {
+        let limits = serde_json::to_string(&setup.pipeline).map_err(|error| error.to_string())?;
+        let created = delivery::create_pipeline(&mut self.js, &self.handlers, &limits)
+            .ok_or_else(|| "its render pipeline cannot be created".to_owned())?;
+        let resolved = Box::pin(self.js.resolve(created));
+        let created = self.js.with_event_loop_promise(resolved, PollEventLoopOptions::default()).await;
+        created.map(drop).map_err(|error| describe(&error))
+    }
+
+    /// Tells the app that clients can connect.
+    pub fn tell_serving(&mut self, isolate: usize, serving: &Serving) {
+        let info = serde_json::json!({
+            "address": serving.address,
+            "buildId": serving.build_id,
+            "isolate": format!("{}.{isolate}", serving.renderer),
+            "first": serving.first && isolate == 0,
+        });
+        delivery::serving(&mut self.js, &self.handlers, &info.to_string());
+    }
+
+    /// The app's own metrics if they have changed since the last call.
+    pub fn take_app_metrics(&mut self) -> Option<AppMetrics> {
+        let json = delivery::take_metrics(&mut self.js, &self.handlers)?;
+        serde_json::from_str(&json)
+            .inspect_err(|error| tracing::error!(%error, "the app's metrics cannot be read"))
+            .ok()
     }
 
     /// Answers one request to `url` for nobody. A failure is the app's to show to its visitors, not a reason

@@ -413,6 +413,13 @@ impl JobTable {
         });
     }
 
+    /// The app gives no response, for a reason that is no fault.
+    pub fn decline(&mut self, key: u32, kind: FailureKind) {
+        self.finish(key, |link, id| {
+            link.queue(&FromRenderer::Failed { id, failure: Failure { kind, detail: String::new() } });
+        });
+    }
+
     /// JavaScript has read so much of a request's body.
     pub fn consumed(&mut self, key: u32, bytes: usize) {
         let Some(job) = self.jobs.get_mut(&key) else { return };

@@ -18,7 +18,9 @@ use shared::link::Channel;
 use shared::logging::LogFormat;
 use shared::message::control::LoadFailure;
 use shared::message::{FromChild, FromRenderer, ToChild, ToRenderer};
-use shared::setup::{Access, BackgroundLimits, CodeCacheSetup, RendererSetup, SandboxMode, Setup};
+use shared::setup::{
+    Access, BackgroundLimits, CodeCacheSetup, PipelineLimits, RendererSetup, SandboxMode, Setup,
+};
 use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
@@ -203,6 +205,7 @@ pub fn setup(app: &Path) -> RendererSetup {
         inspect: None,
         access: Access::default(),
         background: BackgroundLimits::default(),
+        pipeline: PipelineLimits::default(),
     }
 }
 

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{Message, unknown_kind};
+use crate::app_metrics::AppMetrics;
 use crate::frame::{Frame, encode_with};
 use crate::setup::Setup;
 use crate::wire::PayloadError;
@@ -22,6 +23,8 @@ pub enum ToChild {
     Drain,
     /// Look into an isolate; answered by a [`FromChild::Examined`].
     Examine(Examination),
+    /// The gateway listens. To renderers alone, once each, also before their isolates are ready.
+    Serving(Serving),
 }
 
 /// A look into an isolate.
@@ -50,8 +53,21 @@ pub enum Examine {
     HeapSnapshot,
 }
 
-/// From a child to the supervisor.
+/// What an app is told of the server once clients can connect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Serving {
+    /// Where clients connect, as a URL without a path; `unix:PATH` for a socket.
+    pub address: String,
+    /// Names the app's build.
+    pub build_id: String,
+    /// The renderer's place in the pool, from 0.
+    pub renderer: usize,
+    /// Whether this renderer's first isolate is the one for what is to be done once.
+    pub first: bool,
+}
+
+/// From a child to the supervisor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FromChild {
     /// An isolate has loaded and warmed the app: it takes jobs now.
@@ -108,6 +124,13 @@ pub enum FromChild {
         refused: u32,
         /// Promises that took too long.
         timed_out: u32,
+    },
+    /// The app's own metrics in an isolate; sent when they have changed.
+    AppMetrics {
+        /// Which isolate.
+        isolate: usize,
+        /// All of them, since the isolate's start.
+        metrics: AppMetrics,
     },
     /// An fn worker takes calls now.
     WorkerReady {

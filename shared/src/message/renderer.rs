@@ -43,6 +43,10 @@ pub enum FailureKind {
     Cancelled = 2,
     /// The isolate does not take jobs now; nothing of this one ran.
     NotReady = 3,
+    /// The app leaves the request to the gateway: `shouldSkip` of a render pipeline.
+    Skipped = 4,
+    /// The app wants the request to end without an answer: `shouldCancel` of a render pipeline.
+    Dropped = 5,
 }
 
 /// The end of a job that failed.
@@ -341,6 +345,8 @@ impl Message for FromRenderer {
                     1 => FailureKind::Threw,
                     2 => FailureKind::Cancelled,
                     3 => FailureKind::NotReady,
+                    4 => FailureKind::Skipped,
+                    5 => FailureKind::Dropped,
                     value => return Err(PayloadError::Unknown { field: "failure", value: value.into() }),
                 };
                 let failure = Failure { kind, detail: reader.text("detail")? };
@@ -427,6 +433,8 @@ mod tests {
             FromRenderer::Failed { id: 4, failure: failure(FailureKind::Threw) },
             FromRenderer::Failed { id: 4, failure: failure(FailureKind::Cancelled) },
             FromRenderer::Failed { id: 4, failure: failure(FailureKind::NotReady) },
+            FromRenderer::Failed { id: 4, failure: failure(FailureKind::Skipped) },
+            FromRenderer::Failed { id: 4, failure: failure(FailureKind::Dropped) },
             FromRenderer::Credit { id: 5, bytes: 1 },
             FromRenderer::Call { id: 6, call: 9, name: "threads.list".into(), input: "null".into() },
             FromRenderer::CallCancel { id: 7, call: 9 },

@@ -14,8 +14,12 @@ use crate::tools;
 use crate::workspace::Workspace;
 
 /// The apps that the suite visits, and the variables by which it is told where they are.
-const VISITED: [(&str, &str); 2] =
-    [("threads-react", "ISOPOD_URL_REACT"), ("threads-solid", "ISOPOD_URL_SOLID")];
+const VISITED: [(&str, &str); 4] = [
+    ("threads-react", "ISOPOD_URL_REACT"),
+    ("threads-solid", "ISOPOD_URL_SOLID"),
+    ("notes-react-router", "ISOPOD_URL_NOTES"),
+    ("notes-solid", "ISOPOD_URL_NOTES_SOLID"),
+];
 
 const FREE_PORTS: [&str; 4] = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
 

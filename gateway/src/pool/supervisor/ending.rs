@@ -77,6 +77,7 @@ impl Supervisor {
         if id.kind == ChildKind::Renderer {
             self.pool.scratch.remove(id);
         }
+        self.pool.app_metrics().retire(id);
         let was_current = self.is_current(id);
         if let Some(slot) = self.slot(id) {
             slot.retiring.retain(|handle| handle.id != id);

@@ -98,6 +98,7 @@ impl Supervisor {
         self.pool.roster().members.push(Member::new(id, spawned.pid, isolates, worker.clone()));
         let limits = Limits { load: settings.load_timeout, drain: settings.child_drain_timeout };
         let (watch, links) = spawned.watch(setup, lanes, limits);
+        let watch = watch.announcing(id, self.pool.serving.subscribe());
         self.hand_out(id, links, worker, ctx);
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let supervisor = ctx.address();

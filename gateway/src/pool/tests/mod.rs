@@ -21,7 +21,7 @@ use shared::logging::LogFormat;
 use shared::message::{
     EarlyHints, Failure, FailureKind, FromRenderer, FromWorker, HintPhase, ToRenderer, ToWorker,
 };
-use shared::setup::{Access, BackgroundLimits, RendererSetup, SandboxMode, WorkerSetup};
+use shared::setup::{Access, BackgroundLimits, PipelineLimits, RendererSetup, SandboxMode, WorkerSetup};
 use tokio::net::UnixStream;
 
 use super::ports::{NewLink, Peer};
@@ -29,7 +29,7 @@ use super::restart::RestartPolicy;
 use super::scratch::Scratch;
 use super::slot::{ChildId, ChildKind, IsolateId, WorkerSlot};
 use super::thread::Thread;
-use super::{Pool, PoolSettings, RenderError, RenderJob, Rendered, RequestBody};
+use super::{AppMetricLimits, Pool, PoolSettings, RenderError, RenderJob, Rendered, RequestBody};
 use crate::admission::{AdmissionSettings, Wish};
 use crate::metrics::Metrics;
 
@@ -54,9 +54,11 @@ fn settings() -> PoolSettings {
             inspect: None,
             access: Access::default(),
             background: BackgroundLimits::default(),
+            pipeline: PipelineLimits::default(),
         },
         worker_setup: WorkerSetup { arbiters: 1, mailbox: 1 },
         app_routes: Vec::new(),
+        app_metrics: AppMetricLimits { metrics: 4, series: 4 },
         admission: AdmissionSettings {
             max_jobs_per_isolate: 2,
             queue_limit: 1,

@@ -1,11 +1,14 @@
 /** `@isopod/app/client/react-router`: React Router's data from the server, at the start and later. */
 
 import {
+  createBrowserRouter,
+  matchRoutes,
   redirect,
   UNSAFE_ErrorResponseImpl as ErrorResponse,
   type ActionFunctionArgs,
   type HydrationState,
   type LoaderFunctionArgs,
+  type RouteObject,
 } from 'react-router'
 import { valueOfLines } from './lines.ts'
 import type { RouterData, SentError } from '../pipeline/router_state.ts'
@@ -24,6 +27,32 @@ export function hydrationData(): HydrationState | undefined {
     actionData: sent.actionData,
     errors: errors && Object.fromEntries(errors),
   }
+}
+
+/**
+ * A browser's router that goes on where the server's page stands: with its data, and with the lazy routes of the page
+ * loaded, since nothing can be hydrated without them. `options` are those of `createBrowserRouter`.
+ */
+export async function createHydratedRouter(
+  routes: RouteObject[],
+  options: Parameters<typeof createBrowserRouter>[1] = {},
+): Promise<ReturnType<typeof createBrowserRouter>> {
+  const matches = matchRoutes(routes, window.location, options.basename) ?? []
+  await Promise.all(matches.map(({ route }) => loadRoute(route)))
+  return createBrowserRouter(routes, { hydrationData: hydrationData(), ...options })
+}
+
+/** Puts what `lazy` loads in its place: a function that gives all, or an object of functions for each. */
+async function loadRoute(route: RouteObject) {
+  const { lazy } = route
+  if (lazy === undefined) return
+  const loaded: object =
+    typeof lazy === 'function'
+      ? await lazy()
+      : Object.fromEntries(
+          await Promise.all(Object.entries(lazy).map(async ([name, load]) => [name, await (load as () => unknown)()])),
+        )
+  Object.assign(route, loaded, { lazy: undefined })
 }
 
 /** A loader for the browser that runs the loader of the route `routeId` on the server. */
@@ -53,9 +82,8 @@ async function ask(routeId: string, request: Request): Promise<unknown> {
     case 'redirect':
       return redirect(response.headers.get(LOCATION_HEADER) ?? '/')
     default:
-      // The router reads a response by itself, also one that is thrown.
-      if (!response.ok) throw response
-      return response
+      // Not the app's own answer; the router reads a response that is thrown.
+      throw response
   }
 }
 

@@ -29,7 +29,8 @@ export interface BodyPlan {
   endsOverdue: () => boolean
 }
 
-const DOCUMENT_END = /(?:<\/body>\s*)?<\/html>\s*$/i
+/** The last end of a document in a text. Solid writes on behind it: what comes is put before it. */
+const DOCUMENT_END = /(?:<\/body>\s*)?<\/html>\s*(?![^]*<\/html>)/i
 const BODY_END = /<\/body>/i
 const SCRIPT = Symbol('script')
 const OVERDUE = Symbol('overdue')
@@ -59,15 +60,11 @@ export async function* pieces(plan: BodyPlan): AsyncGenerator<string, void> {
     if (chunk === null) break
     next = undefined
     let html = transform === undefined ? chunk.html : await transform(chunk.html)
-    // The document's end goes behind everything, and there may be more.
-    if (tail !== '') {
-      html = tail + html
-      tail = ''
-    }
-    const end = DOCUMENT_END.exec(html)
+    // The document's end goes behind everything that still comes.
+    const end = tail === '' && html.includes('</') ? DOCUMENT_END.exec(html) : null
     if (end !== null) {
       tail = end[0]
-      html = html.slice(0, end.index)
+      html = html.slice(0, end.index) + html.slice(end.index + tail.length)
     }
     if (isFirst) {
       isFirst = false

@@ -3,7 +3,7 @@
 /** The parameter of the URL that names the route. */
 export const DATA_PARAMETER = '_data'
 
-/** On an answer: `value`, `error` or `redirect`; the answer of a resource has none. */
+/** On an answer: `value`, `error` or `redirect`. */
 export const KIND_HEADER = 'x-isopod-data'
 
 /** Where a redirect leads. */

@@ -76,6 +76,8 @@ export class Exchange implements RequestContext {
   injections: Injections | undefined = undefined
   /** A body is under way whose end ends the request. */
   isHeld = false
+  /** The response is a page, with {@link response} as its head. */
+  isPage = false
   readonly #events: ExchangeEvents
   readonly #controller = new AbortController()
   readonly #started = performance.now()

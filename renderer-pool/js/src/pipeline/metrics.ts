@@ -125,12 +125,15 @@ export class Registry implements MetricsRegistry {
   readonly #metrics = new Map<string, Metric>()
   readonly #warned = new Set<string>()
   #overflowed = 0
-  maxMetrics: number
-  maxSeries: number
+  #maxMetrics = Infinity
+  #own = 0
+  maxSeries = Infinity
   changed = false
 
-  constructor({ maxMetrics, maxSeries }: { maxMetrics: number; maxSeries: number }) {
-    this.maxMetrics = maxMetrics
+  /** Bounds what is registered from now on; what is there already does not count. */
+  limit({ maxMetrics, maxSeries }: { maxMetrics: number; maxSeries: number }) {
+    this.#own = this.#metrics.size
+    this.#maxMetrics = maxMetrics
     this.maxSeries = maxSeries
   }
 
@@ -208,9 +211,9 @@ export class Registry implements MetricsRegistry {
       if (shape(known.family) === shape(family)) return known
       throw new TypeError(`there is a metric '${name}' already, with another kind, other labels or other buckets`)
     }
-    if (this.#metrics.size >= this.maxMetrics) {
+    if (this.#metrics.size >= this.#own + this.#maxMetrics) {
       throw new RangeError(
-        `the metric '${name}' is one too many: ${this.maxMetrics} are the limit (max_app_metrics)`,
+        `the metric '${name}' is one too many: ${this.#maxMetrics} are the limit (max_app_metrics)`,
       )
     }
     const metric = new Metric(this, family)

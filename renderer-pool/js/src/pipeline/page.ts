@@ -28,11 +28,22 @@ export async function answerPage(
     if (decided.hasEarlyHints) await hint(exchange, renderer, options)
     const response = await renderer.router.handle(exchange, (loaded) => show(pipeline, renderer, exchange, loaded))
     // The response may be the router's own: a redirect, data, a resource.
+    if (exchange.isPage) return response
     if (!exchange.isHeld) exchange.finish()
-    return response
+    return withHeaders(response, exchange.response.headers)
   } catch (error) {
     return fatalResponse(pipeline, exchange, error)
   }
+}
+
+/** What hooks set for the page, a session's cookie say, belongs to a redirect as well; the router's own wins. */
+function withHeaders(response: Response, set: Headers): Response {
+  const fields = [...set].filter(([name]) => name === 'set-cookie' || !response.headers.has(name))
+  if (fields.length === 0) return response
+  const headers = new Headers(response.headers)
+  for (const [name, value] of fields) headers.append(name, value)
+  const { status, statusText } = response
+  return new Response(response.body, { status, statusText, headers })
 }
 
 async function decide(pipeline: Pipeline, exchange: Exchange, request: Request) {
@@ -86,7 +97,7 @@ async function show(pipeline: Pipeline, renderer: Renderer, exchange: Exchange, 
   return respond(pipeline, exchange, {
     stream,
     assets,
-    head: renderer.view.head?.(exchange) ?? '',
+    head: loaded.hasDocument ? '' : (renderer.view.head?.(exchange) ?? ''),
     hydrate: loaded.hydrate && (() => loaded.hydrate!(exchange)),
   })
 }

@@ -32,7 +32,7 @@ export class Pipeline implements PipelineControl {
   readonly version = 1
   readonly hooks: Hooks
   readonly runner: HookRunner
-  readonly #registry = new Registry(DEFAULT_LIMITS)
+  readonly #registry = new Registry()
   readonly #errors: Counter<'code'>
   readonly #app = new AppServer(this.#registry)
   #created: Promise<void> | undefined
@@ -59,10 +59,7 @@ export class Pipeline implements PipelineControl {
 
   async #create(limits: HostLimits) {
     this.runner.timeoutMs = limits.hookTimeoutMs
-    // Its own metrics are not the app's.
-    this.#registry.maxMetrics = limits.maxMetrics + this.#registry.take()!.families.length
-    this.#registry.maxSeries = limits.maxSeries
-    this.#registry.changed = true
+    this.#registry.limit(limits)
     const { onServerCreated } = this.hooks
     if (onServerCreated) await this.runner.run('onServerCreated', () => onServerCreated(this.#app), nothing)
     this.#app.close()

@@ -97,8 +97,9 @@ class StaticRouter implements PageRouter {
 
 /** A route without anything to show answers by itself, from its loader or action. */
 function isResource(route: RouteObject): boolean {
-  const shows = route.element ?? route.Component ?? route.lazy ?? route.children ?? route.errorElement ?? route.ErrorBoundary
-  return shows === undefined && (route.loader !== undefined || route.action !== undefined)
+  const { element, Component, lazy, children, errorElement, ErrorBoundary } = route
+  const shows = [element, Component, lazy, children, errorElement, ErrorBoundary].some((part) => part !== undefined)
+  return !shows && (route.loader !== undefined || route.action !== undefined)
 }
 
 function asResponse(value: unknown): Response {

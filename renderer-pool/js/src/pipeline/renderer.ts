@@ -14,6 +14,8 @@ export interface Loaded {
   modules: readonly string[]
   /** What the view of that name shows inside of the app's component; `undefined` where the app does it itself. */
   element(view: string): unknown
+  /** The router shows the whole document, with what hydration needs in its head. */
+  hasDocument?: boolean
   /** HTML that hands the router's data to the client; may go on pushing to `exchange.injections`. */
   hydrate?(exchange: Exchange): string
   /** Adds the router's own scripts to the stream. */

@@ -52,7 +52,15 @@ export async function respond(pipeline: Pipeline, exchange: Exchange, shell: She
     endsOverdue: () => exchange.code !== 'cancel',
   }
   const { status, headers } = exchange.response
+  exchange.isPage = true
   if (!headers.has('content-type')) headers.set('content-type', 'text/html; charset=utf-8')
+  if (exchange.request.method === 'HEAD') {
+    // Its head is all that is wanted: the rest is not rendered, and nobody is told.
+    exchange.drop()
+    plan.chunks.cancel(undefined).catch(ignore)
+    end(exchange, plan)
+    return new Response(null, { status, headers })
+  }
   if (exchange.isStream) return new Response(stream(exchange, plan), { status, headers })
   return new Response(await whole(exchange, plan, headers), { status, headers })
 }

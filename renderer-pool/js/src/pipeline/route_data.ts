@@ -18,22 +18,30 @@ export function dataRouteOf(url: URL): string | undefined {
   return url.searchParams.get(DATA_PARAMETER) ?? undefined
 }
 
-/** Runs the loader or action of the route `routeId`. */
+/** Runs the loader or the action of the route `routeId`, and no other loader. */
 export async function answerData(handler: StaticHandler, exchange: Exchange, routeId: string): Promise<Response> {
   const request = withoutParameter(exchange.request)
-  try {
-    const found = await handler.queryRoute(request, { routeId, requestContext: exchange })
-    if (found instanceof Response) return fromResponse(found)
-    const { data, init } = unwrapped(found)
-    return lines(exchange, 'value', data, init)
-  } catch (error) {
-    if (error instanceof Response) return fromResponse(error)
-    if (exchange.signal.aborted) throw error
-    const sent = sentError(unwrapErrorData(error))
-    const status = sent.status ?? 500
-    if (sent.kind === 'error') exchange.report(error)
-    return lines(exchange, 'error', sent, { status })
+  const context = await handler.query(request, {
+    requestContext: exchange,
+    filterMatchesToLoad: ({ route }) => route.id === routeId,
+    skipLoaderErrorBubbling: true,
+    skipRevalidation: true,
+  })
+  if (context instanceof Response) return redirected(context)
+  const isAction = request.method !== 'GET' && request.method !== 'HEAD'
+  const data = (isAction ? context.actionData : context.loaderData) ?? {}
+  const headers = (isAction ? context.actionHeaders : context.loaderHeaders)[routeId]
+  if (routeId in data && !(context.errors && routeId in context.errors)) {
+    return lines(exchange, 'value', data[routeId], { status: context.statusCode, headers })
   }
+  const error = Object.values(context.errors ?? {})[0] ?? noSuchRoute(routeId)
+  if (error instanceof Error) exchange.report(error)
+  return lines(exchange, 'error', sentError(error), { status: context.errors ? context.statusCode : 404, headers })
+}
+
+/** The page at this URL has no such route, or the route no data. */
+function noSuchRoute(routeId: string) {
+  return { status: 404, statusText: 'Not Found', data: `the route '${routeId}' has no data here` }
 }
 
 /** The app sees the URL of its page. */
@@ -43,39 +51,22 @@ function withoutParameter(request: Request): Request {
   return new Request(url, request)
 }
 
-interface DataWithInit {
-  type: 'DataWithResponseInit'
-  data: unknown
-  init: ResponseInit | null
-}
-
-function isDataWithInit(value: unknown): value is DataWithInit {
-  return value !== null && typeof value === 'object' && (value as DataWithInit).type === 'DataWithResponseInit'
-}
-
-/** What `data(value, init)` of React Router holds. */
-function unwrapped(value: unknown): { data: unknown; init: ResponseInit } {
-  return isDataWithInit(value) ? { data: value.data, init: value.init ?? {} } : { data: value, init: {} }
-}
-
-function unwrapErrorData(error: unknown): unknown {
-  if (!isDataWithInit(error)) return error
-  const { status = 500, statusText = '' } = error.init ?? {}
-  return { status, statusText, data: error.data }
-}
-
 /** A browser would follow a redirect before the client's router sees it. */
-function fromResponse(response: Response): Response {
-  const location = response.headers.get('location')
-  if (response.status < 300 || response.status > 399 || location === null) return response
+function redirected(response: Response): Response {
   const headers = new Headers(response.headers)
+  const location = headers.get('location') ?? '/'
   headers.delete('location')
   headers.set(KIND_HEADER, 'redirect')
   headers.set(LOCATION_HEADER, location)
   return new Response(null, { status: 204, headers })
 }
 
-function lines(exchange: Exchange, kind: string, data: unknown, init: ResponseInit): Response {
+interface LinesInit {
+  status: number
+  headers: Headers | undefined
+}
+
+function lines(exchange: Exchange, kind: 'value' | 'error', data: unknown, init: LinesInit): Response {
   const headers = new Headers(init.headers)
   headers.set('content-type', CONTENT_TYPE)
   headers.set(KIND_HEADER, kind)
@@ -105,5 +96,5 @@ function lines(exchange: Exchange, kind: string, data: unknown, init: ResponseIn
       exchange.finish()
     },
   })
-  return new Response(body, { status: init.status ?? 200, headers })
+  return new Response(body, { status: init.status, headers })
 }

@@ -84,7 +84,7 @@ function abortable<T>(exchange: Exchange, render: () => T): T {
   }
   return createRoot((dispose) => {
     const onAbort = () => {
-      for (const done of pending.values()) done(undefined, signal.reason)
+      for (const done of pending.values()) done(undefined, givenUp())
       pending.clear()
       dispose()
     }
@@ -94,9 +94,14 @@ function abortable<T>(exchange: Exchange, render: () => T): T {
   })
 }
 
+/** What the client is told of it: no stack. */
+function givenUp(): Error {
+  return Object.assign(new Error('The server gave this page up before the data was there.'), { stack: '' })
+}
+
 function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason)
+    const onAbort = () => reject(givenUp())
     if (signal.aborted) return onAbort()
     signal.addEventListener('abort', onAbort, { once: true })
     work.then(resolve, reject)

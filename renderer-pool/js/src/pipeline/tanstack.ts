@@ -24,6 +24,8 @@ export interface Binding<Router> {
   getSsrStatus(router: Router): number
   transform(router: Router, stream: ReadableStream<Uint8Array>, signal: AbortSignal): ReadableStream<Uint8Array>
   element(router: Router): unknown
+  /** That is the whole document. */
+  hasDocument: boolean
 }
 
 export class TanStackRouter<Router extends AnyRouter> implements PageRouter {
@@ -59,6 +61,7 @@ export class TanStackRouter<Router extends AnyRouter> implements PageRouter {
         status: binding.getSsrStatus(router),
         headers: responseHeaders,
         modules: matches.flatMap((match) => modulesOf(router.routesById[match.routeId]?.lazyFn)),
+        hasDocument: binding.hasDocument,
         element: (view) => {
           if (view === binding.view) return binding.element(router)
           throw new Error(`this router is for ${binding.view}, the view is ${view}`)

@@ -23,6 +23,7 @@ export function tanstackRouter(createRouter: (context: RequestContext) => AnyRou
     getSsrStatus,
     transform: (router, stream, signal) =>
       transformReadableStreamWithRouter(router, stream, { signal, rendererSafePoint: 'script-close' }),
+    hasDocument: false,
     element: (router) => createElement(RouterServer, { router }),
   }
   return new TanStackRouter(createRouter, binding as never)

@@ -23,6 +23,7 @@ export function tanstackRouter(createRouter: (context: RequestContext) => AnyRou
     getSsrStatus,
     transform: (router, stream, signal) =>
       transformReadableStreamWithRouter(router, stream, { signal, rendererSafePoint: 'record-end' }),
+    hasDocument: true,
     element: (router) => createComponent(RouterServer as never, { router } as never),
   }
   return new TanStackRouter(createRouter, binding as never)

@@ -13,6 +13,13 @@ export interface IsopodOptions {
   manifest?: boolean
   /** Write `.br`, `.gz` and, with Node 22.15 or newer, `.zst` variants of the client's files. Default: `true`. */
   precompress?: boolean
+  /**
+   * Build and serve an app without Start: one whose `src/server.*` exports a render pipeline. Default: `true`, which
+   * does nothing in an app without such an entry, or whose framework builds it by itself.
+   */
+  pages?: boolean
+  /** That app's entries, from its root. Default: `src/server.*` and `src/client.*`. */
+  entries?: { server?: string; client?: string }
 }
 
 /** `isopod.json`: what the build knows of itself. */

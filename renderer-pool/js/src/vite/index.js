@@ -1,3 +1,4 @@
+import { pageApp } from './app/index.js'
 import { DEFAULT_BASE, directFunctions } from './direct.js'
 import { builtManifest } from './manifest.js'
 import { readOptions } from './options.js'
@@ -16,7 +17,7 @@ import { selfContained } from './self-contained.js'
 export function isopod(given) {
   const options = readOptions(given)
   const build = { routes: [], assets: new Map(), functions: { base: DEFAULT_BASE, direct: {} } }
-  const plugins = []
+  const plugins = options.pages ? pageApp(options) : []
   if (options.selfContained) plugins.push(selfContained(options))
   if (options.manifest) plugins.push(routePatterns(build), directFunctions(build), builtManifest(build))
   if (options.precompress) plugins.push(precompressed())

@@ -3,6 +3,8 @@ const DEFAULTS = {
   external: [],
   manifest: true,
   precompress: true,
+  pages: true,
+  entries: {},
 }
 
 /**

@@ -74,3 +74,14 @@ export function runScripts(html) {
   }
   return self
 }
+
+/** The whole text; `then` is called when its first part is here. */
+export async function readThen(response, then) {
+  const parts = response.body.pipeThrough(new TextDecoderStream()).getReader()
+  let text = ''
+  for (let part; !(part = await parts.read()).done; ) {
+    if (text === '') then()
+    text += part.value
+  }
+  return text
+}

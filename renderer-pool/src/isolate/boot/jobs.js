@@ -9,6 +9,7 @@
     op_job_call,
     op_job_call_cancel,
     op_job_consumed,
+    op_job_decline,
     op_job_early_hints,
     op_job_end,
     op_job_fail,
@@ -25,6 +26,7 @@
   const { fromInnerRequest, newInnerRequest } = core.loadExtScript("ext:deno_fetch/23_request.js");
   const { toInnerResponse, wireHeaderList } = core.loadExtScript("ext:deno_fetch/23_response.js");
   const { currentJob } = core.loadExtScript("ext:isopod/current_job.js");
+  const pipeline = core.loadExtScript("ext:isopod/pipeline.js");
   const { waitUntil, withClient } = core.loadExtScript("ext:isopod/request.js");
   const { exceptionTaken, rejectionTaken } = core.loadExtScript("ext:isopod/uncaught.js");
 
@@ -206,6 +208,8 @@
       inner.body?.cancel(abortReason(job));
       return;
     }
+    const outcome = pipeline.outcomeOf(response);
+    if (outcome !== undefined) return decline(job, outcome);
     op_job_head(job.key, inner.status, rawHeaders(wireHeaderList(inner)));
     const body = inner.body;
     if (body === null) return end(job);
@@ -270,6 +274,10 @@
 
   function noteEnd(job) {
     if (isDevelopment) job.endedAt = performance.now();
+  }
+
+  function decline(job, outcome) {
+    if (jobs.delete(job.key)) op_job_decline(job.key, outcome === "cancel");
   }
 
   function fail(job, error) {
@@ -389,6 +397,8 @@
       return `its default export is ${describe(app)}`;
     }
     if (typeof app.fetch !== "function") return "its default export has no function `fetch`";
+    const problem = pipeline.adopt(app);
+    if (problem !== "") return problem;
     handler = (request, opts) => app.fetch(request, opts);
     return "";
   }
@@ -422,7 +432,7 @@
   });
 
   return {
-    handlers: { start, body, bodyEnd, bodyFailed, cancel, writable, reply, setApp, warm },
+    handlers: { ...pipeline.handlers, start, body, bodyEnd, bodyFailed, cancel, writable, reply, setApp, warm },
     callNative,
     currentJobKey,
   };

@@ -1,0 +1,5 @@
+import { isopod } from '@isopod/app/vite'
+import react from '@vitejs/plugin-react'
+import { defineConfig } from 'vite'
+
+export default defineConfig({ plugins: [react(), isopod()] })

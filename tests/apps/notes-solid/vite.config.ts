@@ -1,0 +1,5 @@
+import { isopod } from '@isopod/app/vite'
+import { defineConfig } from 'vite'
+import solid from 'vite-plugin-solid'
+
+export default defineConfig({ plugins: [solid({ ssr: true }), isopod()] })
