@@ -60,6 +60,7 @@ pub mod exchange;
 pub mod function;
 pub mod handler;
 mod input;
+mod isolate;
 mod json;
 pub mod middleware;
 mod process;

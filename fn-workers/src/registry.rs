@@ -5,18 +5,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::header::{ALLOW, HeaderName, HeaderValue};
+use shared::head::RequestHead;
 use shared::message::control::{FunctionInfo, RouteInfo};
-use shared::message::{Caller, MAX_CALL_BYTES, NativeCall, Outcome, Target};
+use shared::message::{Caller, NativeCall, Outcome, Target};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::answer::{Answer, IntoAnswer, Kind, Response};
+use crate::answer::{Answer, IntoAnswer, Response};
 use crate::context::{Additions, CallInfo, Context, Services};
 use crate::error::FunctionError;
 use crate::exchange::{Exchange, RequestBody};
 use crate::function::{Method, Registered};
 use crate::input::Payload;
+use crate::isolate;
 use crate::request::Request;
 use crate::router::{Found, Router};
 use crate::start;
@@ -82,12 +84,18 @@ impl Registry {
         deadline: Instant,
         cancellation: CancellationToken,
     ) -> Outcome {
-        let NativeCall { name, caller, request_id, input, .. } = call;
+        let NativeCall { name, caller, request_id, head, input, .. } = call;
         let terms = Terms { caller, request_id, deadline, cancellation };
+        // A head that does not decode is none: the gateway passes on what an isolate said.
+        let request = RequestHead::decode(head).map_or_else(|_| Request::default(), Request::new);
         let outcome = match self.find(&name) {
             Ok(function) => {
-                let context = self.context(function, terms, Request::default(), Payload::Json(input), None);
-                Arc::clone(function).call(context).await.and_then(to_outcome)
+                let context = self.context(function, terms, request, Payload::Json(input), None);
+                let answer = Arc::clone(function).call(context.clone()).await;
+                match caller {
+                    Caller::Isolate => isolate::outcome(answer, context.take_headers()).await,
+                    Caller::Client => isolate::plain(answer),
+                }
             }
             Err(error) => Err(error),
         };
@@ -202,16 +210,6 @@ struct Terms {
     cancellation: CancellationToken,
 }
 
-/// An answer as a reply in one piece carries it.
-fn to_outcome(answer: Answer) -> Result<Outcome, FunctionError> {
-    match answer.0 {
-        Kind::Value(value) => value.to_json(MAX_CALL_BYTES).map(|json| Outcome::Value(json.into())),
-        Kind::Response(_) | Kind::Bytes(_) | Kind::Values(_) => {
-            Err(FunctionError::internal("a response or a stream cannot be returned to an isolate"))
-        }
-    }
-}
-
 impl std::fmt::Debug for Registry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.names()).finish()
@@ -279,6 +277,7 @@ mod tests {
             caller: Caller::Isolate,
             deadline_ms: 5000,
             request_id: "r".into(),
+            head: bytes::Bytes::new(),
             input: input.to_owned().into(),
         }
     }
@@ -290,7 +289,7 @@ mod tests {
     async fn failure(name: &str, input: &str) -> (u16, String) {
         match answer(name, input).await {
             Outcome::Failed { status, message } => (status, message),
-            Outcome::Value(value) => panic!("{value:?}"),
+            other => panic!("{other:?}"),
         }
     }
 

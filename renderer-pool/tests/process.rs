@@ -5,8 +5,8 @@
 mod renderer;
 
 use bytes::Bytes;
-use shared::head::RequestHead;
-use shared::message::{CancelReason, FailureKind, FromRenderer, Outcome, ToChild, ToRenderer};
+use shared::head::{RequestHead, ResponseHead};
+use shared::message::{AnswerKind, CancelReason, FailureKind, FromRenderer, Outcome, ToChild, ToRenderer};
 use shared::window::INITIAL_WINDOW;
 use tokio::time::timeout;
 
@@ -217,11 +217,61 @@ async fn a_native_call_goes_out_and_its_reply_comes_back() {
     ];
     for (outcome, expected) in outcomes {
         renderer.job(1, head("GET", "/call")).await;
-        let FromRenderer::Call { id, call, name, input } = renderer.hear().await else { panic!("no call") };
+        let FromRenderer::Call { id, call, name, input, .. } = renderer.hear().await else {
+            panic!("no call")
+        };
         assert_eq!((id, name.as_str(), &input[..]), (1, "threads.list", &br#"{"limit":2}"#[..]));
         renderer.say(ToRenderer::Reply { id, call, outcome }).await;
         let (_, _, body) = renderer.response(1).await;
         assert_eq!(body, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_native_call_may_redirect_answer_whole_and_set_cookies() {
+    let mut renderer = Renderer::with_fetch(
+        r#"if (new URL(request.url).pathname === "/") return new Response();
+           const host = globalThis[Symbol.for("isopod.host")];
+           try {
+             const value = await host.callNative("f", null);
+             if (value instanceof Response) return value;
+             return Response.json(value, { headers: { "set-cookie": "own=1", "x-own": "mine" } });
+           } catch (error) {
+             return Response.json([error instanceof Response, error.status ?? 0, error.options?.to ?? error.isNotFound]);
+           }"#,
+    )
+    .await;
+    let answer = |kind, status, headers: &[(&'static str, &'static str)], body: &'static str| {
+        let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        Outcome::Answer { kind, head: ResponseHead { status, headers }, body: body.into() }
+    };
+    let cookie = ("set-cookie", "theirs=1");
+    let outcomes = [
+        (answer(AnswerKind::Value, 200, &[cookie, ("x-own", "theirs"), ("x-theirs", "1")], "7"), 200, "7"),
+        (
+            answer(AnswerKind::Redirect, 307, &[], r#"{"to":"/a","isSerializedRedirect":true}"#),
+            200,
+            r#"[true,307,"/a"]"#,
+        ),
+        (answer(AnswerKind::NotFound, 404, &[], r#"{"isNotFound":true}"#), 200, "[false,0,true]"),
+        (answer(AnswerKind::Response, 201, &[("x-theirs", "1")], "raw"), 201, "raw"),
+    ];
+    for (outcome, expected_status, expected) in outcomes {
+        renderer.job(1, head("GET", "/call")).await;
+        let FromRenderer::Call { id, call, head, .. } = renderer.hear().await else { panic!("no call") };
+        let head = RequestHead::decode(head).unwrap();
+        assert!(head.url.ends_with(b"/call"), "the call brings its request along");
+        let beside = matches!(outcome, Outcome::Answer { kind: AnswerKind::Value, .. });
+        renderer.say(ToRenderer::Reply { id, call, outcome }).await;
+        let (status, fields, body) = renderer.response(1).await;
+        assert_eq!((status, &body[..]), (expected_status, expected));
+        if beside {
+            let fields = format!("{fields:?}");
+            for told in ["own=1", "theirs=1", "mine", "x-theirs"] {
+                assert!(fields.contains(told), "{told} is not in {fields}");
+            }
+            assert!(!fields.contains("\"theirs\""), "the response's own fields stay: {fields}");
+        }
     }
 }
 

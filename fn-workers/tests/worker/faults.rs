@@ -117,6 +117,7 @@ async fn a_slow_reader_stops_the_link_instead_of_filling_memory() {
             caller: Caller::Client,
             deadline_ms: LONG_MS,
             request_id: String::new(),
+            head: bytes::Bytes::new(),
             input: "60000".into(),
         };
         let call = ToWorker::Call { id: sent, call };

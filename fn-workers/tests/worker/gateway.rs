@@ -96,6 +96,7 @@ impl Gateway {
             caller: Caller::Client,
             deadline_ms,
             request_id: format!("r{id}"),
+            head: bytes::Bytes::new(),
             input: input.to_owned().into(),
         };
         self.link.as_mut().unwrap().send(&ToWorker::Call { id, call }).await.unwrap();
@@ -118,6 +119,35 @@ impl Gateway {
     /// Calls and waits for the end; nothing else may end meanwhile.
     pub async fn call(&mut self, name: &str, input: &str) -> Outcome {
         let id = self.start(name, input, LONG_MS).await;
+        let (ended, outcome) = self.reply().await;
+        assert_eq!(ended, id);
+        outcome
+    }
+
+    /// Calls as a job in an isolate does, whose request has this cookie.
+    pub async fn call_for_job(&mut self, name: &str, input: &str, cookie: &str) -> Outcome {
+        self.next_id += 1;
+        let id = self.next_id;
+        let mut head = bytes::BytesMut::new();
+        RequestHead {
+            method: "GET".into(),
+            url: "http://localhost/page".into(),
+            client_ip: "192.0.2.8".into(),
+            request_id: "r".into(),
+            has_body: false,
+            options: HandlerOptions::default(),
+            headers: vec![("cookie".into(), cookie.to_owned().into())],
+        }
+        .encode(&mut head);
+        let call = NativeCall {
+            name: name.into(),
+            caller: Caller::Isolate,
+            deadline_ms: LONG_MS,
+            request_id: format!("r{id}"),
+            head: head.freeze(),
+            input: input.to_owned().into(),
+        };
+        self.link.as_mut().unwrap().send(&ToWorker::Call { id, call }).await.unwrap();
         let (ended, outcome) = self.reply().await;
         assert_eq!(ended, id);
         outcome

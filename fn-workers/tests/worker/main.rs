@@ -7,6 +7,7 @@ mod direct;
 mod faults;
 mod fixture;
 mod gateway;
+mod isolate;
 mod life;
 #[path = "../javascript/peer.rs"]
 mod peer;

@@ -58,10 +58,17 @@ impl Drop for Tally {
 
 impl Thread {
     /// A call that a job makes.
-    pub async fn call_for_job(&self, name: String, input: Bytes, request_id: &str) -> Outcome {
+    pub async fn call_for_job(&self, name: String, head: Bytes, input: Bytes, request_id: &str) -> Outcome {
         let request_id = request_id.to_owned();
-        self.call(NativeCall { name, caller: Caller::Isolate, deadline_ms: u32::MAX, request_id, input })
-            .await
+        self.call(NativeCall {
+            name,
+            caller: Caller::Isolate,
+            deadline_ms: u32::MAX,
+            request_id,
+            head,
+            input,
+        })
+        .await
     }
 
     /// Calls a native function.
@@ -72,7 +79,7 @@ impl Thread {
             Ok(Outcome::Value(value)) if value.len() > MAX_CALL_BYTES => {
                 ("failed", Outcome::failed(502, "the function's value is too large"))
             }
-            Ok(outcome @ Outcome::Value(_)) => ("value", outcome),
+            Ok(outcome @ (Outcome::Value(_) | Outcome::Answer { .. })) => ("value", outcome),
             Ok(outcome @ Outcome::Failed { .. }) => ("failed", outcome),
             Err(refusal) => refusal,
         };

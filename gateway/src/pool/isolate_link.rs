@@ -99,8 +99,8 @@ impl IsolateLink {
                 Ok(job) => job.on_credit(bytes),
                 Err(error) => thread.was_issued(id).then_some(()).ok_or(error),
             },
-            FromRenderer::Call { id, call, name, input } => match self.job(id) {
-                Ok(job) => self.call(&job, call, name, input, thread),
+            FromRenderer::Call { id, call, name, head, input } => match self.job(id) {
+                Ok(job) => self.call(&job, call, Wanted { name, head, input }, thread),
                 Err(error) if !thread.was_issued(id) => Err(error),
                 Err(_) => {
                     self.reply(id, call, Outcome::failed(503, "the job has ended"));
@@ -132,8 +132,7 @@ impl IsolateLink {
         self: &Rc<Self>,
         job: &Rc<Job>,
         call: u32,
-        name: String,
-        input: Bytes,
+        Wanted { name, head, input }: Wanted,
         thread: &Rc<Thread>,
     ) -> Result<(), RuleError> {
         let id = job.id;
@@ -146,7 +145,7 @@ impl IsolateLink {
         }
         let (thread, link, request_id) = (thread.clone(), self.clone(), job.request_id.clone());
         let task = actix_web::rt::spawn(async move {
-            let outcome = thread.call_for_job(name, input, &request_id).await;
+            let outcome = thread.call_for_job(name, head, input, &request_id).await;
             if let Ok(job) = link.job(id)
                 && job.remove_call(call).is_some()
             {
@@ -160,6 +159,13 @@ impl IsolateLink {
     fn reply(&self, id: u64, call: u32, outcome: Outcome) {
         self.link.queue(&ToRenderer::Reply { id, call, outcome });
     }
+}
+
+/// A function, and what it is called with.
+struct Wanted {
+    name: String,
+    head: Bytes,
+    input: Bytes,
 }
 
 impl JobLink for IsolateLink {

@@ -48,6 +48,7 @@ fn call(name: String, input: Bytes, rules: &Rules, exchange: &Exchange) -> Nativ
         caller: Caller::Client,
         deadline_ms: u32::try_from(rules.native_call_timeout.as_millis()).unwrap_or(u32::MAX),
         request_id: exchange.id.as_str().to_owned(),
+        head: Bytes::new(),
         input,
     }
 }
@@ -80,7 +81,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 fn outcome(outcome: Outcome) -> HttpResponse {
     let (status, body) = match outcome {
-        Outcome::Value(json) => (StatusCode::OK, json),
+        Outcome::Value(json) | Outcome::Answer { body: json, .. } => (StatusCode::OK, json),
         Outcome::Failed { status, message } => {
             let status = StatusCode::from_u16(status).ok().filter(|status| status.as_u16() >= 400);
             let body = serde_json::json!({ "error": message }).to_string();

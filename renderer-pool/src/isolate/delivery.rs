@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use deno_core::{JsRuntime, v8};
-use shared::head::RequestHead;
-use shared::message::Outcome;
+use shared::head::HeaderField;
+use shared::message::{AnswerKind, Outcome};
 
 use super::job::Event;
 
@@ -100,7 +100,7 @@ fn call(scope: &mut v8::PinScope<'_, '_>, handlers: &Handlers, event: Event) -> 
             let key = number(scope, key);
             let method = text(scope, &head.method)?;
             let url = text(scope, &head.url)?;
-            let fields = text(scope, &joined_fields(&head))?;
+            let fields = text(scope, &joined_fields(&head.headers))?;
             let flags = number(scope, head.flags().into());
             let client_ip = text(scope, &head.client_ip)?;
             let context = match &head.options.context {
@@ -136,13 +136,40 @@ fn call(scope: &mut v8::PinScope<'_, '_>, handlers: &Handlers, event: Event) -> 
         Event::Reply { key, call, outcome } => {
             let key = number(scope, key);
             let call = number(scope, call);
-            let (status, content) = match &outcome {
-                Outcome::Value(json) => (0, &json[..]),
-                Outcome::Failed { status, message } => (u32::from(*status), message.as_bytes()),
+            let reply = Reply::of(outcome);
+            let (status, kind) = (number(scope, reply.status.into()), number(scope, reply.kind));
+            let content = if reply.kind == AnswerKind::Response as u32 {
+                byte_array(scope, reply.content)?
+            } else {
+                v8::String::new_from_utf8(scope, &reply.content, v8::NewStringType::Normal)?.into()
             };
-            let status = number(scope, status);
-            let content = v8::String::new_from_utf8(scope, content, v8::NewStringType::Normal)?.into();
-            invoke(scope, &handlers.reply, &[key, call, status, content])
+            let fields = text(scope, &reply.fields)?;
+            invoke(scope, &handlers.reply, &[key, call, status, content, kind, fields])
+        }
+    }
+}
+
+/// The end of a native call, as the boot script takes it.
+struct Reply {
+    /// An [`AnswerKind`]; 0 for a failure.
+    kind: u32,
+    status: u16,
+    content: Bytes,
+    fields: Vec<u8>,
+}
+
+impl Reply {
+    fn of(outcome: Outcome) -> Self {
+        let value = AnswerKind::Value as u32;
+        match outcome {
+            Outcome::Value(content) => Self { kind: value, status: 0, content, fields: Vec::new() },
+            Outcome::Failed { status, message } => {
+                Self { kind: 0, status, content: message.into(), fields: Vec::new() }
+            }
+            Outcome::Answer { kind, head, body } => {
+                let fields = joined_fields(&head.headers);
+                Self { kind: kind as u32, status: head.status, content: body, fields }
+            }
         }
     }
 }
@@ -173,10 +200,10 @@ fn byte_array<'s>(scope: &mut v8::PinScope<'s, '_>, bytes: Bytes) -> Option<v8::
 }
 
 /// Names and values by turns, between line feeds: neither may contain one.
-fn joined_fields(head: &RequestHead) -> Vec<u8> {
-    let length = head.headers.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
+fn joined_fields(fields: &[HeaderField]) -> Vec<u8> {
+    let length = fields.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
     let mut joined = Vec::with_capacity(length);
-    for (name, value) in &head.headers {
+    for (name, value) in fields {
         if !joined.is_empty() {
             joined.push(b'\n');
         }

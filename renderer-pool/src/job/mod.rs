@@ -98,8 +98,8 @@ enum LinkEnd {
 struct Job {
     link: usize,
     id: u64,
-    request_id: Bytes,
-    url: Bytes,
+    /// Its request: native calls learn of it. Shares the memory of the frame that it came in.
+    head: RequestHead,
     send: SendWindow,
     /// What JavaScript wrote beyond the window: at most one of its chunks.
     beyond: VecDeque<Bytes>,
@@ -297,8 +297,7 @@ impl JobTable {
         let job = Job {
             link,
             id,
-            request_id: head.request_id.clone(),
-            url: head.url.clone(),
+            head: head.clone(),
             send: SendWindow::default(),
             beyond: VecDeque::new(),
             upload: ReceiveWindow::default(),
@@ -438,7 +437,9 @@ impl JobTable {
         }
         job.calls += 1;
         let input = Bytes::copy_from_slice(input.as_bytes());
-        let message = FromRenderer::Call { id: job.id, call, name: name.into(), input };
+        let mut head = BytesMut::new();
+        job.head.encode(&mut head);
+        let message = FromRenderer::Call { id: job.id, call, name: name.into(), head: head.freeze(), input };
         Self::say(&mut self.links, job, &message);
         Ok(())
     }
@@ -454,8 +455,8 @@ impl JobTable {
     pub fn label(&self, key: u32) -> JobLabel {
         let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
         self.jobs.get(&key).map_or_else(JobLabel::default, |job| JobLabel {
-            request_id: text(&job.request_id),
-            url: text(&job.url),
+            request_id: text(&job.head.request_id),
+            url: text(&job.head.url),
         })
     }
 }

@@ -8,6 +8,7 @@ pub mod worker;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::frame::Frame;
+use crate::head::ResponseHead;
 use crate::wire::{PayloadError, Reader, put_bytes};
 
 pub use control::{FromChild, ToChild};
@@ -44,6 +45,41 @@ pub enum Outcome {
         /// A public message.
         message: String,
     },
+    /// A value with header fields beside it, or what JavaScript takes for something else than a value.
+    Answer {
+        /// What it is.
+        kind: AnswerKind,
+        /// The fields; of a [`AnswerKind::Response`] the status too.
+        head: ResponseHead,
+        /// JSON, or the response's body.
+        body: Bytes,
+    },
+}
+
+/// What an answer is to JavaScript.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum AnswerKind {
+    /// The function's value.
+    Value = 1,
+    /// A redirect of TanStack Router.
+    Redirect = 2,
+    /// TanStack Router's `notFound`.
+    NotFound = 3,
+    /// A response.
+    Response = 4,
+}
+
+impl AnswerKind {
+    fn decode(value: u8) -> Result<Self, PayloadError> {
+        Ok(match value {
+            1 => Self::Value,
+            2 => Self::Redirect,
+            3 => Self::NotFound,
+            4 => Self::Response,
+            value => return Err(PayloadError::Unknown { field: "answer", value: value.into() }),
+        })
+    }
 }
 
 impl Outcome {
@@ -63,6 +99,15 @@ impl Outcome {
                 out.put_u16_le(*status);
                 put_bytes(out, cut_text(message).as_bytes());
             }
+            Self::Answer { kind, head, body } => {
+                out.put_u8(2);
+                out.put_u8(*kind as u8);
+                let mut fields = BytesMut::new();
+                let headers = head.headers.iter().map(|(name, value)| (&name[..], &value[..]));
+                ResponseHead::encode(&mut fields, head.status, headers);
+                put_bytes(out, &fields);
+                out.put_slice(body);
+            }
         }
     }
 
@@ -74,6 +119,11 @@ impl Outcome {
                     Self::Failed { status: reader.u16("status")?, message: reader.text("message")? };
                 reader.end()?;
                 Ok(outcome)
+            }
+            2 => {
+                let kind = AnswerKind::decode(reader.u8("answer")?)?;
+                let head = ResponseHead::decode(reader.bytes("head")?)?;
+                Ok(Self::Answer { kind, head, body: reader.rest() })
             }
             value => Err(PayloadError::Unknown { field: "outcome", value: value.into() }),
         }

@@ -267,6 +267,8 @@ pub enum FromRenderer {
         call: u32,
         /// The function's name.
         name: String,
+        /// The request that the job answers, as [`RequestHead`] encodes it.
+        head: Bytes,
         /// Its input, as JSON.
         input: Bytes,
     },
@@ -317,9 +319,10 @@ impl Message for FromRenderer {
                 put_bytes(out, cut_text(&failure.detail).as_bytes());
             }),
             Self::Credit { id, bytes } => encode(out, 5, *id, &bytes.to_le_bytes()),
-            Self::Call { id, call, name, input } => encode_with(out, 6, *id, |out| {
+            Self::Call { id, call, name, head, input } => encode_with(out, 6, *id, |out| {
                 out.put_u32_le(*call);
                 put_bytes(out, name.as_bytes());
+                put_bytes(out, head);
                 out.put_slice(input);
             }),
             Self::CallCancel { id, call } => encode(out, 7, *id, &call.to_le_bytes()),
@@ -352,7 +355,8 @@ impl Message for FromRenderer {
             }
             6 => {
                 let (call, name) = (reader.u32("call")?, reader.text("name")?);
-                Ok(Self::Call { id, call, name, input: reader.rest() })
+                let head = reader.bytes("head")?;
+                Ok(Self::Call { id, call, name, head, input: reader.rest() })
             }
             7 => {
                 let call = reader.u32("call")?;
@@ -374,6 +378,7 @@ mod tests {
     use super::*;
     use crate::frame::{Decoder, PREFACE};
     use crate::head::{HandlerOptions, JobContext};
+    use crate::message::AnswerKind;
 
     fn through_the_wire<M: Message>(message: &M) -> M {
         let mut buffer = BytesMut::from(&PREFACE[..]);
@@ -408,6 +413,15 @@ mod tests {
             ToRenderer::Credit { id: 5, bytes: 70_000 },
             ToRenderer::Reply { id: 6, call: 1, outcome: Outcome::Value("{}".into()) },
             ToRenderer::Reply { id: 6, call: 2, outcome: Outcome::failed(404, "no such function") },
+            ToRenderer::Reply {
+                id: 6,
+                call: 3,
+                outcome: Outcome::Answer {
+                    kind: AnswerKind::Response,
+                    head: ResponseHead { status: 201, headers: vec![("a".into(), "b".into())] },
+                    body: "body".into(),
+                },
+            },
         ] {
             assert_eq!(through_the_wire(&message), message);
         }
@@ -428,7 +442,13 @@ mod tests {
             FromRenderer::Failed { id: 4, failure: failure(FailureKind::Cancelled) },
             FromRenderer::Failed { id: 4, failure: failure(FailureKind::NotReady) },
             FromRenderer::Credit { id: 5, bytes: 1 },
-            FromRenderer::Call { id: 6, call: 9, name: "threads.list".into(), input: "null".into() },
+            FromRenderer::Call {
+                id: 6,
+                call: 9,
+                name: "threads.list".into(),
+                head: "h".into(),
+                input: "null".into(),
+            },
             FromRenderer::CallCancel { id: 7, call: 9 },
             FromRenderer::EarlyHints {
                 id: 8,

@@ -42,6 +42,8 @@ pub struct NativeCall {
     pub deadline_ms: u32,
     /// The request that this call belongs to, for the log.
     pub request_id: String,
+    /// The request that the caller answers, as [`RequestHead`] encodes it; empty when there is none.
+    pub head: Bytes,
     /// The input, as JSON; at most [`super::MAX_CALL_BYTES`].
     pub input: Bytes,
 }
@@ -158,6 +160,7 @@ impl Message for ToWorker {
                 out.put_u8(call.caller as u8);
                 out.put_u32_le(call.deadline_ms);
                 put_bytes(out, call.request_id.as_bytes());
+                put_bytes(out, &call.head);
                 out.put_slice(&call.input);
             }),
             Self::Cancel { id } => encode(out, 2, *id, &[]),
@@ -176,7 +179,8 @@ impl Message for ToWorker {
                 };
                 let deadline_ms = reader.u32("deadline")?;
                 let request_id = reader.text("request id")?;
-                let call = NativeCall { name, caller, deadline_ms, request_id, input: reader.rest() };
+                let head = reader.bytes("head")?;
+                let call = NativeCall { name, caller, deadline_ms, request_id, head, input: reader.rest() };
                 Ok(Self::Call { id, call })
             }
             2 => reader.end().map(|()| Self::Cancel { id }),
@@ -290,6 +294,7 @@ mod tests {
                 caller: Caller::Isolate,
                 deadline_ms: 1500,
                 request_id: "r1".into(),
+                head: "h".into(),
                 input: r#"{"limit":3}"#.into(),
             },
         };

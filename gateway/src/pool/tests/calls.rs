@@ -8,6 +8,7 @@ fn call(name: &str) -> NativeCall {
         caller: Caller::Client,
         deadline_ms: 500,
         request_id: "r1".into(),
+        head: Bytes::new(),
         input: "1".into(),
     }
 }
@@ -19,7 +20,7 @@ fn start(gateway: &Gateway, call: NativeCall) -> actix_web::rt::task::JoinHandle
 
 fn status(outcome: &Outcome) -> u16 {
     match outcome {
-        Outcome::Value(_) => 200,
+        Outcome::Value(_) | Outcome::Answer { .. } => 200,
         Outcome::Failed { status, .. } => *status,
     }
 }
@@ -44,7 +45,13 @@ async fn a_job_calls_a_function_without_a_permit_of_its_own() {
     let _jobs = [gateway.job(None), gateway.job(None)];
     let (id, _) = isolate.receive_job().await;
     isolate.receive_job().await;
-    let request = FromRenderer::Call { id, call: 3, name: "threads.list".into(), input: "{}".into() };
+    let request = FromRenderer::Call {
+        id,
+        call: 3,
+        name: "threads.list".into(),
+        head: Bytes::new(),
+        input: "{}".into(),
+    };
     isolate.send([request]).await;
     let (call_id, call) = worker.receive_call().await;
     assert_eq!((&call.name[..], call.caller, &call.request_id[..]), ("threads.list", Caller::Isolate, "r1"));
@@ -64,7 +71,8 @@ async fn a_call_ends_with_its_job_or_when_the_job_takes_it_back() {
     let (mut isolate, mut worker) = (gateway.isolate(0), gateway.worker(0));
     let _job = gateway.job(None);
     let (id, _) = isolate.receive_job().await;
-    let request = |call| FromRenderer::Call { id, call, name: "slow".into(), input: "1".into() };
+    let request =
+        |call| FromRenderer::Call { id, call, name: "slow".into(), head: Bytes::new(), input: "1".into() };
     isolate.send([request(1), request(2)]).await;
     let ((first, _), (second, _)) = (worker.receive_call().await, worker.receive_call().await);
     isolate.send([FromRenderer::CallCancel { id, call: 1 }]).await;
@@ -82,7 +90,13 @@ async fn the_calls_of_one_job_are_bounded() {
     let _job = gateway.job(None);
     let (id, _) = isolate.receive_job().await;
     isolate
-        .send((0..65).map(|call| FromRenderer::Call { id, call, name: "slow".into(), input: "1".into() }))
+        .send((0..65).map(|call| FromRenderer::Call {
+            id,
+            call,
+            name: "slow".into(),
+            head: Bytes::new(),
+            input: "1".into(),
+        }))
         .await;
     let ToRenderer::Reply { call: 64, outcome, .. } = isolate.receive().await else { panic!("no reply") };
     assert_eq!(status(&outcome), 503);

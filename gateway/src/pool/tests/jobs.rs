@@ -167,7 +167,7 @@ async fn late_words_about_a_finished_job_are_forgiven() {
     let mut isolate = gateway.isolate(0);
     let answer = gateway.job(None);
     let (id, _) = isolate.receive_job().await;
-    let late = FromRenderer::Call { id, call: 1, name: "log".into(), input: "1".into() };
+    let late = FromRenderer::Call { id, call: 1, name: "log".into(), head: Bytes::new(), input: "1".into() };
     let credit = FromRenderer::Credit { id, bytes: 1 };
     isolate.send([head(id), end(id), credit, FromRenderer::CallCancel { id, call: 9 }, late]).await;
     assert!(answer.await.unwrap().is_ok());

@@ -23,7 +23,7 @@
   const { ReadableStream } = core.loadExtScript("ext:deno_web/06_streams.js");
   const { InnerBody } = core.loadExtScript("ext:deno_fetch/22_body.js");
   const { fromInnerRequest, newInnerRequest } = core.loadExtScript("ext:deno_fetch/23_request.js");
-  const { toInnerResponse, wireHeaderList } = core.loadExtScript("ext:deno_fetch/23_response.js");
+  const { Response, toInnerResponse, wireHeaderList } = core.loadExtScript("ext:deno_fetch/23_response.js");
   const { currentJob } = core.loadExtScript("ext:isopod/current_job.js");
   const { waitUntil, withClient } = core.loadExtScript("ext:isopod/request.js");
   const { exceptionTaken, rejectionTaken } = core.loadExtScript("ext:isopod/uncaught.js");
@@ -54,6 +54,7 @@
       this.reader = null;
       this.resume = null;
       this.calls = null;
+      this.fields = null;
       this.lastCall = 0;
       // Promises of `waitUntil` that are pending.
       this.background = 0;
@@ -206,7 +207,8 @@
       inner.body?.cancel(abortReason(job));
       return;
     }
-    op_job_head(job.key, inner.status, rawHeaders(wireHeaderList(inner)));
+    const own = wireHeaderList(inner);
+    op_job_head(job.key, inner.status, rawHeaders(job.fields === null ? own : withFields(own, job.fields)));
     const body = inner.body;
     if (body === null) return end(job);
     if (job.isHead) {
@@ -219,6 +221,12 @@
     const free = typeof content === "string" ? op_job_write_text(job.key, content) : op_job_write(job.key, content);
     if (!free) await roomToWrite(job);
     end(job);
+  }
+
+  // Cookies are added, other fields only where the response has none of their name.
+  function withFields(own, added) {
+    const names = new Set(own.map(([name]) => name.toLowerCase()));
+    return [...own, ...added.filter(([name]) => name === "set-cookie" || !names.has(name))];
   }
 
   function responseParts(response) {
@@ -369,14 +377,38 @@
     });
   }
 
-  // A status of 0 means that `text` is the function's value.
-  function reply(key, number, status, text) {
-    const call = jobs.get(key)?.calls?.get(number);
+  // Kinds of answers, as in `AnswerKind`; 0 is a failure, whose content is a message.
+  const VALUE = 1;
+  const REDIRECT = 2;
+  const NOT_FOUND = 3;
+  const RESPONSE = 4;
+
+  function reply(key, number, status, content, kind, rawFields) {
+    const job = jobs.get(key);
+    const call = job?.calls?.get(number);
     if (call === undefined) return;
-    jobs.get(key).calls.delete(number);
+    job.calls.delete(number);
     call.settled();
-    if (status === 0) call.resolve(JSON.parse(text));
-    else call.reject(new NativeError(text, status));
+    const fields = headerPairs(rawFields);
+    // What a function sets beside its value goes out with the job's own response.
+    if (kind !== RESPONSE && fields.length > 0) (job.fields ??= []).push(...fields);
+    if (kind === VALUE) call.resolve(JSON.parse(content));
+    else if (kind === REDIRECT) call.reject(redirect(status, JSON.parse(content)));
+    else if (kind === NOT_FOUND) call.reject(JSON.parse(content));
+    else if (kind === RESPONSE) call.resolve(response(status, fields, content));
+    else call.reject(new NativeError(content, status));
+  }
+
+  function response(status, fields, body) {
+    return new Response([101, 204, 205, 304].includes(status) ? null : body, { status, headers: fields });
+  }
+
+  // As TanStack Router's `redirect()` makes it: a response with the router's options.
+  function redirect(status, options) {
+    const headers = options.href === undefined ? {} : { location: options.href };
+    const made = new Response(null, { status, headers });
+    made.options = options;
+    return made;
   }
 
   function currentJobKey() {
