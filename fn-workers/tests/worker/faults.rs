@@ -9,7 +9,7 @@ use crate::gateway::{LONG_MS, fixture_worker};
 
 fn status(outcome: &Outcome) -> u16 {
     match outcome {
-        Outcome::Value(_) => 200,
+        Outcome::Value(_) | Outcome::Answer { .. } => 200,
         Outcome::Failed { status, .. } => *status,
     }
 }
