@@ -67,6 +67,10 @@ pub enum Cause {
     Protocol,
     /// The app threw.
     Threw,
+    /// The app ran too long without a pause.
+    TurnLimit,
+    /// The app filled its isolate's heap.
+    HeapLimit,
     /// The app's response cannot be sent.
     BadResponse,
     /// The app took too long.
@@ -138,6 +142,8 @@ impl Cause {
             Self::IsolateLost => row(502, "isolate_lost", "The app did not answer."),
             Self::Protocol => row(502, "protocol", "The app did not answer."),
             Self::Threw => row(500, "threw", "The app failed."),
+            Self::TurnLimit => row(500, "turn_limit", "The app failed."),
+            Self::HeapLimit => row(500, "heap_limit", "The app failed."),
             Self::BadResponse => row(500, "bad_response", "The app failed."),
             Self::Timeout => row(504, "timeout", "The app took too long."),
             Self::FileChanged => row(500, "file_changed", "This file changed while the server was running."),

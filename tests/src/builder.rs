@@ -16,6 +16,7 @@ use crate::older_kernel;
 pub struct ClusterBuilder {
     served: Served,
     renderers: usize,
+    spares: usize,
     isolates: usize,
     fn_workers: usize,
     flags: Vec<String>,
@@ -30,6 +31,7 @@ impl ClusterBuilder {
         Self {
             served,
             renderers: 1,
+            spares: 0,
             isolates: 1,
             fn_workers: 1,
             flags: Vec::new(),
@@ -44,6 +46,13 @@ impl ClusterBuilder {
     #[must_use]
     pub fn renderers(mut self, renderers: usize) -> Self {
         self.renderers = renderers;
+        self
+    }
+
+    /// How many spare renderers; default none, unlike the gateway's.
+    #[must_use]
+    pub fn spares(mut self, spares: usize) -> Self {
+        self.spares = spares;
         self
     }
 
@@ -140,6 +149,7 @@ impl ClusterBuilder {
         command.arg("--app").arg(self.served.dir());
         command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
         command.args(["--renderers", &self.renderers.to_string(), "--isolates", &self.isolates.to_string()]);
+        command.args(["--spares", &self.spares.to_string()]);
         command.args(["--fn-workers", &self.fn_workers.to_string()]).args(&self.flags);
         let dir: TempDir = tempfile::Builder::new().prefix("isopod-config-").tempdir().unwrap();
         if !self.config.is_empty() {

@@ -13,6 +13,7 @@ mod edge;
 mod errors;
 mod faults;
 mod isolation;
+mod limits;
 mod load_failures;
 mod memory;
 mod native;

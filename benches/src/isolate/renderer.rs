@@ -14,7 +14,7 @@ use shared::link::Channel;
 use shared::logging::LogFormat;
 use shared::message::control::CodeUse;
 use shared::message::{FromChild, FromRenderer, ToChild, ToRenderer};
-use shared::setup::{Access, BackgroundLimits, CodeCacheSetup, RendererSetup, SandboxMode, Setup};
+use shared::setup::{Access, BackgroundLimits, CodeCacheSetup, IsolateLimits, RendererSetup, SandboxMode, Setup};
 use shared::window::ReceiveWindow;
 use tempfile::TempDir;
 use tokio::net::UnixStream;
@@ -91,6 +91,7 @@ impl Process {
             env: BTreeMap::from([("NODE_ENV".to_owned(), "production".to_owned())]),
             max_jobs_per_isolate: MAX_CONCURRENCY,
             max_heap_bytes: 512 << 20,
+            limits: IsolateLimits::default(),
             warmup_path: "/".into(),
             code_cache: cache
                 .map(|directory| CodeCacheSetup { directory: directory.to_owned(), max_bytes: 256 << 20 }),

@@ -1,7 +1,7 @@
 //! How the process begins and ends.
 
 use shared::message::{FromChild, Outcome, ToChild};
-use shared::setup::{Access, BackgroundLimits, RendererSetup, SandboxMode, Setup, WorkerSetup};
+use shared::setup::{Access, BackgroundLimits, IsolateLimits, RendererSetup, SandboxMode, Setup, WorkerSetup};
 use tokio::process::Command;
 
 use crate::fixture;
@@ -89,6 +89,7 @@ async fn messages_for_another_kind_of_process_end_it() {
         env: Default::default(),
         max_jobs_per_isolate: 1,
         max_heap_bytes: 1,
+        limits: IsolateLimits::default(),
         warmup_path: "/".into(),
         code_cache: None,
         scratch_dir: "/".into(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use shared::egress::Egress;
 use shared::logging::{self, LogFormat};
-use shared::setup::{Access, BackgroundLimits, SandboxMode};
+use shared::setup::{Access, BackgroundLimits, IsolateLimits, SandboxMode};
 
 use super::edge::{self, Edge};
 use super::read::Reader;
@@ -97,6 +97,8 @@ pub enum ForwardedStyle {
 pub struct Processes {
     /// Renderer processes.
     pub renderers: usize,
+    /// Loaded renderers beside them that take a lost one's place.
+    pub spares: usize,
     /// Isolates in each.
     pub isolates: usize,
     /// Fn workers.
@@ -113,6 +115,8 @@ pub struct Processes {
     pub fn_worker_mailbox: usize,
     /// Bytes of V8's heap for an isolate.
     pub max_heap_bytes: u64,
+    /// What else an isolate and its process may use.
+    pub isolate_limits: IsolateLimits,
     /// How long an isolate may take to load the app.
     pub load_timeout: Duration,
     /// Whether renderers are locked in.
@@ -168,6 +172,10 @@ pub struct Jobs {
     pub max_jobs_per_isolate: usize,
     /// How long the app may take until its response begins.
     pub job_timeout: Duration,
+    /// After so long a request's signal aborts; zero never does.
+    pub abort_delay: Duration,
+    /// So much later the job is closed.
+    pub abort_grace: Duration,
     /// How long a native function may take.
     pub native_call_timeout: Duration,
     /// Whether the app is asked to add a `Link` field to its pages.
@@ -289,10 +297,11 @@ fn clients(reader: &mut Reader<'_>) -> Option<Clients> {
 fn processes(reader: &mut Reader<'_>) -> Option<Processes> {
     let (renderers, isolates) = (reader.count("renderers"), reader.count("isolates"));
     let (fn_workers, threads) = (reader.count("fn_workers"), reader.count("threads"));
-    if let (Some(renderers), Some(isolates), Some(fn_workers), Some(threads)) =
-        (renderers, isolates, fn_workers, threads)
+    let spares = reader.count("spares");
+    if let (Some(renderers), Some(spares), Some(isolates), Some(fn_workers), Some(threads)) =
+        (renderers, spares, isolates, fn_workers, threads)
     {
-        refuse_too_many_links(reader, renderers * isolates, fn_workers, threads);
+        refuse_too_many_links(reader, (renderers + spares) * isolates, fn_workers, threads);
     }
     let renderer_bin = program(reader, "renderer_bin", "renderer-pool");
     let fn_worker_bin = match fn_workers {
@@ -302,6 +311,7 @@ fn processes(reader: &mut Reader<'_>) -> Option<Processes> {
     let (fn_worker_threads, fn_worker_mailbox) =
         (reader.count("fn_worker_threads"), reader.count("fn_worker_mailbox"));
     let (max_heap, load_timeout) = (reader.size("max_heap"), reader.time("load_timeout"));
+    let isolate_limits = isolate_limits(reader, max_heap, isolates);
     let warmup_path = reader.parsed("warmup_path", value::request_path);
     let (code_cache, code_cache_limit) = (code_cache(reader), reader.size("code_cache_limit"));
     let sandbox = reader.parsed("sandbox", |text| match text {
@@ -323,6 +333,7 @@ fn processes(reader: &mut Reader<'_>) -> Option<Processes> {
         (reader.count("restarts_per_minute"), reader.time("restart_stable_after"));
     Some(Processes {
         renderers: renderers?,
+        spares: spares?,
         isolates: isolates?,
         fn_workers: fn_workers?,
         threads: threads?,
@@ -331,6 +342,7 @@ fn processes(reader: &mut Reader<'_>) -> Option<Processes> {
         fn_worker_threads: fn_worker_threads?,
         fn_worker_mailbox: fn_worker_mailbox?,
         max_heap_bytes: max_heap?,
+        isolate_limits: isolate_limits?,
         load_timeout: load_timeout?,
         warmup_path: warmup_path?,
         code_cache: code_cache?,
@@ -368,6 +380,35 @@ fn debugging(reader: &mut Reader<'_>) -> Option<Debugging> {
     Some(Debugging { inspect, endpoints: endpoints?, max_result_bytes: max_result_bytes? })
 }
 
+/// A process holds its heaps, their buffers, and so much of its own.
+const OWN_BYTES: u64 = 256 << 20;
+
+fn isolate_limits(
+    reader: &mut Reader<'_>,
+    max_heap: Option<u64>,
+    isolates: Option<usize>,
+) -> Option<IsolateLimits> {
+    let (max_turn, max_load_turn) = (reader.time("max_turn"), reader.time("max_load_turn"));
+    let max_external = reader.size("max_external");
+    let max_rss = if reader.is_given("max_rss") {
+        reader.size("max_rss")
+    } else {
+        let isolates = isolates.and_then(|isolates| u64::try_from(isolates).ok());
+        isolates.zip(max_heap).zip(max_external).map(|((isolates, heap), external)| {
+            isolates.saturating_mul(heap.saturating_add(external)).saturating_add(OWN_BYTES)
+        })
+    };
+    let max_jobs = reader.count("max_jobs_before_recycle");
+    let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    Some(IsolateLimits {
+        max_turn_ms: milliseconds(max_turn?),
+        max_load_turn_ms: milliseconds(max_load_turn?),
+        max_external_bytes: max_external?,
+        max_rss_bytes: max_rss?,
+        max_jobs_before_recycle: u64::try_from(max_jobs?).unwrap_or(u64::MAX),
+    })
+}
+
 fn refuse_too_many_links(reader: &mut Reader<'_>, isolates: usize, fn_workers: usize, threads: usize) {
     let links = threads * (isolates + fn_workers);
     if links > MAX_LINKS {
@@ -391,11 +432,14 @@ fn jobs(reader: &mut Reader<'_>) -> Option<Jobs> {
     let (background_limit, background_timeout) =
         (reader.count("background_limit"), reader.time("background_timeout"));
     let response_link_header = reader.parsed("response_link_header", value::on_or_off);
+    let (abort_delay, abort_grace) = (reader.time("abort_delay"), reader.time("abort_grace"));
     Some(Jobs {
         queue_wait: queue_wait?,
         queue_limit: queue_limit?,
         max_jobs_per_isolate: max_jobs_per_isolate?,
         job_timeout: job_timeout?,
+        abort_delay: abort_delay?,
+        abort_grace: abort_grace?,
         native_call_timeout: native_call_timeout?,
         response_link_header: response_link_header?,
         background: BackgroundLimits {

@@ -169,7 +169,7 @@ impl Thread {
         let head = std::future::poll_fn(|cx| handle.job.poll_head(cx));
         match tokio::time::timeout_at(until + DEADLINE_GRACE, head).await {
             Ok(Part::Next(head)) => {
-                Ok(Rendered { status: head.status, headers: head.headers, body: RenderedBody::new(handle) })
+                Ok(Rendered { status: head.status, headers: head.headers, body: RenderedBody::new(handle, None) })
             }
             Ok(Part::BodyFailed(error)) => {
                 handle.cancel(CancelReason::ClientGone);

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use deno_core::{OpState, op2, v8};
-use shared::message::HintPhase;
+use shared::message::{FailureKind, HintPhase};
 
 use super::background::{
     op_background_begin, op_background_capacity, op_background_end, op_background_limit,
@@ -148,7 +148,9 @@ fn op_job_fail(state: &mut OpState, key: u32, #[string] detail: &str, #[string] 
     let page = state.try_borrow::<ErrorPages>().filter(|_| jobs.borrow().may_answer(key));
     let mut jobs = jobs.borrow_mut();
     match page {
-        None => jobs.fail(key, detail),
+        None => {
+            jobs.fail(key, FailureKind::Threw, detail);
+        }
         Some(ErrorPages(page)) => {
             let (content_type, page) = page(detail, &request_id, &url, accept);
             let fields = format!(

@@ -10,7 +10,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crate::frame::Frame;
 use crate::wire::{PayloadError, Reader, put_bytes};
 
-pub use control::{FromChild, ToChild};
+pub use control::{FromChild, RetireReason, ToChild};
 pub use renderer::{CancelReason, EarlyHints, Failure, FailureKind, FromRenderer, HintPhase, ToRenderer};
 pub use worker::{Caller, FromWorker, NativeCall, Target, ToWorker};
 
