@@ -175,8 +175,10 @@ async fn origin() -> String {
                 let head = String::from_utf8(head).unwrap();
                 let (path, wait) = head.split(' ').nth(1).unwrap().split_once("?wait=").unwrap();
                 tokio::time::sleep(Duration::from_millis(wait.parse().unwrap())).await;
-                let answer =
-                    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{path}", path.len());
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{path}",
+                    path.len()
+                );
                 // The job may have gone.
                 let _ = stream.write_all(answer.as_bytes()).await;
             });

@@ -3,6 +3,8 @@
 //!
 //! `cargo nextest run --release -E 'test(each_fault_costs)' --no-capture` prints the table of `docs/limits.md`.
 
+#![allow(clippy::panic, clippy::print_stdout, reason = "a test says what it found, for the table in docs/")]
+
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -294,17 +296,16 @@ async fn faults_happen(config: &str, faults: Vec<Fault>) {
 #[tokio::test]
 async fn a_crash_costs_what_its_process_ran_and_a_spare_takes_over() {
     let cluster = Cluster::of(Bundle::fetch(APP)).renderers(2).spares(1).fn_workers(0).start().await;
-    let mut takeovers = 0;
-    for signal in [Signal::SIGKILL, Signal::SIGILL, Signal::SIGABRT] {
+    for (before_it, signal) in [Signal::SIGKILL, Signal::SIGILL, Signal::SIGABRT].into_iter().enumerate() {
         let before = cluster.metrics_until("a spare is ready", at_full_strength).await;
-        takeovers += 1;
         let incident = async {
             let Seen::Answer(200, pid) = ask(&cluster, "/pid?ms=0").await else {
                 panic!("no renderer answers")
             };
             let struck = Instant::now();
             process::signal(pid.parse().unwrap(), signal);
-            within_patience("a spare takes over", cluster.log().nth("a spare takes over", takeovers)).await;
+            within_patience("a spare takes over", cluster.log().nth("a spare takes over", before_it + 1))
+                .await;
             let took = struck.elapsed();
             cluster
                 .metrics_until("it is replaced", |now| {

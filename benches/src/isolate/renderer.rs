@@ -14,7 +14,9 @@ use shared::link::Channel;
 use shared::logging::LogFormat;
 use shared::message::control::CodeUse;
 use shared::message::{FromChild, FromRenderer, ToChild, ToRenderer};
-use shared::setup::{Access, BackgroundLimits, CodeCacheSetup, IsolateLimits, RendererSetup, SandboxMode, Setup};
+use shared::setup::{
+    Access, BackgroundLimits, CodeCacheSetup, IsolateLimits, RendererSetup, SandboxMode, Setup,
+};
 use shared::window::ReceiveWindow;
 use tempfile::TempDir;
 use tokio::net::UnixStream;

@@ -1,7 +1,9 @@
 //! How the process begins and ends.
 
 use shared::message::{FromChild, Outcome, ToChild};
-use shared::setup::{Access, BackgroundLimits, IsolateLimits, RendererSetup, SandboxMode, Setup, WorkerSetup};
+use shared::setup::{
+    Access, BackgroundLimits, IsolateLimits, RendererSetup, SandboxMode, Setup, WorkerSetup,
+};
 use tokio::process::Command;
 
 use crate::fixture;

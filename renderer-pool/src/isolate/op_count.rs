@@ -10,12 +10,13 @@ use deno_core::{OpMetricsEvent, OpMetricsFactoryFn};
 use shared::head::{HandlerOptions, RequestHead};
 use shared::link::Channel;
 use shared::message::{FromRenderer, ToRenderer};
-use shared::setup::RendererSetup;
+use shared::setup::{Access, BackgroundLimits, IsolateLimits, RendererSetup, SandboxMode};
 
 use super::code_cache::CodeCache;
 use super::code_cache::recorder::Recorder;
 use super::runtime::Isolate;
 use crate::job::JobTable;
+use crate::watchdog::probe::Probe;
 
 thread_local! {
     static CALLS: RefCell<BTreeMap<&'static str, usize>> = const { RefCell::new(BTreeMap::new()) };
@@ -55,11 +56,18 @@ impl Subject {
             env: BTreeMap::new(),
             max_jobs_per_isolate: 4,
             max_heap_bytes: 256 << 20,
+            limits: IsolateLimits::default(),
             warmup_path: "/".into(),
             code_cache: None,
+            scratch_dir: app.path().to_owned(),
+            sandbox: SandboxMode::Off,
+            v8_flags: Vec::new(),
+            inspect: None,
+            access: Access::default(),
+            background: BackgroundLimits::default(),
         };
         let code = Recorder::new(Arc::new(CodeCache::off()));
-        let isolate = Isolate::load(&setup, jobs.clone(), code).await.unwrap();
+        let isolate = Isolate::load(&setup, jobs.clone(), code, Arc::new(Probe::new(0))).await.unwrap();
         Self { isolate, jobs, gateway, _app: app }
     }
 
@@ -86,7 +94,7 @@ impl Subject {
         let mut events = Vec::new();
         std::future::poll_fn(|cx| {
             let _ = self.jobs.borrow_mut().poll_events(cx, &mut events);
-            self.isolate.deliver(events.drain(..));
+            self.isolate.deliver(&mut events.drain(..));
             self.isolate.poll(cx).unwrap();
             let _ = self.jobs.borrow_mut().poll_flush(cx, &mut events);
             while let Poll::Ready(message) = self.gateway.poll_receive(cx) {

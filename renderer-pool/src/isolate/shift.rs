@@ -10,10 +10,10 @@ use shared::message::{CancelReason, FailureKind, FromChild, RetireReason};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior};
 
-use super::limits::retirement::{self, Verdict};
 use super::background::Outcomes;
 use super::examine::Examiner;
 use super::inspector::Inspector;
+use super::limits::retirement::{self, Verdict};
 use super::runtime::{AppExited, ENTRY, Isolate};
 use crate::job::{AllLinksEnded, Event, JobTable};
 use crate::watchdog::probe::{Excess, Overrun};

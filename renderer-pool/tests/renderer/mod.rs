@@ -19,7 +19,9 @@ use shared::link::Channel;
 use shared::logging::LogFormat;
 use shared::message::control::LoadFailure;
 use shared::message::{FromChild, FromRenderer, ToChild, ToRenderer};
-use shared::setup::{Access, BackgroundLimits, CodeCacheSetup, IsolateLimits, RendererSetup, SandboxMode, Setup};
+use shared::setup::{
+    Access, BackgroundLimits, CodeCacheSetup, IsolateLimits, RendererSetup, SandboxMode, Setup,
+};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::UnixStream;
