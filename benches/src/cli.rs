@@ -55,6 +55,35 @@ pub enum Bench {
     /// Shown for both builds of each app: milliseconds from the process's start, and from the order to load the app
     /// in a process that waited for it; median and least over the repeats.
     Start(StartOptions),
+    /// A long run at a part of what one core can do: resident memory, heap and latency over time.
+    ///
+    /// Shown: how much the renderer's resident memory and heap grow in ten minutes, over the last two thirds of the
+    /// run. The plots go to docs/soak.svg.
+    Soak(SoakOptions),
+}
+
+/// Options of `soak`.
+#[derive(Debug, Args)]
+pub struct SoakOptions {
+    /// Length of the run, minutes.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub minutes: u64,
+    /// The load, as a part of what the core can do.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub percent: u8,
+    /// The load in requests per second instead.
+    #[arg(long)]
+    pub rate: Option<f64>,
+    /// The app.
+    #[arg(long, default_value = "threads-react", value_name = "NAME")]
+    pub app: String,
+}
+
+impl SoakOptions {
+    /// Length of the run.
+    pub fn time(&self) -> Duration {
+        Duration::from_secs(self.minutes * 60)
+    }
 }
 
 /// Options of `start`.

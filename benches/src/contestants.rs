@@ -17,7 +17,7 @@ use xtask::workspace::Workspace;
 use crate::machine;
 
 /// Isopod's options: what fits on one core.
-const ONE_CORE: [&str; 12] = [
+const ONE_CORE: [&str; 14] = [
     "--listen",
     "127.0.0.1:0",
     "--admin",
@@ -26,6 +26,8 @@ const ONE_CORE: [&str; 12] = [
     "1",
     "--renderers",
     "1",
+    "--spares",
+    "0",
     "--isolates",
     "1",
     "--fn-workers",
@@ -140,7 +142,7 @@ mod tests {
 
         let isopod = command(Contestant::Isopod);
         assert!(isopod.starts_with("/t/release/gateway --app /c/tests/apps/one/dist --listen 127.0.0.1:0"));
-        assert!(isopod.ends_with("--threads 1 --renderers 1 --isolates 1 --fn-workers 0"));
+        assert!(isopod.ends_with("--threads 1 --renderers 1 --spares 0 --isolates 1 --fn-workers 0"));
         assert_eq!(
             command(Contestant::Node(PathBuf::from("/n/node"))),
             "/n/node /c/tests/apps/serve-node.mjs /c/tests/apps/one 0"

@@ -57,6 +57,12 @@ pub enum BenchFailure {
         /// What happened.
         problem: String,
     },
+    /// The soak cannot go on.
+    #[error("the soak: {problem}")]
+    Soak {
+        /// What happened.
+        problem: String,
+    },
     /// Servers and load must not share a core.
     #[error("{cores} core is allowed to this process; servers and load need one each")]
     TooFewCores {

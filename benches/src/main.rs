@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: Isopod beside other servers of the same apps.
 //!
-//! A bench is a story ([`pages`], [`isolate`], [`start`]) told with:
+//! A bench is a story ([`pages`], [`isolate`], [`start`], [`soak`]) told with:
 //!
 //! - [`contestants`]: who is measured, how each is installed and started.
 //! - [`page`]: the answers are the same before anything is measured.
@@ -29,6 +29,7 @@ mod pages;
 mod process_tree;
 mod report;
 mod slice;
+mod soak;
 mod start;
 mod statistics;
 mod table;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Bench::Pages(options) => pages::run(&cli.workspace(), options),
         Bench::Isolate(options) => isolate::run(&cli.workspace(), options),
         Bench::Start(options) => start::run(&cli.workspace(), options),
+        Bench::Soak(options) => soak::run(&cli.workspace(), options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -92,6 +92,10 @@ pub enum Cause {
     SkippedFile,
     /// The app wants no answer to be sent: the connection, or the stream, is cut.
     Dropped,
+    /// The app ran too long without a pause.
+    TurnLimit,
+    /// The app filled its isolate's heap.
+    HeapLimit,
     /// The app's response cannot be sent.
     BadResponse,
     /// The app took too long.
@@ -183,6 +187,8 @@ impl Cause {
             Self::SkippedFile => row(405, "skipped", "This file can only be read."),
             // The number that nginx gives to a connection closed without an answer; no client sees it.
             Self::Dropped => closing(444, "dropped", ""),
+            Self::TurnLimit => row(500, "turn_limit", "The app failed."),
+            Self::HeapLimit => row(500, "heap_limit", "The app failed."),
             Self::BadResponse => row(500, "bad_response", "The app failed."),
             Self::Timeout => row(504, "timeout", "The app took too long."),
             Self::FileChanged => row(500, "file_changed", "This file changed while the server was running."),

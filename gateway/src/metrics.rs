@@ -15,6 +15,9 @@ const LATENCY_BUCKETS: &[f64] =
 /// Seconds; a queue that is worth waiting in is short.
 const WAIT_BUCKETS: &[f64] = &[0.0001, 0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
 
+/// Seconds; from a spare that takes over to a process that starts.
+const RECOVERY_BUCKETS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0];
+
 /// The gateway's metrics, registered. Cheap to clone: every field is a handle.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -49,7 +52,7 @@ pub struct Metrics {
     pub job_failures: IntCounterVec,
     /// Jobs that were sent to a second isolate because the first was lost.
     pub job_retries: IntCounter,
-    /// Isolates by state: starting, ready, draining.
+    /// Isolates by state: starting, standby, ready, draining.
     pub isolates: IntGaugeVec,
     /// Fn workers by state: starting, ready, draining.
     pub fn_workers: IntGaugeVec,
@@ -57,6 +60,14 @@ pub struct Metrics {
     pub restarts: IntCounterVec,
     /// Pieces of code that isolates needed to become ready, by where they came from: cached, compiled.
     pub loaded_code: IntCounterVec,
+    /// Isolates that were replaced, by reason.
+    pub isolate_replacements: IntCounterVec,
+    /// Seconds from the loss of an isolate until as many as there should be are ready again.
+    pub recovery_seconds: Histogram,
+    /// Seconds from the gateway's learning that a client has gone until the app has heard of it.
+    pub abort_seconds: Histogram,
+    /// Jobs that were told to come to their end by `abort_delay`.
+    pub abort_delays: IntCounter,
     /// Native calls by caller and outcome. Names are not a label: they come from outside.
     pub native_calls: IntCounterVec,
     /// Answers of the app's routes by pattern and class of status; patterns come from the build's manifest.
@@ -146,6 +157,39 @@ impl Metrics {
                 "loaded_code_total",
                 "Pieces of code that isolates needed to become ready; compiled ones were not in the code cache.",
                 &["source"],
+            )?,
+            isolate_replacements: counters(
+                r,
+                "isolate_replacements_total",
+                "Isolates that were replaced.",
+                &["reason"],
+            )?,
+            recovery_seconds: registered(
+                r,
+                Histogram::with_opts(
+                    HistogramOpts::new(
+                        "isopod_recovery_seconds",
+                        "From the loss of an isolate until as many as there should be are ready again.",
+                    )
+                    .buckets(RECOVERY_BUCKETS.to_vec()),
+                )?,
+            )?,
+            abort_seconds: registered(
+                r,
+                Histogram::with_opts(
+                    HistogramOpts::new(
+                        "isopod_abort_seconds",
+                        "From the gateway's learning that a client has gone until the app has heard of it.",
+                    )
+                    .buckets(WAIT_BUCKETS.to_vec()),
+                )?,
+            )?,
+            abort_delays: registered(
+                r,
+                IntCounter::new(
+                    "isopod_abort_delays_total",
+                    "Jobs told to come to their end by abort_delay.",
+                )?,
             )?,
             native_calls: counters(r, "native_calls_total", "Native calls.", &["caller", "outcome"])?,
             route_requests: counters(

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crossbeam::thread;
+use crossbeam::{channel, thread};
 use deno_core::{JsRuntime, v8_set_flags};
 use shared::inherited::{ChildArgs, take_socket};
 use shared::link::{Channel, LinkError};
@@ -16,6 +16,9 @@ use crate::isolate::IsolateThread;
 use crate::isolate::code_cache::CodeCache;
 use crate::isolate::node::permissions;
 use crate::sandbox::{self, Needs};
+use crate::watchdog::Watchdog;
+use crate::watchdog::memory::Resident;
+use crate::watchdog::probe::Probe;
 
 /// The supervisor's link, seen from here.
 type Control = Channel<FromChild, ToChild>;
@@ -51,6 +54,8 @@ pub fn run(args: &ChildArgs) -> Result<(), ControlError> {
     let tokio =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ControlError::Start)?;
     let (mut control, setup) = tokio.block_on(receive_setup(args))?;
+    // Before the right to open files goes.
+    let resident = Resident::open().map_err(ControlError::Start)?;
     match lock_in(&setup) {
         Ok(layers) => tokio.block_on(control.send(&FromChild::Sandboxed(layers)))?,
         // The supervisor ends the process.
@@ -61,8 +66,14 @@ pub fn run(args: &ChildArgs) -> Result<(), ControlError> {
     let code_cache = Arc::new(CodeCache::new(&setup));
     let mut examiners = Vec::new();
     let (announce, serving) = watch::channel(None);
+    let probes: Vec<_> = (0..args.links.len()).map(|isolate| Arc::new(Probe::new(isolate))).collect();
+    let watchdog = Watchdog::new(probes.clone(), resident, &setup.limits, reports_in.downgrade());
     let hosted = thread::scope(|scope| {
-        for (isolate, links) in args.links.iter().enumerate() {
+        // The watchdog ends when this is dropped.
+        let (_watching, over) = channel::bounded(0);
+        let watchdog = move |_: &thread::Scope<'_>| watchdog.run(&over);
+        scope.builder().name("watchdog".into()).spawn(watchdog).map_err(ControlError::Start)?;
+        for ((isolate, links), probe) in args.links.iter().enumerate().zip(probes) {
             // One look at a time is all that the gateway asks for.
             let (examine, examinations) = mpsc::channel(1);
             examiners.push(examine);
@@ -75,6 +86,7 @@ pub fn run(args: &ChildArgs) -> Result<(), ControlError> {
                 draining: draining.clone(),
                 code_cache: code_cache.clone(),
                 serving: serving.clone(),
+                probe,
             };
             scope
                 .builder()

@@ -4,11 +4,13 @@
 //! - [`isolate`]: a thread with an isolate and the app in it.
 //! - [`job`]: the jobs of an isolate, between its links and its JavaScript.
 //! - [`sandbox`]: what the process gives up before it loads the app.
+//! - [`watchdog`]: ends what runs for too long or takes too much.
 
 mod control;
 mod isolate;
 mod job;
 mod sandbox;
+mod watchdog;
 
 use std::process::ExitCode;
 

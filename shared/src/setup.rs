@@ -30,6 +30,8 @@ pub struct RendererSetup {
     pub max_jobs_per_isolate: usize,
     /// The most bytes of V8's heap for an isolate.
     pub max_heap_bytes: u64,
+    /// What else an isolate and its process may use.
+    pub limits: IsolateLimits,
     /// The path and query of the page that an isolate renders for nobody before it is ready.
     pub warmup_path: String,
     /// An empty directory of this process alone, absolute, in which it may write. Whoever made it removes it.
@@ -111,6 +113,33 @@ impl Default for PipelineLimits {
     /// As the gateway's configuration has them.
     fn default() -> Self {
         Self { hook_timeout_ms: 5000, max_metrics: 64, max_series: 100 }
+    }
+}
+
+/// What an isolate and its process may use, beside V8's heap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IsolateLimits {
+    /// Milliseconds of CPU time that JavaScript may take in one synchronous turn; 1000 by default.
+    pub max_turn_ms: u64,
+    /// The same while the app loads and warms up; 10,000 by default.
+    pub max_load_turn_ms: u64,
+    /// The most bytes in `ArrayBuffer`s; 512 MiB by default.
+    pub max_external_bytes: u64,
+    /// The most resident bytes of the whole process; 2 GiB by default.
+    pub max_rss_bytes: u64,
+    /// So many jobs an isolate runs until it is replaced; 0, the default, sets no limit.
+    pub max_jobs_before_recycle: u64,
+}
+
+impl Default for IsolateLimits {
+    fn default() -> Self {
+        Self {
+            max_turn_ms: 1000,
+            max_load_turn_ms: 10_000,
+            max_external_bytes: 512 << 20,
+            max_rss_bytes: 2 << 30,
+            max_jobs_before_recycle: 0,
+        }
     }
 }
 

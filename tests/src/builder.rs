@@ -18,6 +18,7 @@ pub struct ClusterBuilder {
     served: Served,
     listen: String,
     renderers: usize,
+    spares: usize,
     isolates: usize,
     fn_workers: usize,
     flags: Vec<String>,
@@ -33,6 +34,7 @@ impl ClusterBuilder {
             served,
             listen: "127.0.0.1:0".into(),
             renderers: 1,
+            spares: 0,
             isolates: 1,
             fn_workers: 1,
             flags: Vec::new(),
@@ -54,6 +56,13 @@ impl ClusterBuilder {
     #[must_use]
     pub fn renderers(mut self, renderers: usize) -> Self {
         self.renderers = renderers;
+        self
+    }
+
+    /// How many spare renderers; default none, unlike the gateway's.
+    #[must_use]
+    pub fn spares(mut self, spares: usize) -> Self {
+        self.spares = spares;
         self
     }
 
@@ -150,6 +159,7 @@ impl ClusterBuilder {
         command.arg("--app").arg(self.served.dir());
         command.args(["--listen", &self.listen, "--admin", "127.0.0.1:0"]);
         command.args(["--renderers", &self.renderers.to_string(), "--isolates", &self.isolates.to_string()]);
+        command.args(["--spares", &self.spares.to_string()]);
         command.args(["--fn-workers", &self.fn_workers.to_string()]).args(&self.flags);
         let dir: TempDir = tempfile::Builder::new().prefix("isopod-config-").tempdir().unwrap();
         if !self.config.is_empty() {

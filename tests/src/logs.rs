@@ -52,6 +52,19 @@ impl Logs {
         }
     }
 
+    /// Waits until so many lines hold this text.
+    pub async fn nth(&self, text: &str, times: usize) {
+        let mut count = self.count.clone();
+        loop {
+            let written = *count.borrow_and_update();
+            let found =
+                self.lines.lock().unwrap()[..written].iter().filter(|line| line.contains(text)).count();
+            if found >= times || count.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Waits for the end of the stream.
     pub async fn end(&self) {
         let mut count = self.count.clone();

@@ -41,6 +41,11 @@ impl Metrics {
         self.samples.iter().any(|sample| sample.name == name)
     }
 
+    /// Isolates in this state.
+    pub fn isolates(&self, state: &str) -> f64 {
+        self.sum("isopod_isolates", &[("state", state)])
+    }
+
     /// Jobs that isolates run now.
     pub fn jobs_in_flight(&self) -> f64 {
         self.sum("isopod_jobs_in_flight", &[])

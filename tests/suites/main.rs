@@ -16,6 +16,7 @@ mod events;
 mod faults;
 mod http2;
 mod isolation;
+mod limits;
 mod load_failures;
 mod memory;
 mod native;

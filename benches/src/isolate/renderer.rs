@@ -15,7 +15,8 @@ use shared::logging::LogFormat;
 use shared::message::control::CodeUse;
 use shared::message::{FromChild, FromRenderer, ToChild, ToRenderer};
 use shared::setup::{
-    Access, BackgroundLimits, CodeCacheSetup, PipelineLimits, RendererSetup, SandboxMode, Setup,
+    Access, BackgroundLimits, CodeCacheSetup, IsolateLimits, PipelineLimits, RendererSetup, SandboxMode,
+    Setup,
 };
 use shared::window::ReceiveWindow;
 use tempfile::TempDir;
@@ -93,6 +94,7 @@ impl Process {
             env: BTreeMap::from([("NODE_ENV".to_owned(), "production".to_owned())]),
             max_jobs_per_isolate: MAX_CONCURRENCY,
             max_heap_bytes: 512 << 20,
+            limits: IsolateLimits::default(),
             warmup_path: "/".into(),
             code_cache: cache
                 .map(|directory| CodeCacheSetup { directory: directory.to_owned(), max_bytes: 256 << 20 }),

@@ -2,7 +2,7 @@
 
 use shared::message::{FromChild, Outcome, ToChild};
 use shared::setup::{
-    Access, BackgroundLimits, PipelineLimits, RendererSetup, SandboxMode, Setup, WorkerSetup,
+    Access, BackgroundLimits, IsolateLimits, PipelineLimits, RendererSetup, SandboxMode, Setup, WorkerSetup,
 };
 use tokio::process::Command;
 
@@ -91,6 +91,7 @@ async fn messages_for_another_kind_of_process_end_it() {
         env: Default::default(),
         max_jobs_per_isolate: 1,
         max_heap_bytes: 1,
+        limits: IsolateLimits::default(),
         warmup_path: "/".into(),
         code_cache: None,
         scratch_dir: "/".into(),

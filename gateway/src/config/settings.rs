@@ -9,7 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use shared::egress::Egress;
 use shared::logging::{self, LogFormat};
-use shared::setup::{Access, BackgroundLimits, SandboxMode};
+use shared::setup::{Access, BackgroundLimits, IsolateLimits, SandboxMode};
 
 use super::edge::{self, Edge};
 use super::read::Reader;
@@ -131,6 +131,8 @@ pub enum ForwardedStyle {
 pub struct Processes {
     /// Renderer processes.
     pub renderers: usize,
+    /// Loaded renderers beside them that take a lost one's place.
+    pub spares: usize,
     /// Isolates in each.
     pub isolates: usize,
     /// Fn workers.
@@ -147,6 +149,8 @@ pub struct Processes {
     pub fn_worker_mailbox: usize,
     /// Bytes of V8's heap for an isolate.
     pub max_heap_bytes: u64,
+    /// What else an isolate and its process may use.
+    pub isolate_limits: IsolateLimits,
     /// How long an isolate may take to load the app.
     pub load_timeout: Duration,
     /// Whether renderers are locked in.
@@ -218,6 +222,10 @@ pub struct Jobs {
     pub early_hints: bool,
     /// How long the app may take until its response begins.
     pub job_timeout: Duration,
+    /// After so long a request's signal aborts; zero never does.
+    pub abort_delay: Duration,
+    /// So much later the job is closed.
+    pub abort_grace: Duration,
     /// How long a native function may take.
     pub native_call_timeout: Duration,
     /// Whether the app is asked to add a `Link` field to its pages.
@@ -368,10 +376,11 @@ fn clients(reader: &mut Reader<'_>) -> Option<Clients> {
 fn processes(reader: &mut Reader<'_>) -> Option<Processes> {
     let (renderers, isolates) = (reader.count("renderers"), reader.count("isolates"));
     let (fn_workers, threads) = (reader.count("fn_workers"), reader.count("threads"));
-    if let (Some(renderers), Some(isolates), Some(fn_workers), Some(threads)) =
-        (renderers, isolates, fn_workers, threads)
+    let spares = reader.count("spares");
+    if let (Some(renderers), Some(spares), Some(isolates), Some(fn_workers), Some(threads)) =
+        (renderers, spares, isolates, fn_workers, threads)
     {
-        refuse_too_many_links(reader, renderers * isolates, fn_workers, threads);
+        refuse_too_many_links(reader, (renderers + spares) * isolates, fn_workers, threads);
     }
     let renderer_bin = program(reader, "renderer_bin", "renderer-pool");
     let fn_worker_bin = match fn_workers {
@@ -383,6 +392,7 @@ fn processes(reader: &mut Reader<'_>) -> Option<Processes> {
     let (max_heap, load_timeout) = (reader.size("max_heap"), reader.time("load_timeout"));
     let hook_timeout = reader.time("hook_timeout");
     let (app_metrics, app_series) = (reader.count("max_app_metrics"), reader.count("max_app_metric_series"));
+    let isolate_limits = isolate_limits(reader, max_heap, isolates);
     let warmup_path = reader.parsed("warmup_path", value::request_path);
     let (code_cache, code_cache_limit) = (code_cache(reader), reader.size("code_cache_limit"));
     let sandbox = reader.parsed("sandbox", |text| match text {
@@ -404,6 +414,7 @@ fn processes(reader: &mut Reader<'_>) -> Option<Processes> {
         (reader.count("restarts_per_minute"), reader.time("restart_stable_after"));
     Some(Processes {
         renderers: renderers?,
+        spares: spares?,
         isolates: isolates?,
         fn_workers: fn_workers?,
         threads: threads?,
@@ -412,6 +423,7 @@ fn processes(reader: &mut Reader<'_>) -> Option<Processes> {
         fn_worker_threads: fn_worker_threads?,
         fn_worker_mailbox: fn_worker_mailbox?,
         max_heap_bytes: max_heap?,
+        isolate_limits: isolate_limits?,
         load_timeout: load_timeout?,
         hook_timeout: hook_timeout?,
         max_app_metrics: app_metrics?,
@@ -452,6 +464,35 @@ fn debugging(reader: &mut Reader<'_>) -> Option<Debugging> {
     Some(Debugging { inspect, endpoints: endpoints?, max_result_bytes: max_result_bytes? })
 }
 
+/// A process holds its heaps, their buffers, and so much of its own.
+const OWN_BYTES: u64 = 256 << 20;
+
+fn isolate_limits(
+    reader: &mut Reader<'_>,
+    max_heap: Option<u64>,
+    isolates: Option<usize>,
+) -> Option<IsolateLimits> {
+    let (max_turn, max_load_turn) = (reader.time("max_turn"), reader.time("max_load_turn"));
+    let max_external = reader.size("max_external");
+    let max_rss = if reader.is_given("max_rss") {
+        reader.size("max_rss")
+    } else {
+        let isolates = isolates.and_then(|isolates| u64::try_from(isolates).ok());
+        isolates.zip(max_heap).zip(max_external).map(|((isolates, heap), external)| {
+            isolates.saturating_mul(heap.saturating_add(external)).saturating_add(OWN_BYTES)
+        })
+    };
+    let max_jobs = reader.count("max_jobs_before_recycle");
+    let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    Some(IsolateLimits {
+        max_turn_ms: milliseconds(max_turn?),
+        max_load_turn_ms: milliseconds(max_load_turn?),
+        max_external_bytes: max_external?,
+        max_rss_bytes: max_rss?,
+        max_jobs_before_recycle: u64::try_from(max_jobs?).unwrap_or(u64::MAX),
+    })
+}
+
 fn refuse_too_many_links(reader: &mut Reader<'_>, isolates: usize, fn_workers: usize, threads: usize) {
     let links = threads * (isolates + fn_workers);
     if links > MAX_LINKS {
@@ -480,6 +521,7 @@ fn jobs(reader: &mut Reader<'_>) -> Option<Jobs> {
     let (breaker_failures, breaker_pause) = (reader.count("breaker_failures"), reader.time("breaker_pause"));
     let early_hints = reader.parsed("early_hints", value::on_or_off);
     let response_link_header = reader.parsed("response_link_header", value::on_or_off);
+    let (abort_delay, abort_grace) = (reader.time("abort_delay"), reader.time("abort_grace"));
     Some(Jobs {
         queue_wait: queue_wait?,
         queue_limit: queue_limit?,
@@ -494,6 +536,8 @@ fn jobs(reader: &mut Reader<'_>) -> Option<Jobs> {
         },
         early_hints: early_hints?,
         job_timeout: job_timeout?,
+        abort_delay: abort_delay?,
+        abort_grace: abort_grace?,
         native_call_timeout: native_call_timeout?,
         response_link_header: response_link_header?,
         background: BackgroundLimits {

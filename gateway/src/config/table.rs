@@ -191,6 +191,13 @@ pub const SECTIONS: &[Section] = &[
         keys: &[
             key("renderers", count(1, 256), Cores { most: 256 }, "Renderer processes."),
             key(
+                "spares",
+                count(0, 64),
+                Text("1"),
+                "Renderer processes beside them that are loaded and warm, and take the place of one that is lost or \
+                 replaced at once; 0 keeps none, and the place is empty for as long as a start takes.",
+            ),
+            key(
                 "isolates",
                 count(1, 64),
                 Text("1"),
@@ -227,6 +234,39 @@ pub const SECTIONS: &[Section] = &[
                 size(32 * MIB, 64 * GIB),
                 Text("512MiB"),
                 "The most memory on V8's heap for an isolate.",
+            ),
+            key(
+                "max_external",
+                size(MIB, 64 * GIB),
+                Text("512MiB"),
+                "The most memory in ArrayBuffers for an isolate: JavaScript sees a RangeError beyond it, and the \
+                 isolate is replaced when it holds three quarters of it.",
+            ),
+            key(
+                "max_rss",
+                size(64 * MIB, 1024 * GIB),
+                Unset("what max_heap and max_external allow all isolates of a process, and 256MiB"),
+                "The most resident memory of a renderer: beyond it the process is replaced, at one and a half times \
+                 it the process ends at once.",
+            ),
+            key(
+                "max_jobs_before_recycle",
+                count(0, 1_000_000_000),
+                Text("0"),
+                "Requests after which an isolate is replaced, for apps that leak; 0 sets no limit.",
+            ),
+            key(
+                "max_turn",
+                time(10, HOUR),
+                Text("1s"),
+                "The CPU time that the app may take for a request without a pause. Beyond it the request is ended, \
+                 with 500 or by a cut, and its isolate is replaced; the log names the place.",
+            ),
+            key(
+                "max_load_turn",
+                time(100, HOUR),
+                Text("10s"),
+                "The same while the app loads and warms up, where it ends the start.",
             ),
             key(
                 "load_timeout",
@@ -566,8 +606,21 @@ pub const SECTIONS: &[Section] = &[
             key(
                 "job_timeout",
                 time(100, 24 * HOUR),
-                Text("15s"),
+                Text("20s"),
                 "How long the app may take until its response begins; 504 afterwards.",
+            ),
+            key(
+                "abort_delay",
+                time(0, 24 * HOUR),
+                Text("15s"),
+                "How long the app may take for a response until request.signal aborts with a TimeoutError. Time in which \
+                 it waits for a slow client does not count, and a text/event-stream has no end; 0ms is never.",
+            ),
+            key(
+                "abort_grace",
+                time(0, HOUR),
+                Text("5s"),
+                "How long after that a request is closed whatever the app does: 504, or a cut once its response has begun.",
             ),
             key(
                 "native_call_timeout",

@@ -7,10 +7,12 @@ use bytes::Bytes;
 use futures_core::Stream;
 use shared::head::HeaderField;
 use shared::message::{CancelReason, FailureKind};
+use tokio::time::{Instant, Sleep};
 
 use super::error::RenderError;
 use super::job::{End, Part};
 use super::job_handle::JobHandle;
+use super::patience::{Due, Patience};
 
 /// A response whose head has come.
 #[derive(Debug)]
@@ -29,16 +31,41 @@ pub struct Rendered {
 pub struct RenderedBody {
     handle: JobHandle,
     finished: bool,
+    patience: Option<Patience>,
+    /// Set while the body waits for the isolate, and as early as anything can be due.
+    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl RenderedBody {
-    pub(super) fn new(handle: JobHandle) -> Self {
-        Self { handle, finished: false }
+    /// A body that is cut when `patience` with its job ends.
+    pub(super) fn new(handle: JobHandle, patience: Option<Patience>) -> Self {
+        Self { handle, finished: false, patience, alarm: None }
     }
 
     /// The body's length if all of it has come already.
     pub fn whole(&self) -> Option<usize> {
         self.handle.job.whole()
+    }
+
+    /// Nothing has come. Ready when the job's time is over.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(patience) = &mut self.patience else { return Poll::Pending };
+        loop {
+            let due = match patience.wait(Instant::now().into_std()) {
+                Due::Until(due) => Instant::from_std(due),
+                Due::Abort => {
+                    self.handle.abort();
+                    continue;
+                }
+                Due::Close => return Poll::Ready(()),
+            };
+            let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+            // An alarm that is early is set anew when it rings, and not with each piece that comes.
+            if alarm.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            alarm.as_mut().reset(due);
+        }
     }
 
     fn fail(&mut self, error: RenderError) -> Poll<Option<Result<Bytes, RenderError>>> {
@@ -55,7 +82,15 @@ impl Stream for RenderedBody {
         if self.finished {
             return Poll::Ready(None);
         }
-        match std::task::ready!(self.handle.job.poll_body(cx)) {
+        let Poll::Ready(part) = self.handle.job.poll_body(cx) else {
+            std::task::ready!(self.poll_patience(cx));
+            self.handle.cancel(CancelReason::Timeout);
+            return self.fail(RenderError::Timeout);
+        };
+        if let Some(patience) = &mut self.patience {
+            patience.stop(Instant::now().into_std());
+        }
+        match part {
             Part::Next((bytes, credit)) => {
                 if let Some(credit) = credit {
                     self.handle.credit(credit);
@@ -82,6 +117,9 @@ pub(super) fn failure(kind: FailureKind) -> RenderError {
         FailureKind::Threw => RenderError::Threw,
         FailureKind::Skipped => RenderError::Skipped,
         FailureKind::Dropped => RenderError::Dropped,
+        FailureKind::TurnLimit => RenderError::TurnLimit,
+        FailureKind::HeapLimit => RenderError::HeapLimit,
+        FailureKind::Displaced => RenderError::Lost,
         // Nobody here cancelled it, and an isolate that has sent a head was ready.
         FailureKind::Cancelled | FailureKind::NotReady => RenderError::Protocol,
     }

@@ -175,9 +175,11 @@ impl Thread {
         // The worker answers by itself when its time is over; this is for one that does not even do that.
         let head = std::future::poll_fn(|cx| handle.job.poll_head(cx));
         match tokio::time::timeout_at(until + DEADLINE_GRACE, head).await {
-            Ok(Part::Next(head)) => {
-                Ok(Rendered { status: head.status, headers: head.headers, body: RenderedBody::new(handle) })
-            }
+            Ok(Part::Next(head)) => Ok(Rendered {
+                status: head.status,
+                headers: head.headers,
+                body: RenderedBody::new(handle, None),
+            }),
             Ok(Part::BodyFailed(error)) => {
                 handle.cancel(CancelReason::ClientGone);
                 Err(NativeError::Body(error))

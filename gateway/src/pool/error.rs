@@ -95,6 +95,12 @@ pub enum RenderError {
     /// The bundle threw.
     #[error("the bundle threw")]
     Threw,
+    /// It ran too long in one turn and was terminated.
+    #[error("the job ran too long without a pause")]
+    TurnLimit,
+    /// It filled its isolate's heap and was terminated.
+    #[error("the job filled the heap")]
+    HeapLimit,
     /// The request's body is longer than it may be.
     #[error("the request's body is too large")]
     BodyTooLarge,
@@ -125,6 +131,8 @@ impl RenderError {
             Self::Refused(_) => "refused",
             Self::Lost => "lost",
             Self::Threw => "threw",
+            Self::TurnLimit => "turn_limit",
+            Self::HeapLimit => "heap_limit",
             Self::BodyTooLarge => "body_too_large",
             Self::BodyBroken => "body_broken",
             Self::BodyTimeout => "body_timeout",

@@ -6,7 +6,6 @@ use std::rc::Rc;
 
 use actix_web::http::header::HeaderMap;
 use bytes::Bytes;
-use prometheus::IntCounterVec;
 use shared::head::RequestHeadRef;
 use shared::link::Channel;
 use shared::message::{CancelReason, FromRenderer, Outcome, ToRenderer};
@@ -16,6 +15,7 @@ use super::job_handle::{JobHandle, JobLink};
 use super::link::{Link, LinkFault, RuleError};
 use super::slot::IsolateId;
 use super::thread::Thread;
+use crate::metrics::Metrics;
 
 /// The native calls that a job may have running at a time; more are answered with 503.
 const MAX_CALLS_PER_JOB: usize = 64;
@@ -27,16 +27,12 @@ pub(super) struct IsolateLink {
     link: Link<ToRenderer, FromRenderer>,
     /// The jobs that the isolate has not let go of.
     jobs: RefCell<HashMap<u64, Rc<Job>>>,
-    failures: IntCounterVec,
+    metrics: Metrics,
 }
 
 impl IsolateLink {
-    pub fn new(
-        isolate: IsolateId,
-        channel: Channel<ToRenderer, FromRenderer>,
-        failures: IntCounterVec,
-    ) -> Self {
-        Self { isolate, link: Link::new(channel), jobs: RefCell::default(), failures }
+    pub fn new(isolate: IsolateId, channel: Channel<ToRenderer, FromRenderer>, metrics: Metrics) -> Self {
+        Self { isolate, link: Link::new(channel), jobs: RefCell::default(), metrics }
     }
 
     pub fn is_open(&self) -> bool {
@@ -86,7 +82,11 @@ impl IsolateLink {
             }
             FromRenderer::Failed { id, failure } => {
                 // The renderer has logged what was thrown, with the request's id.
-                self.job(id)?.on_failed(&failure);
+                let job = self.job(id)?;
+                job.on_failed(&failure);
+                if let Some(time) = job.since_left() {
+                    self.metrics.abort_seconds.observe(time.as_secs_f64());
+                }
                 self.forget(id);
                 Ok(())
             }
@@ -181,6 +181,16 @@ impl JobLink for IsolateLink {
         self.link.queue(&ToRenderer::Cancel { id, reason: CancelReason::BodyFailed });
     }
 
+    fn tell_late(&self, id: u64, request_id: &str) {
+        self.metrics.abort_delays.inc();
+        tracing::warn!(
+            request_id,
+            isolate = %self.isolate,
+            "a request takes longer than abort_delay; its signal aborts"
+        );
+        self.link.queue(&ToRenderer::Cancel { id, reason: CancelReason::AbortDelay });
+    }
+
     fn tell_cancelled(&self, id: u64, reason: CancelReason) {
         self.link.queue(&ToRenderer::Cancel { id, reason });
     }
@@ -190,6 +200,6 @@ impl JobLink for IsolateLink {
     }
 
     fn count_failure(&self, cause: &str) {
-        self.failures.with_label_values(&[cause]).inc();
+        self.metrics.job_failures.with_label_values(&[cause]).inc();
     }
 }

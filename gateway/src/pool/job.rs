@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use shared::head::ResponseHead;
@@ -78,6 +79,8 @@ pub(super) struct Job {
     pub request_id: Rc<str>,
     /// The reader has gone, or was told of a failure: what still comes is dropped.
     abandoned: Cell<bool>,
+    /// When the client went away, if it did.
+    left: Cell<Option<Instant>>,
     state: RefCell<State>,
 }
 
@@ -130,7 +133,13 @@ impl Job {
             calls: HashMap::new(),
             hold: Some(hold),
         };
-        Self { id, request_id: request_id.into(), abandoned: Cell::new(false), state: RefCell::new(state) }
+        Self {
+            id,
+            request_id: request_id.into(),
+            abandoned: Cell::new(false),
+            left: Cell::new(None),
+            state: RefCell::new(state),
+        }
     }
 
     // What the isolate says.
@@ -290,6 +299,16 @@ impl Job {
         drop(chunks);
         wake(uploader);
         wanted
+    }
+
+    /// The client has gone.
+    pub fn note_left(&self) {
+        self.left.set(Some(Instant::now()));
+    }
+
+    /// The time since then, once.
+    pub fn since_left(&self) -> Option<Duration> {
+        self.left.take().map(|left| left.elapsed())
     }
 
     // What the sender of the request's body does.

@@ -19,6 +19,9 @@ pub(super) trait JobLink: fmt::Debug {
     /// The request's body broke off. The job goes on until its reader gives it up.
     fn tell_body_failed(&self, id: u64);
 
+    /// The job has taken longer than it should: its signal aborts, and it goes on.
+    fn tell_late(&self, _id: u64, _request_id: &str) {}
+
     /// The job is given up.
     fn tell_cancelled(&self, id: u64, reason: CancelReason);
 
@@ -51,11 +54,19 @@ impl JobHandle {
         self.link.give_credit(self.job.id, u32::try_from(bytes).unwrap_or(u32::MAX));
     }
 
+    /// The job should come to its end: its signal aborts, and it goes on.
+    pub fn abort(&self) {
+        self.link.tell_late(self.job.id, &self.job.request_id);
+    }
+
     /// Gives the job up; says whether it was still running and wanted. Its place frees when its peer has let go
     /// of it.
     pub fn cancel(&self, reason: CancelReason) -> bool {
         let running = self.job.abandon();
         if running {
+            if reason == CancelReason::ClientGone {
+                self.job.note_left();
+            }
             self.link.tell_cancelled(self.job.id, reason);
         }
         running

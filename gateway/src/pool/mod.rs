@@ -4,7 +4,7 @@
 //!   main thread                              each gateway thread
 //!   +-----------------------------+          +------------------------------------+
 //!   | supervisor (actor)          |  links   | dispatcher (actor)                 |
-//!   |   restart   pure            |--------->|   thread    jobs and calls         |
+//!   |   restart, lineup   pure    |--------->|   thread    jobs and calls         |
 //!   |   process   fork, exec      |  ports   |   isolate_link, worker_link        |
 //!   |   watch     one per child   |          |   job, upload, body                |
 //!   +-----------------------------+          +------------------------------------+
@@ -29,7 +29,9 @@ mod in_flight;
 mod isolate_link;
 mod job;
 mod job_handle;
+mod lineup;
 mod link;
+mod patience;
 mod ports;
 mod process;
 mod render;
@@ -39,6 +41,7 @@ mod sample;
 mod scratch;
 pub(crate) mod slot;
 mod status;
+mod strength;
 mod supervisor;
 #[cfg(test)]
 mod tests;
@@ -77,6 +80,7 @@ pub use calls::NativeRequest;
 pub use dispatcher::{Dispatcher, OnEarlyHints, RenderJob};
 pub use error::{NativeError, RenderError, RequestBodyError, StartError};
 pub use examination::{ExamineError, Examined};
+pub use patience::JobTimes;
 pub use roster::{Heap, State};
 pub use slot::ChildKind;
 pub use status::{ChildStatus, IsolateStatus, PoolStatus, Readiness};
@@ -91,6 +95,8 @@ pub struct PoolSettings {
     pub worker_bin: PathBuf,
     /// Renderer processes.
     pub renderers: usize,
+    /// Renderers beside them that are loaded and take a lost one's place.
+    pub spares: usize,
     /// Isolates in each of them.
     pub isolates_per_renderer: usize,
     /// Fn workers.
@@ -111,6 +117,8 @@ pub struct PoolSettings {
     pub restart: RestartPolicy,
     /// How long a child may take to load; it is killed and counted then.
     pub load_timeout: Duration,
+    /// How long a job may take.
+    pub job_times: JobTimes,
     /// The longest that a native call may take.
     pub native_call_timeout: Duration,
     /// How long a child may take to finish what runs after it was told to end; SIGTERM and SIGKILL follow.

@@ -3,7 +3,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use shared::head::ResponseHead;
 use shared::message::{CancelReason, FailureKind};
+use tokio::time::Instant;
 
 use super::body::{Rendered, RenderedBody, failure};
 use super::dispatcher::{OnEarlyHints, RenderJob};
@@ -11,6 +13,7 @@ use super::error::RenderError;
 use super::in_flight::Place;
 use super::job::{End, Hold, Part};
 use super::job_handle::JobHandle;
+use super::patience::{Due, Patience};
 use super::slot::IsolateId;
 use super::thread::Thread;
 use super::upload;
@@ -34,6 +37,57 @@ enum Attempt {
     /// It may be tried again, on another isolate than this.
     Again(IsolateId),
     Failed(RenderError),
+}
+
+/// Waits for the response's head; `None` when the job's time is over.
+async fn wait_for_head(
+    handle: &JobHandle,
+    on_early_hints: Option<OnEarlyHints<'_>>,
+    mut patience: Option<&mut Patience>,
+    limit: Option<Duration>,
+) -> Option<Part<ResponseHead>> {
+    let close = limit.map(|limit| Instant::now() + limit);
+    let mut head = std::pin::pin!(std::future::poll_fn(|cx| {
+        let head = handle.job.poll_head(cx);
+        if let Some(hear) = on_early_hints {
+            while let Some(hints) = handle.job.take_early_hints() {
+                hear(hints);
+            }
+        }
+        head
+    }));
+    loop {
+        let now = Instant::now();
+        if close.is_some_and(|close| close <= now) {
+            return None;
+        }
+        let due = match patience.as_mut().map(|patience| patience.wait(now.into_std())) {
+            None => None,
+            Some(Due::Until(due)) => Some(Instant::from_std(due)),
+            Some(Due::Abort) => {
+                handle.abort();
+                continue;
+            }
+            Some(Due::Close) => return None,
+        };
+        let until = due.into_iter().chain(close).min();
+        let part = match until {
+            None => Some(head.as_mut().await),
+            Some(until) => tokio::time::timeout_at(until, head.as_mut()).await.ok(),
+        };
+        if part.is_some() {
+            if let Some(patience) = patience {
+                patience.stop(Instant::now().into_std());
+            }
+            return part;
+        }
+    }
+}
+
+/// A stream of events goes on for as long as its client listens.
+fn is_event_stream(head: &ResponseHead) -> bool {
+    let mut types = head.headers.iter().filter(|(name, _)| name == "content-type");
+    types.any(|(_, value)| value.starts_with(b"text/event-stream"))
 }
 
 impl Thread {
@@ -86,32 +140,20 @@ impl Thread {
         on_early_hints: Option<OnEarlyHints<'_>>,
         limit: Option<Duration>,
     ) -> Attempt {
-        let head = std::future::poll_fn(|cx| {
-            let head = handle.job.poll_head(cx);
-            if let Some(hear) = on_early_hints {
-                while let Some(hints) = handle.job.take_early_hints() {
-                    hear(hints);
-                }
-            }
-            head
-        });
-        let part = match limit {
-            None => head.await,
-            Some(limit) => match tokio::time::timeout(limit, head).await {
-                Ok(part) => part,
-                Err(_) => {
-                    handle.cancel(CancelReason::Timeout);
-                    return Attempt::Failed(RenderError::Timeout);
-                }
-            },
+        let mut patience = Patience::new(self.pool.settings.job_times);
+        let Some(part) = wait_for_head(&handle, on_early_hints, patience.as_mut(), limit).await else {
+            handle.cancel(CancelReason::Timeout);
+            return Attempt::Failed(RenderError::Timeout);
         };
         match part {
             Part::Next(head) => Attempt::Rendered(Rendered {
                 status: head.status,
+                body: RenderedBody::new(handle, patience.filter(|_| !is_event_stream(&head))),
                 headers: head.headers,
-                body: RenderedBody::new(handle),
             }),
-            Part::Ended(End::Lost) if retry.if_lost => Attempt::Again(isolate),
+            Part::Ended(End::Lost | End::Failed(FailureKind::Displaced)) if retry.if_lost => {
+                Attempt::Again(isolate)
+            }
             // Nothing of it ran, so that it may run elsewhere whatever its method.
             Part::Ended(End::Failed(FailureKind::NotReady)) if retry.if_unstarted => Attempt::Again(isolate),
             Part::Ended(End::Failed(FailureKind::NotReady)) => {

@@ -14,6 +14,8 @@ use super::slot::{ChildId, ChildKind, IsolateId, WorkerSlot};
 pub enum State {
     /// Loads.
     Starting,
+    /// Loaded, and waits to take a lost one's place.
+    Standby,
     /// Takes work.
     Ready,
     /// Finishes what runs, and takes nothing new.
@@ -22,12 +24,13 @@ pub enum State {
 
 impl State {
     /// All states, for metrics that show each.
-    pub(super) const ALL: [Self; 3] = [Self::Starting, Self::Ready, Self::Draining];
+    pub(super) const ALL: [Self; 4] = [Self::Starting, Self::Standby, Self::Ready, Self::Draining];
 
     /// The value of the metrics' `state` label.
     pub fn label(self) -> &'static str {
         match self {
             Self::Starting => "starting",
+            Self::Standby => "standby",
             Self::Ready => "ready",
             Self::Draining => "draining",
         }
@@ -88,14 +91,15 @@ impl Member {
 
     /// All of it works, or did and now ends.
     pub fn state(&self) -> State {
-        let ready = match &self.worker {
-            Some(worker) => worker.is_ready(),
-            None => self.isolates.iter().all(|isolate| isolate.state == State::Ready),
+        let all = |state| match &self.worker {
+            Some(worker) => worker.is_ready() && state == State::Ready,
+            None => self.isolates.iter().all(|isolate| isolate.state == state),
         };
-        match ready {
-            _ if self.leaving => State::Draining,
-            true => State::Ready,
-            false => State::Starting,
+        match () {
+            () if self.leaving => State::Draining,
+            () if all(State::Ready) => State::Ready,
+            () if all(State::Standby) => State::Standby,
+            () => State::Starting,
         }
     }
 
@@ -129,6 +133,15 @@ impl Roster {
     pub fn isolates_in(&self, state: State) -> usize {
         let isolates = self.members.iter().flat_map(|member| &member.isolates);
         isolates.filter(|isolate| isolate.state == state && !isolate.failed).count()
+    }
+
+    /// Whether an isolate in this place takes jobs, or could at once.
+    pub fn is_occupied(&self, slot: usize) -> bool {
+        let here = |member: &&Member| member.id.kind == ChildKind::Renderer && member.id.slot == slot;
+        let mut members = self.members.iter().filter(here).filter(|member| !member.leaving);
+        members.any(|member| {
+            member.isolates.iter().any(|isolate| matches!(isolate.state, State::Ready | State::Standby))
+        })
     }
 
     /// How many fn workers are in this state.

@@ -4,10 +4,13 @@
 //! ```text
 //!   start --> watch --IsolateReady--> admission opens the isolate
 //!     ^         |
-//!     |         +--IsolateFailed----> admission closes it; a replacement is started, then the rest is drained
-//!     |         +--Ended------------> admission closes all of it
+//!     |         +--IsolateFailed,
+//!     |         |  Retire-----------> a spare takes over, or else a replacement is started; then it is drained
+//!     |         +--Ended------------> admission closes all of it; a spare takes over
 //!     +---- restart: not too soon, not too often ----+
 //! ```
+//!
+//! Which places take jobs and which hold a spare is [`super::lineup`]'s to say.
 
 mod ending;
 mod starting;
@@ -24,9 +27,11 @@ use tokio::sync::mpsc;
 use super::catalog::Catalog;
 use super::error::StartError;
 use super::examination::HandOn;
+use super::lineup::Lineup;
 use super::restart::{Event, Restart};
 use super::roster::{Heap, State};
 use super::slot::{ChildId, ChildKind, IsolateId};
+use super::strength::Strength;
 use super::watch::{Command, Report};
 use super::{Pool, Start};
 
@@ -91,6 +96,8 @@ impl Handle {
 pub(super) struct Supervisor {
     pool: Arc<Pool>,
     slots: Vec<Slot>,
+    lineup: Lineup,
+    strength: Strength,
     /// Kinds of which none is started any more.
     ended: HashSet<ChildKind>,
 }
@@ -107,10 +114,13 @@ impl Supervisor {
             retiring: Vec::new(),
             proven: false,
         };
-        let renderers = (0..settings.renderers).map(|number| slot(ChildKind::Renderer, number));
+        let renderers =
+            (0..settings.renderers + settings.spares).map(|number| slot(ChildKind::Renderer, number));
         let workers = (0..settings.fn_workers).map(|number| slot(ChildKind::FnWorker, number));
         let slots = renderers.chain(workers).collect();
-        Self { pool, slots, ended: HashSet::new() }
+        let lineup = Lineup::new(settings.renderers, settings.spares);
+        let strength = Strength::new(settings.renderers * settings.isolates_per_renderer);
+        Self { pool, slots, lineup, strength, ended: HashSet::new() }
     }
 
     fn slot(&mut self, id: ChildId) -> Option<&mut Slot> {
@@ -140,7 +150,7 @@ impl Supervisor {
                 if let Some(isolate) = self.pool.roster().isolate(isolate) {
                     isolate.startup_ms = Some(startup_ms);
                 }
-                self.loaded(id, isolate.isolate);
+                self.loaded(id, isolate.isolate, ctx);
             }
             FromChild::WorkerReady { functions, routes } => {
                 if let Some(member) = self.pool.roster().member(id) {
@@ -151,7 +161,7 @@ impl Supervisor {
                     &routes,
                     &self.pool.settings.app_routes,
                 )));
-                self.loaded(id, 0);
+                self.loaded(id, 0, ctx);
             }
             FromChild::LoadFailed(failure) => self.load_failed(id, failure),
             FromChild::Sandboxed(layers) => self.locked_in(id, layers),
@@ -172,6 +182,7 @@ impl Supervisor {
                 let isolate = IsolateId { slot: id.slot, generation: id.generation, isolate };
                 return self.take_app_metrics(isolate, metrics);
             }
+            FromChild::Retire { isolate, reason, closed } => self.retire(id, isolate, reason, closed, ctx),
             FromChild::IsolateStats { isolate, heap_used_bytes, heap_total_bytes, external_bytes } => {
                 let heap =
                     Heap { used_bytes: heap_used_bytes, total_bytes: heap_total_bytes, external_bytes };
@@ -203,7 +214,7 @@ impl Supervisor {
     }
 
     /// A lane of the child is ready: it gets work as soon as all gateway threads have their links.
-    fn loaded(&mut self, id: ChildId, lane: usize) {
+    fn loaded(&mut self, id: ChildId, lane: usize, ctx: &mut Context<Self>) {
         let Some(handle) = self.handle_of(id) else { return };
         if !handle.loading.remove(&lane) {
             return tracing::error!(child = %id, lane, "a child reports ready what it does not have, or twice");
@@ -211,18 +222,20 @@ impl Supervisor {
         if !handle.attached {
             return handle.early.push(lane);
         }
-        self.open(id, lane);
+        self.open(id, lane, ctx);
     }
 
-    fn open(&mut self, id: ChildId, lane: usize) {
+    fn open(&mut self, id: ChildId, lane: usize, ctx: &mut Context<Self>) {
         match id.kind {
             ChildKind::Renderer => {
-                let isolate = IsolateId { slot: id.slot, generation: id.generation, isolate: lane };
                 let mut roster = self.pool.roster();
                 let Some(member) = roster.member(id).filter(|member| !member.leaving) else { return };
-                member.isolates[lane].state = State::Ready;
+                member.isolates[lane].state = State::Standby;
                 drop(roster);
-                self.pool.admission.open(isolate);
+                if self.lineup.is_active(id.slot) {
+                    self.lineup.opened(id.slot);
+                    self.activate(id);
+                }
             }
             ChildKind::FnWorker => {
                 if let Some(worker) = self.pool.roster().member(id).and_then(|member| member.worker.as_ref())
@@ -244,9 +257,55 @@ impl Supervisor {
         slot.proven = true;
         let before: Vec<_> = slot.retiring.iter().map(|handle| handle.id).collect();
         tracing::info!(child = %id, "a child is ready");
+        if id.kind == ChildKind::Renderer {
+            let taken = self.lineup.filled(id.slot);
+            self.take_over(taken);
+        }
         before.into_iter().for_each(|id| self.drain(id));
-        if self.slots.iter().all(|slot| slot.proven) {
-            self.pool.settle_start(Start::Ready);
+        let needed =
+            |slot: &&Slot| slot.kind == ChildKind::FnWorker || slot.number < self.pool.settings.renderers;
+        if self.slots.iter().filter(needed).all(|slot| slot.proven) && self.pool.settle_start(Start::Ready) {
+            self.start_spares(ctx);
+        }
+    }
+
+    /// The child's isolates that are loaded take jobs from now on.
+    fn activate(&self, id: ChildId) {
+        let mut roster = self.pool.roster();
+        let Some(member) = roster.member(id) else { return };
+        let mut opened = Vec::new();
+        for (isolate, entry) in member.isolates.iter_mut().enumerate() {
+            if entry.state == State::Standby {
+                entry.state = State::Ready;
+                opened.push(IsolateId { slot: id.slot, generation: id.generation, isolate });
+            }
+        }
+        drop(roster);
+        opened.into_iter().for_each(|isolate| self.pool.admission.open(isolate));
+    }
+
+    /// The spare in this place takes a lost one's role over.
+    fn take_over(&mut self, place: Option<usize>) {
+        let Some(place) = place else { return };
+        let spare = ChildId { kind: ChildKind::Renderer, slot: place, generation: 0 };
+        let Some(spare) = self.slot(spare).and_then(|slot| slot.current.as_ref()).map(|handle| handle.id)
+        else {
+            return;
+        };
+        tracing::info!(child = %spare, "a spare takes over");
+        self.activate(spare);
+    }
+
+    /// In the child's place nothing may be left that takes jobs.
+    fn vacate(&mut self, id: ChildId) {
+        if id.kind != ChildKind::Renderer {
+            return;
+        }
+        let place = id.slot;
+        let occupied = self.pool.roster().is_occupied(place);
+        if !occupied {
+            let taken = self.lineup.vacated(place);
+            self.take_over(taken);
         }
     }
 
@@ -292,8 +351,9 @@ impl Supervisor {
     }
 
     /// Shows the state of the pool in the metrics, and to those who wait for children to end.
-    fn publish(&self) {
+    fn publish(&mut self) {
         let roster = self.pool.roster();
+        let ready = roster.isolates_in(State::Ready);
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         for state in State::ALL {
             let labels = &[state.label()];
@@ -303,6 +363,10 @@ impl Supervisor {
         let alive = [ChildKind::Renderer, ChildKind::FnWorker].map(|kind| roster.alive(kind));
         drop(roster);
         self.pool.alive.send_replace(alive);
+        if let Some(time) = self.strength.observe(ready, now()) {
+            self.pool.metrics.recovery_seconds.observe(time.as_secs_f64());
+            tracing::info!(milliseconds = time.as_millis(), "the pool is at full strength again");
+        }
     }
 }
 
@@ -315,7 +379,10 @@ impl Actor for Supervisor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let places: Vec<_> = self.slots.iter().map(|slot| (slot.kind, slot.number)).collect();
+        // Spares follow when all others are ready.
+        let renderers = self.pool.settings.renderers;
+        let needed = |slot: &&Slot| slot.kind == ChildKind::FnWorker || slot.number < renderers;
+        let places: Vec<_> = self.slots.iter().filter(needed).map(|slot| (slot.kind, slot.number)).collect();
         for (kind, number) in places {
             self.start(kind, number, None, ctx);
         }
@@ -336,11 +403,11 @@ impl Handler<Watched> for Supervisor {
 impl Handler<LinksAttached> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, LinksAttached(id): LinksAttached, _: &mut Self::Context) {
+    fn handle(&mut self, LinksAttached(id): LinksAttached, ctx: &mut Self::Context) {
         let Some(handle) = self.handle_of(id) else { return };
         handle.attached = true;
         while let Some(lane) = self.handle_of(id).and_then(|handle| handle.early.pop()) {
-            self.open(id, lane);
+            self.open(id, lane, ctx);
         }
         self.publish();
     }
@@ -355,6 +422,7 @@ impl Handler<LinkEnded> for Supervisor {
             return;
         }
         self.close(child);
+        self.vacate(child);
         if let Some(handle) = self.handle_of(child) {
             handle.tell(if violation { Command::Kill } else { Command::Suspect });
         }

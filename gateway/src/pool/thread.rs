@@ -68,8 +68,8 @@ impl Thread {
         };
         match to {
             Peer::Isolate(isolate) => {
-                let failures = self.pool.metrics.job_failures.clone();
-                let link = Rc::new(IsolateLink::new(isolate, Channel::new(stream), failures));
+                let metrics = self.pool.metrics.clone();
+                let link = Rc::new(IsolateLink::new(isolate, Channel::new(stream), metrics));
                 self.isolates.borrow_mut().push(link.clone());
                 let mut ending = self.ending(AnyLink::Isolate(link.clone()));
                 actix_web::rt::spawn(async move {

@@ -8,6 +8,7 @@
 //!
 //! The child's exit ends the watch from each of them.
 
+use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -69,8 +70,10 @@ pub(super) struct Exit {
 /// Why a child ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// By itself, or by somebody else's signal.
+    /// By itself.
     Exited,
+    /// By a signal that nobody here sent: a fault inside, or somebody outside.
+    Crashed,
     /// As it was told.
     Drained,
     /// It did not load in time.
@@ -88,6 +91,7 @@ impl Cause {
     pub fn label(&self) -> &'static str {
         match self {
             Self::Exited => "exited",
+            Self::Crashed => "crashed",
             Self::Drained => "replaced",
             Self::LoadTimeout => "load_timeout",
             Self::LoadFailed(_) => "load_failed",
@@ -188,6 +192,9 @@ impl Watch {
                 },
                 status = self.child.wait() => {
                     self.hear_last_words(&report).await;
+                    if self.cause == Cause::Exited && status.as_ref().is_ok_and(|status| status.signal().is_some()) {
+                        self.cause = Cause::Crashed;
+                    }
                     report(Report::Ended(Exit { cause: self.cause, status: in_words(status) })).await;
                     return;
                 }
@@ -233,6 +240,7 @@ impl Watch {
             }
             FromChild::SetupRefused(_) => self.suspect(),
             FromChild::IsolateFailed { .. }
+            | FromChild::Retire { .. }
             | FromChild::IsolateStats { .. }
             | FromChild::Background { .. }
             | FromChild::Sandboxed(_)

@@ -142,6 +142,8 @@ fn cause(error: RenderError) -> Cause {
         RenderError::Refused(RefusalReason::NoIsolate) => Cause::NoIsolate,
         RenderError::Lost => Cause::IsolateLost,
         RenderError::Threw => Cause::Threw,
+        RenderError::TurnLimit => Cause::TurnLimit,
+        RenderError::HeapLimit => Cause::HeapLimit,
         RenderError::BodyTooLarge => Cause::BodyTooLarge,
         RenderError::BodyBroken => Cause::BodyBroken,
         RenderError::BodyTimeout => Cause::BodySlow,

@@ -39,7 +39,7 @@ use crate::config::{Settings, environment};
 use crate::hooks::Hooks;
 use crate::metrics::Metrics;
 use crate::pool::restart::RestartPolicy;
-use crate::pool::{self, AppMetricLimits, PoolHandle, PoolSettings, ServerAddress, StartError};
+use crate::pool::{self, AppMetricLimits, JobTimes, PoolHandle, PoolSettings, ServerAddress, StartError};
 use crate::router::static_files::index::{Index, IndexSettings};
 use assembly::{Additions, Plan};
 use listen::{Bound, Listener};
@@ -362,6 +362,7 @@ fn pool_settings(
         renderer_bin: processes.renderer_bin.clone(),
         worker_bin: processes.fn_worker_bin.clone(),
         renderers: processes.renderers,
+        spares: processes.spares,
         isolates_per_renderer: processes.isolates,
         fn_workers: processes.fn_workers,
         threads: processes.threads,
@@ -370,6 +371,7 @@ fn pool_settings(
             env: environment::visible(&settings.env, environment),
             max_jobs_per_isolate: jobs.max_jobs_per_isolate + jobs.max_event_streams_per_isolate,
             max_heap_bytes: processes.max_heap_bytes,
+            limits: processes.isolate_limits,
             warmup_path: processes.warmup_path.clone(),
             code_cache,
             // Each process's own, when it is made.
@@ -409,6 +411,7 @@ fn pool_settings(
             stable_after: processes.restart_stable_after,
         },
         load_timeout: processes.load_timeout,
+        job_times: JobTimes { abort_delay: jobs.abort_delay, abort_grace: jobs.abort_grace },
         native_call_timeout: jobs.native_call_timeout,
         child_drain_timeout: CHILD_DRAIN_TIMEOUT,
         log_filter: settings.log_filter.clone(),

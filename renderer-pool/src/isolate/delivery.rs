@@ -6,6 +6,7 @@ use shared::head::HeaderField;
 use shared::message::{AnswerKind, Outcome};
 
 use super::job::Event;
+use crate::watchdog::probe::Probe;
 
 /// The functions that the boot script handed over; see `boot/jobs.js`.
 pub struct Handlers {
@@ -13,6 +14,7 @@ pub struct Handlers {
     body: v8::Global<v8::Function>,
     body_end: v8::Global<v8::Function>,
     body_failed: v8::Global<v8::Function>,
+    abort: v8::Global<v8::Function>,
     cancel: v8::Global<v8::Function>,
     writable: v8::Global<v8::Function>,
     reply: v8::Global<v8::Function>,
@@ -45,6 +47,7 @@ impl Handlers {
             body: function("body")?,
             body_end: function("bodyEnd")?,
             body_failed: function("bodyFailed")?,
+            abort: function("abort")?,
             cancel: function("cancel")?,
             writable: function("writable")?,
             reply: function("reply")?,
@@ -120,12 +123,29 @@ pub fn take_metrics(js: &mut JsRuntime, handlers: &Handlers) -> Option<String> {
     (!json.is_empty()).then_some(json)
 }
 
-/// Calls the function of each event.
-pub fn deliver(js: &mut JsRuntime, handlers: &Handlers, events: impl Iterator<Item = Event>) {
+/// Calls the function of each event, a turn each. Stops after one that is terminated, for the caller to see to it
+/// before he goes on with the rest.
+pub fn deliver(
+    js: &mut JsRuntime,
+    handlers: &Handlers,
+    probe: &Probe,
+    events: &mut impl Iterator<Item = Event>,
+) {
     deno_core::scope!(scope, js);
     v8::tc_scope!(let scope, scope);
     for event in events {
-        if call(scope, handlers, event).is_none() {
+        if let Event::Start { key, .. } = &event {
+            probe.delivering(*key);
+        }
+        let turn = probe.turn();
+        let called = call(scope, handlers, event);
+        drop(turn);
+        probe.delivering(0);
+        if probe.has_overrun() {
+            scope.reset();
+            return;
+        }
+        if called.is_none() {
             // The boot script catches what the bundle throws; what comes here is its own.
             let thrown = scope.exception().map(|thrown| thrown.to_rust_string_lossy(scope));
             tracing::error!("an event could not be delivered: {}", thrown.unwrap_or_default());
@@ -163,6 +183,10 @@ fn call(scope: &mut v8::PinScope<'_, '_>, handlers: &Handlers, event: Event) -> 
         Event::BodyFailed { key } => {
             let key = number(scope, key);
             invoke(scope, &handlers.body_failed, &[key])
+        }
+        Event::Abort { key } => {
+            let key = number(scope, key);
+            invoke(scope, &handlers.abort, &[key])
         }
         Event::Cancel { key, reason } => {
             let key = number(scope, key);

@@ -150,7 +150,9 @@ fn op_job_fail(state: &mut OpState, key: u32, #[string] detail: &str, #[string] 
     let page = state.try_borrow::<ErrorPages>().filter(|_| jobs.borrow().may_answer(key));
     let mut jobs = jobs.borrow_mut();
     match page {
-        None => jobs.fail(key, detail),
+        None => {
+            jobs.fail(key, FailureKind::Threw, detail);
+        }
         Some(ErrorPages(page)) => {
             let (content_type, page) = page(detail, &request_id, &url, accept);
             let fields = format!(

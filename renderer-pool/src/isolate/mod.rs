@@ -2,11 +2,13 @@
 //!
 //! - [`runtime`]: the V8 isolate with the app in it; [`delivery`]: the border to JavaScript.
 //! - [`background`]: what finished requests leave behind.
+//! - [`shift`]: its event loop while it answers jobs.
 //! - [`extension`], [`extensions`], [`snapshot`]: what the isolate is made of, shared with the build script.
 //! - [`code_cache`]: what V8 compiled, kept between starts.
 //! - [`modules`]: where the app's code comes from; [`node`]: packages, and Node's own modules.
 //! - [`excerpt`], [`error_page`]: what development shows of an error.
 //! - [`examine`], [`inspector`]: ways to look inside.
+//! - [`limits`]: what an isolate may hold, and when it is replaced.
 //! - `boot/`: the scripts that run before the app.
 
 pub mod background;
@@ -18,50 +20,36 @@ pub mod excerpt;
 pub mod extension;
 pub mod extensions;
 pub mod inspector;
+pub mod limits;
 pub mod modules;
 pub mod node;
 #[cfg(test)]
 mod op_count;
 pub mod runtime;
+mod shift;
 pub mod snapshot;
 
 use std::cell::RefCell;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use shared::inherited::take_socket;
 use shared::message::FromChild;
-use shared::message::control::{CodeUse, Examination, Serving};
+use shared::message::control::{CodeUse, Examination, LoadFailure, Serving};
 use shared::setup::RendererSetup;
 use tokio::sync::{mpsc, watch};
-use tokio::time::MissedTickBehavior;
 
-use crate::job::{self, AllLinksEnded, JobTable, Link};
-use background::Outcomes;
+use crate::job::{self, JobTable, Link};
+use crate::watchdog::probe::Probe;
 use code_cache::CodeCache;
 use code_cache::recorder::Recorder;
 use examine::Examiner;
 use inspector::Inspector;
 use node::ops as node_ops;
-use runtime::{AppExited, ENTRY, Isolate};
-
-/// How often an isolate reports what it holds.
-const REPORT_EVERY: Duration = Duration::from_secs(5);
-
-/// How often an isolate looks whether the app's own metrics have changed.
-const APP_METRICS_EVERY: Duration = Duration::from_secs(1);
-
-/// Why an isolate ends other than by a drain.
-#[derive(Debug, thiserror::Error)]
-enum IsolateEnded {
-    #[error(transparent)]
-    Links(#[from] AllLinksEnded),
-    #[error(transparent)]
-    Exited(#[from] AppExited),
-}
+use runtime::Isolate;
+use shift::Shift;
 
 /// What an isolate thread is given.
 #[derive(Debug)]
@@ -82,6 +70,8 @@ pub struct IsolateThread {
     pub code_cache: Arc<CodeCache>,
     /// Turns to what the app is told once clients can connect.
     pub serving: watch::Receiver<Option<Serving>>,
+    /// What the watchdog sees of it.
+    pub probe: Arc<Probe>,
 }
 
 impl IsolateThread {
@@ -113,111 +103,46 @@ impl IsolateThread {
         let links = links.collect::<Result<_, _>>().map_err(|error| failed(error.to_string()))?;
         let jobs = Rc::new(RefCell::new(JobTable::new(links, self.setup.max_jobs_per_isolate)));
         let code = Recorder::new(self.code_cache.clone());
-        let mut runtime =
-            Isolate::load(&self.setup, jobs.clone(), code.clone()).await.map_err(FromChild::LoadFailed)?;
-        runtime.warm(&format!("http://localhost{}", self.setup.warmup_path)).await;
+        self.probe.set_limit(Duration::from_millis(self.setup.limits.max_load_turn_ms));
+        let mut runtime = self.start(&jobs, &code).await.map_err(FromChild::LoadFailed)?;
         let (cached, compiled) = code.counts();
         runtime.keep_code();
+        self.probe.set_limit(Duration::from_millis(self.setup.limits.max_turn_ms));
         let startup_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::debug!(isolate, startup_ms, cached, compiled, "the app is loaded");
         let ready = FromChild::IsolateReady { isolate, startup_ms, code: CodeUse { cached, compiled } };
         if self.reports.send(ready).await.is_err() {
             return Ok(());
         }
-        self.answer_jobs(&mut runtime, &jobs).await.map_err(|error| failed(error.to_string()))
-    }
-
-    /// The isolate's event loop: what came over the links goes to JavaScript, JavaScript runs, what it answered
-    /// leaves, all in one turn.
-    async fn answer_jobs(
-        &mut self,
-        runtime: &mut Isolate,
-        jobs: &RefCell<JobTable>,
-    ) -> Result<(), IsolateEnded> {
-        let mut events = Vec::new();
-        let mut report_due = tokio::time::interval(REPORT_EVERY);
-        report_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut drain = std::pin::pin!(wait_for_drain(self.draining.clone()));
-        let mut draining = false;
         let (_, none) = mpsc::channel(1);
-        let mut examiner = Examiner::new(std::mem::replace(&mut self.examinations, none));
-        let mut inspector = self.setup.inspect.filter(|_| self.isolate == 0).map(Inspector::at);
-        let mut metrics_due = tokio::time::interval(APP_METRICS_EVERY);
-        metrics_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut serving = std::pin::pin!(wait_for_serving(self.serving.clone()));
-        let mut served = false;
-        std::future::poll_fn(|cx| {
-            if !draining && drain.as_mut().poll(cx).is_ready() {
-                draining = true;
-                jobs.borrow_mut().drain();
-            }
-            if let Poll::Ready(result) = jobs.borrow_mut().poll_events(cx, &mut events) {
-                result?;
-            }
-            if !served && let Poll::Ready(serving) = serving.as_mut().poll(cx) {
-                served = true;
-                runtime.tell_serving(self.isolate, &serving);
-            }
-            runtime.deliver(events.drain(..));
-            runtime.poll(cx)?;
-            let mut table = jobs.borrow_mut();
-            let flushed = table.poll_flush(cx, &mut events);
-            if draining && table.is_empty() && flushed.is_ready() && runtime.is_idle() {
-                self.report_background(runtime);
-                // The last word on what it counted.
-                self.report_app_metrics(runtime);
-                return Poll::Ready(Ok(()));
-            }
-            if let Some(inspector) = &mut inspector {
-                inspector.poll(cx, runtime.js(), ENTRY);
-            }
-            if let Poll::Ready(problem) = examiner.poll(cx, runtime.js()) {
-                let (isolate, problem) = (self.isolate, problem.map(|error| error.to_string()));
-                let _ = self.reports.try_send(FromChild::Examined { isolate, problem });
-                cx.waker().wake_by_ref();
-            }
-            while metrics_due.poll_tick(cx).is_ready() {
-                self.report_app_metrics(runtime);
-            }
-            while report_due.poll_tick(cx).is_ready() {
-                self.report_heap(runtime);
-                self.report_background(runtime);
-            }
-            Poll::Pending
-        })
-        .await
+        let examiner = Examiner::new(std::mem::replace(&mut self.examinations, none));
+        let inspector = self.setup.inspect.filter(|_| isolate == 0).map(Inspector::at);
+        let mut shift = Shift::new(runtime, jobs, isolate, self.reports.clone(), examiner, inspector);
+        let serving = wait_for_serving(self.serving.clone());
+        let served = shift.answer_jobs(wait_for_drain(&mut self.draining), serving).await;
+        served.map_err(|error| failed(error.to_string()))
     }
 
-    fn report_app_metrics(&self, runtime: &mut Isolate) {
-        // Asked for only when there is room, since it tells each change once.
-        let Ok(room) = self.reports.try_reserve() else { return };
-        if let Some(metrics) = runtime.take_app_metrics() {
-            room.send(FromChild::AppMetrics { isolate: self.isolate, metrics });
-        }
-    }
-
-    fn report_heap(&self, runtime: &mut Isolate) {
-        let heap = runtime.heap_use();
-        // A report that finds no room is followed by a newer one.
-        let _ = self.reports.try_send(FromChild::IsolateStats {
-            isolate: self.isolate,
-            heap_used_bytes: heap.used,
-            heap_total_bytes: heap.total,
-            external_bytes: heap.external,
-        });
-    }
-
-    fn report_background(&self, runtime: &mut Isolate) {
-        let Some((pending, outcomes)) = runtime.take_background() else { return };
-        let Outcomes { finished, failed, refused, timed_out } = outcomes;
-        let report =
-            FromChild::Background { isolate: self.isolate, pending, finished, failed, refused, timed_out };
-        // The counts of a report that finds no room are lost: the queue is full only while the gateway hangs.
-        let _ = self.reports.try_send(report);
+    /// An isolate with the app loaded and warmed; not warmed if the app exceeds its limits then, since what that
+    /// leaves behind is not fit to serve.
+    async fn start(&self, jobs: &Rc<RefCell<JobTable>>, code: &Rc<Recorder>) -> Result<Isolate, LoadFailure> {
+        let load = async || Isolate::load(&self.setup, jobs.clone(), code.clone(), self.probe.clone()).await;
+        let mut runtime = load().await?;
+        let path = &self.setup.warmup_path;
+        let Err(overrun) = runtime.warm(&format!("http://localhost{path}")).await else { return Ok(runtime) };
+        let (excess, stack) = (overrun.excess.label(), overrun.stack_text());
+        tracing::error!(
+            url = path,
+            limit = excess,
+            stack,
+            "the warming request was terminated; the isolate serves without it"
+        );
+        drop(runtime);
+        load().await
     }
 }
 
-async fn wait_for_drain(mut draining: watch::Receiver<bool>) {
+async fn wait_for_drain(draining: &mut watch::Receiver<bool>) {
     // The sender lives as long as the process; without one there is nobody to serve.
     let _ = draining.wait_for(|draining| *draining).await;
 }

@@ -10,12 +10,13 @@ use deno_core::{OpMetricsEvent, OpMetricsFactoryFn};
 use shared::head::{HandlerOptions, RequestHead};
 use shared::link::Channel;
 use shared::message::{FromRenderer, ToRenderer};
-use shared::setup::{Access, BackgroundLimits, PipelineLimits, RendererSetup, SandboxMode};
+use shared::setup::{Access, BackgroundLimits, IsolateLimits, PipelineLimits, RendererSetup, SandboxMode};
 
 use super::code_cache::CodeCache;
 use super::code_cache::recorder::Recorder;
 use super::runtime::Isolate;
 use crate::job::JobTable;
+use crate::watchdog::probe::Probe;
 
 thread_local! {
     static CALLS: RefCell<BTreeMap<&'static str, usize>> = const { RefCell::new(BTreeMap::new()) };
@@ -55,6 +56,7 @@ impl Subject {
             env: BTreeMap::new(),
             max_jobs_per_isolate: 4,
             max_heap_bytes: 256 << 20,
+            limits: IsolateLimits::default(),
             warmup_path: "/".into(),
             scratch_dir: app.path().to_owned(),
             sandbox: SandboxMode::Off,
@@ -66,7 +68,7 @@ impl Subject {
             pipeline: PipelineLimits::default(),
         };
         let code = Recorder::new(Arc::new(CodeCache::off()));
-        let isolate = Isolate::load(&setup, jobs.clone(), code).await.unwrap();
+        let isolate = Isolate::load(&setup, jobs.clone(), code, Arc::new(Probe::new(0))).await.unwrap();
         Self { isolate, jobs, gateway, _app: app }
     }
 
@@ -93,7 +95,7 @@ impl Subject {
         let mut events = Vec::new();
         std::future::poll_fn(|cx| {
             let _ = self.jobs.borrow_mut().poll_events(cx, &mut events);
-            self.isolate.deliver(events.drain(..));
+            self.isolate.deliver(&mut events.drain(..));
             self.isolate.poll(cx).unwrap();
             let _ = self.jobs.borrow_mut().poll_flush(cx, &mut events);
             while let Poll::Ready(message) = self.gateway.poll_receive(cx) {

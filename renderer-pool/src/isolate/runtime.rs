@@ -23,10 +23,14 @@ use super::error_page::{self, Shown};
 use super::extension::{BundleEnv, ErrorPages, KeepCompiled, SharedJobTable};
 use super::extensions::{self, Host};
 use super::job::Event;
+use super::limits::buffers::Buffers;
+use super::limits::heap::HeapWatch;
+use super::limits::retirement::Wear;
 use super::modules::AppModules;
 use super::node::ops::{ExitRequested, TemporaryDirectory};
 use super::node::permissions::{self, Files};
 use super::snapshot;
+use crate::watchdog::probe::{Attachment, Excess, Overrun, Probe};
 
 /// The bundle's entry below the app's directory.
 pub const ENTRY: &str = "server/server.js";
@@ -37,7 +41,7 @@ const WARMING_LIMIT: Duration = Duration::from_secs(10);
 /// The young generation, in bytes: three semi-spaces of 32 MiB. What a render leaves behind is dead by the time that
 /// so much is full, and a dead object costs the collector nothing. It does not grow with what survives, so that an
 /// isolate's memory is what it is from the start.
-const YOUNG_BYTES: usize = 3 * (32 << 20);
+pub const YOUNG_BYTES: usize = 3 * (32 << 20);
 
 /// What an isolate holds, in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -55,16 +59,21 @@ pub struct HeapUse {
 #[error("the app called process.exit({0})")]
 pub struct AppExited(i32);
 
-/// An isolate whose app is loaded.
+/// An isolate whose app is loaded. What V8 refers to is dropped after V8's isolate.
 pub struct Isolate {
-    js: JsRuntime,
     handlers: Handlers,
+    _attachment: Attachment,
+    js: JsRuntime,
+    heap: Box<HeapWatch>,
+    buffers: Arc<Buffers>,
+    probe: Arc<Probe>,
+    max_jobs: u64,
     code: Rc<Recorder>,
 }
 
 impl Isolate {
-    /// Starts an isolate and loads the app into it, as far as possible with the code that `code` has. Must run
-    /// inside a current-thread tokio runtime.
+    /// Starts an isolate and loads the app into it, as far as possible with the code that `code` has, watched
+    /// through `probe`. Must run inside a current-thread tokio runtime.
     ///
     /// # Errors
     /// [`LoadFailure`] when the app cannot run; another try would fail as well.
@@ -72,6 +81,7 @@ impl Isolate {
         setup: &RendererSetup,
         jobs: SharedJobTable,
         code: Rc<Recorder>,
+        probe: Arc<Probe>,
     ) -> Result<Self, LoadFailure> {
         let root = setup.app_dir.canonicalize().map_err(|error| LoadFailure {
             file: setup.app_dir.display().to_string(),
@@ -82,7 +92,9 @@ impl Isolate {
         let files = Files::of_app(&root, &setup.scratch_dir, &setup.access.writable);
         let files = Rc::new(files.map_err(|error| own_fault(&error.to_string()))?);
         let modules = Rc::new(AppModules::new(files.clone(), code.clone()));
-        let mut js = new_runtime(setup, modules.clone(), jobs, &code);
+        let buffers = Buffers::new(usize::try_from(setup.limits.max_external_bytes).unwrap_or(usize::MAX));
+        let mut js = new_runtime(setup, modules.clone(), jobs, &code, &buffers);
+        let heap = HeapWatch::install(js.v8_isolate(), probe.clone(), buffers.clone());
         {
             let state = js.op_state();
             let mut state = state.borrow_mut();
@@ -99,8 +111,15 @@ impl Isolate {
             }
         }
         let handlers = start(&mut js).map_err(|problem| own_fault(&problem))?;
-        let mut isolate = Self { js, handlers, code };
-        isolate.load_app(&entry).await.map_err(|problem| {
+        let context = js.main_context();
+        let attachment =
+            probe.attach(js.v8_isolate(), context).map_err(|error| own_fault(&error.to_string()))?;
+        let max_jobs = setup.limits.max_jobs_before_recycle;
+        let probe_of = probe.clone();
+        let mut isolate =
+            Self { handlers, _attachment: attachment, js, heap, buffers, probe: probe_of, max_jobs, code };
+        let loaded = probe.watch(isolate.load_app(&entry)).await;
+        loaded.map_err(|overrun| load_overrun(&overrun, setup))?.map_err(|problem| {
             let cause = modules.take_failure().filter(|failure| problem.contains(&failure.problem));
             cause.unwrap_or_else(|| LoadFailure {
                 file: ENTRY.into(),
@@ -108,7 +127,8 @@ impl Isolate {
                 remedy: "run `vite build` again, and try the build under Node to see the same error".into(),
             })
         })?;
-        isolate.create_pipeline(setup).await.map_err(|problem| LoadFailure {
+        let created = probe.watch(isolate.create_pipeline(setup)).await;
+        created.map_err(|overrun| load_overrun(&overrun, setup))?.map_err(|problem| LoadFailure {
             file: ENTRY.into(),
             problem,
             remedy:
@@ -154,12 +174,17 @@ impl Isolate {
             "isolate": format!("{}.{isolate}", serving.renderer),
             "first": serving.first && isolate == 0,
         });
+        let turn = self.probe.turn();
         delivery::serving(&mut self.js, &self.handlers, &info.to_string());
+        drop(turn);
     }
 
     /// The app's own metrics if they have changed since the last call.
     pub fn take_app_metrics(&mut self) -> Option<AppMetrics> {
-        let json = delivery::take_metrics(&mut self.js, &self.handlers)?;
+        let turn = self.probe.turn();
+        let json = delivery::take_metrics(&mut self.js, &self.handlers);
+        drop(turn);
+        let json = json?;
         serde_json::from_str(&json)
             .inspect_err(|error| tracing::error!(%error, "the app's metrics cannot be read"))
             .ok()
@@ -167,14 +192,47 @@ impl Isolate {
 
     /// Answers one request to `url` for nobody. A failure is the app's to show to its visitors, not a reason
     /// not to serve it: it is logged.
-    pub async fn warm(&mut self, url: &str) {
-        let Some(answered) = delivery::warm(&mut self.js, &self.handlers, url) else { return };
-        let resolved = Box::pin(self.js.resolve(answered));
-        let answered = self.js.with_event_loop_promise(resolved, PollEventLoopOptions::default());
-        match tokio::time::timeout(WARMING_LIMIT, answered).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::warn!(url, "the warming request failed: {}", describe(&error)),
-            Err(_) => tracing::warn!(url, limit = ?WARMING_LIMIT, "the warming request took too long"),
+    ///
+    /// # Errors
+    /// [`Overrun`] when the app exceeded its limits there: what it has loaded halfway makes the isolate unfit to
+    /// serve.
+    pub async fn warm(&mut self, url: &str) -> Result<(), Overrun> {
+        let Self { js, handlers, probe, .. } = self;
+        let answer = async {
+            let Some(answered) = delivery::warm(js, handlers, url) else { return };
+            let resolved = Box::pin(js.resolve(answered));
+            let answered = js.with_event_loop_promise(resolved, PollEventLoopOptions::default());
+            match tokio::time::timeout(WARMING_LIMIT, answered).await {
+                Ok(Ok(_)) => {}
+                // Terminated: told below.
+                Ok(Err(_)) if probe.has_overrun() => {}
+                Ok(Err(error)) => tracing::warn!(url, "the warming request failed: {}", describe(&error)),
+                Err(_) => tracing::warn!(url, limit = ?WARMING_LIMIT, "the warming request took too long"),
+            }
+        };
+        probe.watch(answer).await
+    }
+
+    /// Hands events to JavaScript, until one of them is terminated.
+    pub fn deliver(&mut self, events: &mut impl Iterator<Item = Event>) {
+        delivery::deliver(&mut self.js, &self.handlers, &self.probe, events);
+    }
+
+    /// What was terminated since the last call; JavaScript may run again afterwards.
+    pub fn take_overrun(&mut self) -> Option<Overrun> {
+        let overrun = self.probe.take_overrun()?;
+        self.js.v8_isolate().cancel_terminate_execution();
+        Some(overrun)
+    }
+
+    /// What the isolate has come to, after so many jobs.
+    pub fn wear(&self, jobs: u64) -> Wear {
+        Wear {
+            heap_near_limit: self.heap.was_near_limit(),
+            buffers: self.buffers.held(),
+            buffer_limit: self.buffers.limit(),
+            jobs,
+            max_jobs: self.max_jobs,
         }
     }
 
@@ -183,9 +241,9 @@ impl Isolate {
         harvest(&mut self.js, &self.code);
     }
 
-    /// Hands events to JavaScript.
-    pub fn deliver(&mut self, events: impl Iterator<Item = Event>) {
-        delivery::deliver(&mut self.js, &self.handlers, events);
+    /// Collects all garbage now. Takes as long as a full collection takes.
+    pub fn collect_garbage(&mut self) {
+        self.js.v8_isolate().low_memory_notification();
     }
 
     /// Runs what is due: timers, completed ops, promises. What JavaScript throws there is logged; the isolate
@@ -194,11 +252,15 @@ impl Isolate {
     /// # Errors
     /// When the app has called `process.exit()`.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Result<(), AppExited> {
+        let turn = self.probe.turn();
         let polled = self.js.poll_event_loop(cx, PollEventLoopOptions::default());
+        drop(turn);
         if let Some(ExitRequested(code)) = self.exit_requested() {
             return Err(AppExited(code));
         }
-        if let Poll::Ready(Err(error)) = polled {
+        if let Poll::Ready(Err(error)) = polled
+            && !self.probe.has_overrun()
+        {
             tracing::error!("uncaught in the event loop: {}", describe(&error));
             cx.waker().wake_by_ref();
         }
@@ -240,14 +302,36 @@ impl Isolate {
     }
 }
 
+/// A load that was terminated, named by the place where it was.
+fn load_overrun(overrun: &Overrun, setup: &RendererSetup) -> LoadFailure {
+    let problem = match overrun.excess {
+        Excess::Turn => {
+            let limit = Duration::from_millis(setup.limits.max_load_turn_ms);
+            format!("it runs for more than {limit:?} of CPU time in one turn while it loads")
+        }
+        Excess::Heap => "it fills the whole heap while it loads".to_owned(),
+    };
+    let remedy = match overrun.excess {
+        Excess::Turn => "look there for a loop without an end, or raise max_load_turn",
+        Excess::Heap => "look there for what it keeps, or raise max_heap",
+    };
+    LoadFailure {
+        file: ENTRY.into(),
+        problem: format!("{problem}: {}", overrun.stack_text()),
+        remedy: remedy.into(),
+    }
+}
+
 fn new_runtime(
     setup: &RendererSetup,
     modules: Rc<AppModules>,
     jobs: SharedJobTable,
     code: &Rc<Recorder>,
+    buffers: &Arc<Buffers>,
 ) -> JsRuntime {
     let max_heap = usize::try_from(setup.max_heap_bytes).unwrap_or(usize::MAX);
     let limits = v8::CreateParams::default()
+        .array_buffer_allocator(buffers.allocator())
         .set_max_old_generation_size_in_bytes(max_heap)
         .set_initial_young_generation_size_in_bytes(YOUNG_BYTES)
         .set_max_young_generation_size_in_bytes(YOUNG_BYTES);

@@ -54,6 +54,11 @@ pub enum Event {
         /// The job.
         key: u32,
     },
+    /// A job should come to its end; it goes on until it does.
+    Abort {
+        /// The job.
+        key: u32,
+    },
     /// A job is given up; its key means nothing any more.
     Cancel {
         /// The job.
@@ -109,6 +114,8 @@ struct Job {
     calls: usize,
     /// So many reports of early hints may still be sent.
     early_hints_left: usize,
+    /// Another isolate may run it again as long as its head is not sent (RFC 9110, section 9.2.1: safe methods).
+    is_safe: bool,
 }
 
 /// What names a job in a log line.
@@ -141,6 +148,7 @@ pub struct JobTable {
     /// Of this turn.
     open: Option<OpenBody>,
     max_jobs: usize,
+    started: u64,
     draining: bool,
 }
 
@@ -154,6 +162,7 @@ impl JobTable {
             next_key: 1,
             open: None,
             max_jobs,
+            started: 0,
             draining: false,
         }
     }
@@ -161,6 +170,11 @@ impl JobTable {
     /// Whether no job runs.
     pub fn is_empty(&self) -> bool {
         self.jobs.is_empty()
+    }
+
+    /// Jobs that were started so far.
+    pub fn started(&self) -> u64 {
+        self.started
     }
 
     /// Refuses new jobs from now on.
@@ -266,6 +280,7 @@ impl JobTable {
             }
             ToRenderer::BodyEnd { .. } => Some(Event::BodyEnd { key }),
             ToRenderer::Cancel { reason: CancelReason::BodyFailed, .. } => Some(Event::BodyFailed { key }),
+            ToRenderer::Cancel { reason: CancelReason::AbortDelay, .. } => Some(Event::Abort { key }),
             ToRenderer::Cancel { reason, .. } => {
                 self.finish(key, |link, id| {
                     let failure = Failure { kind: FailureKind::Cancelled, detail: String::new() };
@@ -305,7 +320,9 @@ impl JobTable {
             ended: false,
             calls: 0,
             early_hints_left: if head.options.early_hints { MAX_EARLY_HINTS_PER_JOB } else { 0 },
+            is_safe: !head.has_body && matches!(&head.method[..], b"GET" | b"HEAD"),
         };
+        self.started += 1;
         self.jobs.insert(key, job);
         self.keys.insert((link, id), key);
         Some(Event::Start { key, head })
@@ -404,12 +421,24 @@ impl JobTable {
         self.jobs.get(&key).is_some_and(|job| !job.head_sent)
     }
 
-    /// There is no whole response.
-    pub fn fail(&mut self, key: u32, detail: &str) {
+    /// There is no whole response. Says whether the job was there.
+    pub fn fail(&mut self, key: u32, kind: FailureKind, detail: &str) -> bool {
+        let known = self.jobs.contains_key(&key);
         self.finish(key, |link, id| {
-            let failure = Failure { kind: FailureKind::Threw, detail: detail.into() };
+            let failure = Failure { kind, detail: detail.into() };
             link.queue(&FromRenderer::Failed { id, failure });
         });
+        known
+    }
+
+    /// Gives up the jobs that another isolate may run again: none of their answer has left. JavaScript hears of it.
+    pub fn displace(&mut self, events: &mut Vec<Event>) {
+        let movable = |job: &Job| job.is_safe && !job.head_sent;
+        let keys: Vec<u32> = self.jobs.iter().filter(|(_, job)| movable(job)).map(|(key, _)| *key).collect();
+        for key in keys {
+            self.fail(key, FailureKind::Displaced, "");
+            events.push(Event::Cancel { key, reason: CancelReason::ClientGone });
+        }
     }
 
     /// The app gives no response, for a reason that is no fault.

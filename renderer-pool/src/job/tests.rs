@@ -178,7 +178,7 @@ async fn jobs_beyond_the_limit_and_after_a_drain_are_refused() {
     events(&mut table).await;
     gateway.send(&ToRenderer::Job { id: 11, head: head() }).await.unwrap();
     assert!(events(&mut table).await.is_empty());
-    table.fail(1, "gone");
+    table.fail(1, FailureKind::Threw, "gone");
     table.drain();
     gateway.send(&ToRenderer::Job { id: 12, head: head() }).await.unwrap();
     assert!(events(&mut table).await.is_empty());
@@ -217,4 +217,30 @@ async fn a_call_that_is_too_large_is_not_made() {
     let (mut table, _gateway) = started().await;
     let problem = table.call(1, 1, "f", &" ".repeat(MAX_CALL_BYTES + 1)).unwrap_err();
     assert!(problem.contains("are allowed"), "{problem}");
+}
+
+#[tokio::test]
+async fn only_jobs_that_can_run_elsewhere_are_displaced() {
+    let (mut table, mut gateway) = started().await;
+    let post = RequestHead { method: "POST".into(), ..head() };
+    gateway.send(&ToRenderer::Job { id: 10, head: post }).await.unwrap();
+    events(&mut table).await;
+    let mut told = Vec::new();
+    table.displace(&mut told);
+    assert_eq!(told, [Event::Cancel { key: 1, reason: CancelReason::ClientGone }]);
+    flush(&mut table).await;
+    let Some(FromRenderer::Failed { id: 9, failure }) = gateway.receive().await.unwrap() else { panic!() };
+    assert_eq!(failure.kind, FailureKind::Displaced);
+    assert!(!table.is_empty(), "the other one goes on");
+    table.head(2, 200, b"");
+    table.displace(&mut told);
+    assert_eq!(told.len(), 1, "what has begun stays");
+}
+
+#[tokio::test]
+async fn an_abort_does_not_end_a_job() {
+    let (mut table, mut gateway) = started().await;
+    gateway.send(&ToRenderer::Cancel { id: 9, reason: CancelReason::AbortDelay }).await.unwrap();
+    assert_eq!(events(&mut table).await, [Event::Abort { key: 1 }]);
+    assert!(!table.is_empty());
 }

@@ -12,6 +12,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use shared::head::{HandlerOptions, RequestHead};
 use shared::inherited::ChildArgs;
 use shared::link::Channel;
@@ -19,21 +20,25 @@ use shared::logging::LogFormat;
 use shared::message::control::LoadFailure;
 use shared::message::{FromChild, FromRenderer, ToChild, ToRenderer};
 use shared::setup::{
-    Access, BackgroundLimits, CodeCacheSetup, PipelineLimits, RendererSetup, SandboxMode, Setup,
+    Access, BackgroundLimits, CodeCacheSetup, IsolateLimits, PipelineLimits, RendererSetup, SandboxMode,
+    Setup,
 };
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::UnixStream;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::timeout;
 
 /// So long a test waits for anything.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A renderer with one isolate and one link.
 pub struct Renderer {
     pub control: Channel<ToChild, FromChild>,
     pub link: Channel<ToRenderer, FromRenderer>,
     pub process: Child,
+    /// The lines that it logs; those of a renderer with [`Renderer::limited`] limits alone.
+    log: Option<Lines<BufReader<ChildStderr>>>,
     _app: Option<TempDir>,
     _scratch: TempDir,
 }
@@ -68,6 +73,14 @@ impl Renderer {
         Self { _app: Some(app), ..renderer }
     }
 
+    /// A renderer for the app with these limits and so many bytes of heap, whose log can be read.
+    pub async fn limited(app: TempDir, limits: IsolateLimits, max_heap_bytes: u64) -> Self {
+        let setup = RendererSetup { limits, max_heap_bytes, ..setup(app.path()) };
+        let mut renderer = Self::start(setup, Stdio::piped()).await;
+        renderer.log = renderer.process.stderr.take().map(|log| BufReader::new(log).lines());
+        Self { _app: Some(app), ..renderer }
+    }
+
     /// A renderer for the app in a directory, with these variables.
     pub async fn spawn_with(app: &Path, env: &[(&str, &str)]) -> Self {
         Self::spawn_cached(app, env, None).await
@@ -79,11 +92,15 @@ impl Renderer {
         setup.env.extend(env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         setup.code_cache =
             cache.map(|directory| CodeCacheSetup { directory: directory.to_owned(), max_bytes: 64 << 20 });
-        Self::spawn_setup(setup).await
+        Self::start(setup, Stdio::inherit()).await
     }
 
     /// A renderer of this setup.
     pub async fn spawn_setup(setup: RendererSetup) -> Self {
+        Self::start(setup, Stdio::inherit()).await
+    }
+
+    async fn start(setup: RendererSetup, log: Stdio) -> Self {
         let (control, control_fd) = socket_pair();
         let (link, link_fd) = socket_pair();
         let args = ChildArgs {
@@ -96,6 +113,7 @@ impl Renderer {
             .args(args.to_args())
             .env_clear()
             .stdin(Stdio::null())
+            .stderr(log)
             .kill_on_drop(true)
             .spawn()
             .unwrap();
@@ -104,7 +122,7 @@ impl Renderer {
         let scratch = tempfile::tempdir().unwrap();
         let setup = RendererSetup { scratch_dir: scratch.path().into(), ..setup };
         control.send(&ToChild::Setup(Setup::Renderer(setup))).await.unwrap();
-        Self { control, link: Channel::new(link), process, _app: None, _scratch: scratch }
+        Self { control, link: Channel::new(link), process, log: None, _app: None, _scratch: scratch }
     }
 
     /// A renderer for the app in a directory, ready.
@@ -141,9 +159,61 @@ impl Renderer {
     /// The next report, other than that it is locked in.
     pub async fn report(&mut self) -> FromChild {
         loop {
-            match timeout(PATIENCE, self.control.receive()).await.unwrap().unwrap().unwrap() {
-                FromChild::Sandboxed(_) => {}
-                report => return report,
+            let report = timeout(PATIENCE, self.control.receive()).await.expect("no report in time").unwrap();
+            match report {
+                Some(FromChild::Sandboxed(_)) => {}
+                Some(report) => return report,
+                None => panic!("the renderer has ended: {}", self.rest_of_log().await),
+            }
+        }
+    }
+
+    async fn rest_of_log(&mut self) -> String {
+        let mut text = String::new();
+        while let Some(log) = &mut self.log
+            && let Some(line) = log.next_line().await.unwrap()
+        {
+            text = text + "\n" + &line;
+        }
+        text
+    }
+
+    /// What it has reported already, other than statistics.
+    pub fn report_now(&mut self) -> Option<FromChild> {
+        loop {
+            match self.control.receive().now_or_never()?.unwrap().unwrap() {
+                FromChild::IsolateStats { .. } | FromChild::Sandboxed(_) => {}
+                report => return Some(report),
+            }
+        }
+    }
+
+    /// What it reports within this time, other than statistics.
+    pub async fn report_within(&mut self, time: Duration) -> Option<FromChild> {
+        let report = async {
+            loop {
+                match self.control.receive().await.unwrap().unwrap() {
+                    FromChild::IsolateStats { .. } | FromChild::Sandboxed(_) => {}
+                    report => return report,
+                }
+            }
+        };
+        timeout(time, report).await.ok()
+    }
+
+    /// The log's line with this text, and the lines that go with it.
+    pub async fn log_with(&mut self, text: &str) -> String {
+        let log = self.log.as_mut().expect("a renderer whose log is read");
+        loop {
+            let line = timeout(PATIENCE, log.next_line()).await.expect("no such line in time");
+            let mut found = line.unwrap().expect("no such line before the end");
+            if found.contains(text) {
+                // An event is written at once.
+                while let Some(Ok(Some(line))) = log.next_line().now_or_never() {
+                    found.push('\n');
+                    found.push_str(&line);
+                }
+                return found;
             }
         }
     }
@@ -160,7 +230,11 @@ impl Renderer {
     }
 
     pub async fn hear(&mut self) -> FromRenderer {
-        timeout(PATIENCE, self.link.receive()).await.unwrap().unwrap().unwrap()
+        let heard = timeout(PATIENCE, self.link.receive()).await.expect("nothing in time").unwrap();
+        match heard {
+            Some(heard) => heard,
+            None => panic!("the renderer has ended: {}", self.rest_of_log().await),
+        }
     }
 
     pub async fn job(&mut self, id: u64, head: RequestHead) {
@@ -169,7 +243,10 @@ impl Renderer {
 
     /// The status, header fields and body of job `id`, which must be the only one.
     pub async fn response(&mut self, id: u64) -> (u16, Vec<(Bytes, Bytes)>, String) {
-        let FromRenderer::Head { id: found, head } = self.hear().await else { panic!("no head") };
+        let (found, head) = match self.hear().await {
+            FromRenderer::Head { id, head } => (id, head),
+            other => panic!("no head: {other:?}"),
+        };
         assert_eq!(found, id);
         let mut body = Vec::new();
         loop {
@@ -197,6 +274,7 @@ pub fn setup(app: &Path) -> RendererSetup {
         env: [("NODE_ENV".to_owned(), "production".to_owned())].into(),
         max_jobs_per_isolate: 16,
         max_heap_bytes: 256 << 20,
+        limits: IsolateLimits::default(),
         warmup_path: "/".into(),
         code_cache: None,
         scratch_dir: Path::new("/").into(),

@@ -92,6 +92,15 @@ pub enum FromChild {
         /// Why, for the log.
         reason: String,
     },
+    /// An isolate, or the whole process, is to be replaced; it finishes what it runs.
+    Retire {
+        /// Which isolate; all of them when `None`.
+        isolate: Option<usize>,
+        /// Why.
+        reason: RetireReason,
+        /// It refuses new jobs already.
+        closed: bool,
+    },
     /// What an isolate holds.
     IsolateStats {
         /// Which isolate.
@@ -196,6 +205,35 @@ pub enum SetupRefusal {
     /// The sandbox is required and the kernel does not have all of it.
     #[error("sandbox = required, and not all of it is there ({}); allow it, or set sandbox = auto", .0.join("; "))]
     Sandbox(Vec<String>),
+}
+
+/// Why an isolate asks for its replacement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RetireReason {
+    /// A synchronous turn took too long and was terminated.
+    TurnLimit,
+    /// V8's heap is nearly full.
+    HeapLimit,
+    /// `ArrayBuffer`s hold nearly as much as they may.
+    ExternalLimit,
+    /// The process holds more memory than it may.
+    RssLimit,
+    /// The isolate has run as many jobs as it may.
+    MaxJobs,
+}
+
+impl RetireReason {
+    /// The value of the metrics' `reason` label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::TurnLimit => "turn_limit",
+            Self::HeapLimit => "heap_limit",
+            Self::ExternalLimit => "external_limit",
+            Self::RssLimit => "rss_limit",
+            Self::MaxJobs => "max_jobs",
+        }
+    }
 }
 
 /// Why an app cannot run.

@@ -11,7 +11,7 @@ use crate::frame::Frame;
 use crate::head::ResponseHead;
 use crate::wire::{PayloadError, Reader, put_bytes};
 
-pub use control::{FromChild, ToChild};
+pub use control::{FromChild, RetireReason, ToChild};
 pub use renderer::{CancelReason, EarlyHints, Failure, FailureKind, FromRenderer, HintPhase, ToRenderer};
 pub use worker::{Caller, FromWorker, NativeCall, Target, ToWorker};
 

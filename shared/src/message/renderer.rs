@@ -31,6 +31,9 @@ pub enum CancelReason {
     Timeout = 2,
     /// The request's body broke off or exceeded its limit: reading it fails.
     BodyFailed = 3,
+    /// The job should come to its end: `request.signal` aborts with a `TimeoutError`, and the job goes on until it
+    /// ends or is cancelled.
+    AbortDelay = 4,
 }
 
 /// Why a job has no whole response.
@@ -47,6 +50,12 @@ pub enum FailureKind {
     Skipped = 4,
     /// The app wants the request to end without an answer: `shouldCancel` of a render pipeline.
     Dropped = 5,
+    /// It took too long in one synchronous turn and was terminated.
+    TurnLimit = 6,
+    /// It filled the isolate's heap and was terminated.
+    HeapLimit = 7,
+    /// The isolate is given up because of another job; this one has not answered yet and may run again elsewhere.
+    Displaced = 8,
 }
 
 /// The end of a job that failed.
@@ -210,6 +219,7 @@ impl Message for ToRenderer {
                     1 => CancelReason::ClientGone,
                     2 => CancelReason::Timeout,
                     3 => CancelReason::BodyFailed,
+                    4 => CancelReason::AbortDelay,
                     value => return Err(PayloadError::Unknown { field: "reason", value: value.into() }),
                 };
                 reader.end().map(|()| Self::Cancel { id, reason })
@@ -350,6 +360,9 @@ impl Message for FromRenderer {
                     3 => FailureKind::NotReady,
                     4 => FailureKind::Skipped,
                     5 => FailureKind::Dropped,
+                    6 => FailureKind::TurnLimit,
+                    7 => FailureKind::HeapLimit,
+                    8 => FailureKind::Displaced,
                     value => return Err(PayloadError::Unknown { field: "failure", value: value.into() }),
                 };
                 let failure = Failure { kind, detail: reader.text("detail")? };
@@ -416,6 +429,7 @@ mod tests {
             ToRenderer::Cancel { id: 4, reason: CancelReason::ClientGone },
             ToRenderer::Cancel { id: 4, reason: CancelReason::Timeout },
             ToRenderer::Cancel { id: 4, reason: CancelReason::BodyFailed },
+            ToRenderer::Cancel { id: 4, reason: CancelReason::AbortDelay },
             ToRenderer::Credit { id: 5, bytes: 70_000 },
             ToRenderer::Reply { id: 6, call: 1, outcome: Outcome::Value("{}".into()) },
             ToRenderer::Reply { id: 6, call: 2, outcome: Outcome::failed(404, "no such function") },
@@ -449,6 +463,9 @@ mod tests {
             FromRenderer::Failed { id: 4, failure: failure(FailureKind::NotReady) },
             FromRenderer::Failed { id: 4, failure: failure(FailureKind::Skipped) },
             FromRenderer::Failed { id: 4, failure: failure(FailureKind::Dropped) },
+            FromRenderer::Failed { id: 4, failure: failure(FailureKind::TurnLimit) },
+            FromRenderer::Failed { id: 4, failure: failure(FailureKind::HeapLimit) },
+            FromRenderer::Failed { id: 4, failure: failure(FailureKind::Displaced) },
             FromRenderer::Credit { id: 5, bytes: 1 },
             FromRenderer::Call {
                 id: 6,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use actix::{AsyncContext, Context};
+use shared::message::RetireReason;
 
 use super::{Supervisor, now};
 use crate::pool::Start;
@@ -16,32 +17,70 @@ use crate::pool::watch::{Cause, Command, Exit};
 const FIRST_ATTEMPTS: u64 = 3;
 
 impl Supervisor {
-    /// The process is to be replaced. What still works in it serves until the replacement is ready.
+    /// An isolate has ended: its process is to be replaced.
     pub(super) fn isolate_failed(&mut self, isolate: IsolateId, ctx: &mut Context<Self>) {
-        let id = isolate.child();
         self.pool.admission.close(isolate);
-        let mut roster = self.pool.roster();
-        if let Some(entry) = roster.isolate(isolate) {
+        if let Some(entry) = self.pool.roster().isolate(isolate) {
             (entry.state, entry.failed) = (State::Draining, true);
         }
-        let serves = roster.member(id).is_some_and(|member| {
-            !member.leaving && member.isolates.iter().any(|isolate| isolate.state == State::Ready)
-        });
-        drop(roster);
+        self.replace(isolate.child(), "isolate_failed", ctx);
+    }
+
+    /// An isolate asks for its replacement, or all of the process do; `closed` says that it takes no more jobs.
+    pub(super) fn retire(
+        &mut self,
+        id: ChildId,
+        isolate: Option<usize>,
+        reason: RetireReason,
+        closed: bool,
+        ctx: &mut Context<Self>,
+    ) {
+        tracing::warn!(child = %id, isolate, reason = reason.label(), "a process will be replaced");
+        if let Some(isolate) = isolate.filter(|_| closed) {
+            let isolate = IsolateId { slot: id.slot, generation: id.generation, isolate };
+            self.pool.admission.close(isolate);
+            if let Some(entry) = self.pool.roster().isolate(isolate) {
+                entry.state = State::Draining;
+            }
+        }
+        self.replace(id, reason.label(), ctx);
+    }
+
+    /// The process is to be replaced. A spare takes over at once; without one, what still works in it serves until
+    /// the replacement is ready.
+    fn replace(&mut self, id: ChildId, reason: &'static str, ctx: &mut Context<Self>) {
         if self.is_current(id) {
+            self.count_replacement(id, reason);
             if let Some(slot) = self.slot(id) {
                 slot.retiring.extend(slot.current.take());
             }
-            self.restart(id, "isolate_failed", ctx);
+            self.restart(id, reason, ctx);
         }
-        if !serves {
+        let serves = self.pool.roster().member(id).is_some_and(|member| {
+            !member.leaving && member.isolates.iter().any(|isolate| isolate.state == State::Ready)
+        });
+        let has_spare = id.kind == ChildKind::Renderer && self.lineup.has_spare();
+        if has_spare {
+            // The spare takes jobs before this one takes none.
+            let taken = self.lineup.vacated(id.slot);
+            self.take_over(taken);
+        }
+        if has_spare || !serves {
             self.drain(id);
+        }
+    }
+
+    fn count_replacement(&self, id: ChildId, reason: &str) {
+        if id.kind == ChildKind::Renderer {
+            let isolates = u64::try_from(self.pool.settings.isolates_per_renderer).unwrap_or(1);
+            self.pool.metrics.isolate_replacements.with_label_values(&[reason]).inc_by(isolates);
         }
     }
 
     /// Takes no new work there and lets what runs finish.
     pub(super) fn drain(&mut self, id: ChildId) {
         self.close(id);
+        self.vacate(id);
         if let Some(handle) = self.handle_of(id) {
             handle.tell(Command::Drain);
         }
@@ -78,6 +117,7 @@ impl Supervisor {
             self.pool.scratch.remove(id);
         }
         self.pool.app_metrics().retire(id);
+        self.vacate(id);
         let was_current = self.is_current(id);
         if let Some(slot) = self.slot(id) {
             slot.retiring.retain(|handle| handle.id != id);
@@ -90,6 +130,9 @@ impl Supervisor {
             }
         }
         if was_current {
+            if !expected {
+                self.count_replacement(id, cause.label());
+            }
             self.restart(id, cause.label(), ctx);
         }
         self.publish();

@@ -59,6 +59,14 @@ impl Supervisor {
         self.publish();
     }
 
+    /// Fills the places of spares for the first time.
+    pub(super) fn start_spares(&mut self, ctx: &mut Context<Self>) {
+        let (renderers, spares) = (self.pool.settings.renderers, self.pool.settings.spares);
+        for number in renderers..renderers + spares {
+            self.start(ChildKind::Renderer, number, None, ctx);
+        }
+    }
+
     fn program(&self, kind: ChildKind) -> &Path {
         match kind {
             ChildKind::Renderer => &self.pool.settings.renderer_bin,

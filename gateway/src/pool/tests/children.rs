@@ -157,7 +157,7 @@ async fn a_killed_renderer_is_back_by_itself() {
     );
     let status = until(&pool, |status| status.ready_isolates == 1).await;
     assert_eq!((status.children[0].generation, status.children[0].restarts), (2, 1));
-    let restarts = pool.pool.metrics.restarts.with_label_values(&["renderer", "exited"]);
+    let restarts = pool.pool.metrics.restarts.with_label_values(&["renderer", "crashed"]);
     assert_eq!(restarts.get(), 1);
     pool.stop(Duration::ZERO).await;
 }

@@ -21,7 +21,9 @@ use shared::logging::LogFormat;
 use shared::message::{
     EarlyHints, Failure, FailureKind, FromRenderer, FromWorker, HintPhase, ToRenderer, ToWorker,
 };
-use shared::setup::{Access, BackgroundLimits, PipelineLimits, RendererSetup, SandboxMode, WorkerSetup};
+use shared::setup::{
+    Access, BackgroundLimits, IsolateLimits, PipelineLimits, RendererSetup, SandboxMode, WorkerSetup,
+};
 use tokio::net::UnixStream;
 
 use super::ports::{NewLink, Peer};
@@ -29,7 +31,7 @@ use super::restart::RestartPolicy;
 use super::scratch::Scratch;
 use super::slot::{ChildId, ChildKind, IsolateId, WorkerSlot};
 use super::thread::Thread;
-use super::{AppMetricLimits, Pool, PoolSettings, RenderError, RenderJob, Rendered, RequestBody};
+use super::{AppMetricLimits, JobTimes, Pool, PoolSettings, RenderError, RenderJob, Rendered, RequestBody};
 use crate::admission::{AdmissionSettings, Wish};
 use crate::metrics::Metrics;
 
@@ -38,6 +40,7 @@ fn settings() -> PoolSettings {
         renderer_bin: PathBuf::new(),
         worker_bin: PathBuf::new(),
         renderers: 2,
+        spares: 0,
         isolates_per_renderer: 1,
         fn_workers: 1,
         threads: 1,
@@ -46,6 +49,7 @@ fn settings() -> PoolSettings {
             env: [("COLOUR".to_owned(), "blue".to_owned())].into(),
             max_jobs_per_isolate: 2,
             max_heap_bytes: 1 << 28,
+            limits: IsolateLimits::default(),
             warmup_path: "/".into(),
             code_cache: None,
             scratch_dir: PathBuf::new(),
@@ -66,6 +70,7 @@ fn settings() -> PoolSettings {
         },
         restart: RestartPolicy { initial_backoff: Duration::from_millis(1), ..Default::default() },
         load_timeout: Duration::from_secs(20),
+        job_times: JobTimes { abort_delay: Duration::from_secs(15), abort_grace: Duration::from_secs(5) },
         native_call_timeout: Duration::from_secs(10),
         child_drain_timeout: Duration::from_secs(5),
         log_filter: "off".into(),

@@ -1,7 +1,7 @@
 // Answers jobs with the app's handler. Evaluated when an isolate starts, not in the snapshot, so that its ops are
 // the fast ones.
 //
-// Rust calls `start`, `body`, `bodyEnd`, `bodyFailed`, `cancel`, `writable` and `reply`; each returns at once, what
+// Rust calls `start`, `body`, `bodyEnd`, `bodyFailed`, `abort`, `cancel`, `writable` and `reply`; each returns at once, what
 // takes longer goes on in promises. `key` names a job in both languages.
 (function () {
   const { core } = __bootstrap;
@@ -48,8 +48,10 @@
   let handler;
 
   class Job {
-    constructor(key, request, upload, isHead) {
+    constructor(key, url, request, upload, isHead) {
+      // The watchdog reads these two off the async context, also when the job is over.
       this.key = key;
+      this.url = url;
       this.request = request;
       this.upload = upload;
       this.isHead = isHead;
@@ -173,7 +175,7 @@
     const upload = (flags & HAS_BODY) !== 0 ? new Upload(key) : null;
     const body = upload === null ? null : new InnerBody(upload.stream());
     const request = withClient(newRequest(method, url, rawFields, body), clientIp);
-    const job = new Job(key, request, upload, method === "HEAD");
+    const job = new Job(key, url, request, upload, method === "HEAD");
     jobs.set(key, job);
     currentJob.enter(job);
     answer(job, flags, context);
@@ -327,6 +329,17 @@
     jobs.get(key)?.upload?.fail(new TypeError("The request's body broke off."));
   }
 
+  // The job goes on, and should come to its end soon.
+  function abort(key) {
+    const job = jobs.get(key);
+    if (job === undefined) return;
+    job.request.signal[signalAbort](timeoutError());
+  }
+
+  function timeoutError() {
+    return new DOMException("The request took too long.", "TimeoutError");
+  }
+
   function abortReason(job) {
     return job.reason ?? new DOMException("The request has been cancelled.", "AbortError");
   }
@@ -336,7 +349,7 @@
     if (job === undefined) return;
     jobs.delete(key);
     job.reason = reason === CANCEL_TIMEOUT
-      ? new DOMException("The request took too long.", "TimeoutError")
+      ? timeoutError()
       : new DOMException("The client has closed the connection.", "AbortError");
     job.request.signal[signalAbort](job.reason);
     job.upload?.fail(job.reason);
@@ -464,7 +477,19 @@
   });
 
   return {
-    handlers: { ...pipeline.handlers, start, body, bodyEnd, bodyFailed, cancel, writable, reply, setApp, warm },
+    handlers: {
+      ...pipeline.handlers,
+      start,
+      body,
+      bodyEnd,
+      bodyFailed,
+      abort,
+      cancel,
+      writable,
+      reply,
+      setApp,
+      warm,
+    },
     callNative,
     currentJobKey,
   };

@@ -1,0 +1,128 @@
+//! A long run at a steady load: whether memory grows and whether latency stays.
+//!
+//! - [`load`]: an open loop, so that a late answer delays no other request.
+//! - [`sample`]: what the processes hold, from the admin port.
+//! - [`trend`]: the slope of a line through samples. Pure.
+//! - [`plot`]: the samples as a picture.
+
+mod load;
+mod plot;
+mod sample;
+mod trend;
+
+use std::ffi::OsString;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use xtask::apps;
+use xtask::demo;
+use xtask::files;
+use xtask::progress::{self, Task};
+use xtask::server::Server;
+use xtask::workspace::Workspace;
+
+use crate::cli::SoakOptions;
+use crate::error::BenchFailure;
+use crate::machine::{self, Cores, Machine};
+use crate::report;
+use load::Load;
+use sample::{Admin, Sample};
+
+/// How long the capacity is measured, after as long a warm-up.
+const CAPACITY_TIME: Duration = Duration::from_secs(10);
+
+/// The time between two samples.
+const SAMPLE_EVERY: Duration = Duration::from_secs(10);
+
+/// The part of the run whose samples are no part of the trend: caches fill and the heap finds its size.
+const WARM_UP_PART: usize = 3;
+
+/// What came out.
+#[derive(Debug, Serialize)]
+struct Report {
+    machine: Machine,
+    app: String,
+    /// Answers per second that one core gave, closed loop.
+    capacity: f64,
+    /// Requests per second that were sent.
+    rate: f64,
+    /// MiB in ten minutes, over the last two thirds: the renderer's resident memory.
+    resident_slope: f64,
+    /// The same of the renderer's heap.
+    heap_slope: f64,
+    samples: Vec<Sample>,
+}
+
+/// Runs the soak, shows what came out and writes the plots.
+///
+/// # Errors
+/// When the gateway does not start or end well.
+pub fn run(workspace: &Workspace, options: &SoakOptions) -> Result<(), BenchFailure> {
+    let cores = Cores::allowed()?;
+    let app = apps::all(workspace)?
+        .into_iter()
+        .find(|app| app.name == options.app)
+        .ok_or_else(|| BenchFailure::NoApp { name: options.app.clone(), known: Vec::new() })?;
+    let admin = free_port().map_err(|error| BenchFailure::Soak { problem: error.to_string() })?;
+    let flags = ["--listen", "127.0.0.1:0", "--admin", &admin, "--threads", "1", "--renderers", "1"];
+    let more = ["--spares", "0", "--isolates", "1", "--fn-workers", "0"];
+    let flags: Vec<OsString> = flags.iter().chain(&more).map(OsString::from).collect();
+    let gateway = machine::pinned(cores.server, &demo::gateway(workspace, &app.dist(), &flags));
+    let server = Server::start("isopod", gateway, &workspace.log("bench-soak"))?;
+    let url = format!("{}/", server.address());
+    let task = Task::start("the capacity of one core");
+    let load = Load::new(url)?;
+    load.closed(CAPACITY_TIME)?;
+    let capacity = load.closed(CAPACITY_TIME)?;
+    task.done();
+    let rate = options.rate.unwrap_or(capacity * f64::from(options.percent) / 100.0);
+    progress::say(&format!("capacity {capacity:.0}/s; {rate:.0}/s for {} minutes", options.minutes));
+    let samples = soak(&load, &Admin::at(&admin), rate, options.time())?;
+    server.stop()?;
+    let steady = &samples[samples.len() / WARM_UP_PART..];
+    let report = Report {
+        machine: Machine::describe(workspace, cores),
+        app: app.name,
+        capacity,
+        rate,
+        resident_slope: trend::per_ten_minutes(steady, |sample| sample.renderer_resident),
+        heap_slope: trend::per_ten_minutes(steady, |sample| sample.heap_used),
+        samples,
+    };
+    conclude(workspace, &report)
+}
+
+fn soak(load: &Load, admin: &Admin, rate: f64, time: Duration) -> Result<Vec<Sample>, BenchFailure> {
+    let started = Instant::now();
+    let mut samples = Vec::new();
+    let task = Task::start("the soak");
+    load.open(rate, time, SAMPLE_EVERY, |slice| {
+        // A sample that cannot be taken is missing; the run goes on.
+        if let Some(memory) = admin.memory() {
+            let sample = Sample::new(started.elapsed(), memory, slice);
+            task.detail(&sample.to_string());
+            samples.push(sample);
+        }
+    })?;
+    task.done();
+    Ok(samples)
+}
+
+fn conclude(workspace: &Workspace, report: &Report) -> Result<(), BenchFailure> {
+    let path = report::write(&workspace.root.join(".cache/bench"), "soak", report)?;
+    let picture = workspace.root.join("docs/soak.svg");
+    files::write(&picture, &plot::svg(&report.samples))?;
+    progress::say(&format!(
+        "resident memory of the renderer: {:+.2} MiB in ten minutes; heap: {:+.2} MiB\nreport: {}\nplots: {}",
+        report.resident_slope,
+        report.heap_slope,
+        path.display(),
+        picture.display()
+    ));
+    Ok(())
+}
+
+fn free_port() -> std::io::Result<String> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+}
