@@ -25,7 +25,7 @@ const RECOVERY: Duration = Duration::from_millis(300);
 
 const CONFIG: &str = "
 max_turn = \"300ms\"
-max_heap = \"64MiB\"
+max_heap = \"256MiB\"
 max_external = \"64MiB\"
 restart_backoff = \"1ms\"
 restarts_per_minute = 1000
