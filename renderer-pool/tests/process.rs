@@ -248,7 +248,11 @@ async fn a_native_call_may_redirect_answer_whole_and_set_cookies() {
     let cookie = ("set-cookie", "theirs=1");
     let outcomes = [
         (answer(AnswerKind::Value, 200, &[cookie, ("x-own", "theirs"), ("x-theirs", "1")], "7"), 200, "7"),
-        (answer(AnswerKind::Redirect, 307, &[], r#"{"to":"/a","isSerializedRedirect":true}"#), 200, r#"[true,307,"/a"]"#),
+        (
+            answer(AnswerKind::Redirect, 307, &[], r#"{"to":"/a","isSerializedRedirect":true}"#),
+            200,
+            r#"[true,307,"/a"]"#,
+        ),
         (answer(AnswerKind::NotFound, 404, &[], r#"{"isNotFound":true}"#), 200, "[false,0,true]"),
         (answer(AnswerKind::Response, 201, &[("x-theirs", "1")], "raw"), 201, "raw"),
     ];
