@@ -130,6 +130,23 @@ async fn a_page_streams_its_header_first_and_its_footer_last() {
 }
 
 #[tokio::test]
+async fn early_hints_come_first_then_the_header_and_the_footer_last() {
+    let cluster = notes().await;
+    let mut connection = cluster.connect().await;
+    let fields = format!(
+        "host: localhost\r\nuser-agent: {BROWSER}\r\naccept: text/html\r\nsec-fetch-mode: navigate\r\n"
+    );
+    connection.send(format!("GET /deferred?ms=500 HTTP/1.1\r\n{fields}connection: close\r\n\r\n")).await;
+    let received = connection.read_until("<!-- footer").await;
+    let (hints, rest) = received.split_once("\r\n\r\n").unwrap();
+    assert!(hints.starts_with("HTTP/1.1 103 Early Hints\r\n"), "{received}");
+    assert!(hints.contains("</assets/client-") && hints.contains("rel=modulepreload"), "{hints}");
+    assert!(rest.starts_with("HTTP/1.1 200 OK\r\n"), "{rest}");
+    let place = |text: &str| rest.find(text).unwrap_or_else(|| panic!("{text} is not in {rest}"));
+    assert!(["<!-- header", "id=\"now\"", "id=\"later\"", "<!-- footer"].map(place).is_sorted(), "{rest}");
+}
+
+#[tokio::test]
 async fn a_crawler_gets_one_document_with_its_length() {
     let cluster = notes().await;
     let page = as_crawler(&cluster, "/deferred?ms=300").await;
