@@ -29,7 +29,7 @@ use crate::pool::slot::IsolateId;
 pub(super) type Ticket = u64;
 
 /// What part of its time one who waits may be expected to wait: the rest is for what the estimate does not know.
-const HOPE: f64 = 0.8;
+const HOPE: f64 = 0.7;
 
 /// What somebody wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
