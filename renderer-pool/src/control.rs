@@ -119,8 +119,9 @@ fn lock_in(setup: &RendererSetup) -> Result<Layers, SetupRefusal> {
             .chain(&setup.access.writable)
             .cloned()
             .collect(),
-        network: !setup.access.egress.is_none(),
-        unix_sockets: false,
+        network: !setup.access.egress.is_none() || setup.inspect.is_some(),
+        // Sockets in the file system lie where the app may write: connecting is writing.
+        unix_sockets: !setup.access.writable.is_empty(),
     };
     // Two libraries of ciphers are linked, and TLS does not choose between them.
     let _ = deno_tls::rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -79,6 +79,8 @@ pub enum SandboxMode {
 pub struct Access {
     /// Where it may connect to.
     pub egress: Egress,
+    /// Addresses of the gateway itself, to which it may not connect whatever the rules say.
+    pub own: Vec<SocketAddr>,
     /// Directories that it may read and write, absolute and without symbolic links.
     pub writable: Vec<PathBuf>,
 }

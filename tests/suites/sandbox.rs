@@ -85,6 +85,9 @@ const attempts = {
     await once(server, 'listening')
     return 'listens'
   },
+  connectToAdminPort: ({ admin }) => connected({ host: '127.0.0.1', port: Number(admin) }),
+  connectToAdminPortByAnotherName: ({ admin }) => connected({ host: '0.0.0.0', port: Number(admin) }),
+  fetchStatus: async ({ admin }) => (await fetch(`http://localhost:${admin}/status`)).text(),
   connectToMetadata: () => connected({ host: '169.254.169.254', port: 80 }),
   fetchMetadata: async () => (await fetch('http://169.254.169.254/latest/meta-data/')).status,
   openInspector: async () => (await import('node:inspector')).open(0),
@@ -138,7 +141,8 @@ async fn a_hostile_app_gets_nowhere() {
 
     let names: Vec<String> = serde_json::from_value(cluster.get("/names").await.json()).unwrap();
     assert!(names.len() > 40, "{names:?}");
-    let query = format!("secret={}&socket={}", secret.display(), socket.display());
+    let admin = cluster.admin_url("").rsplit_once(':').unwrap().1.to_owned();
+    let query = format!("secret={}&socket={}&admin={admin}", secret.display(), socket.display());
     let mut wrong = Vec::new();
     for name in &names {
         let answer = cluster.get(&format!("/{name}?{query}")).await;

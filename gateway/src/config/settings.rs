@@ -298,7 +298,7 @@ fn access(reader: &mut Reader<'_>) -> Option<Access> {
         let found: Vec<_> = directories.iter().map(|directory| writable(reader, directory)).collect();
         found.into_iter().collect()
     });
-    Some(Access { egress: egress?, writable: writable? })
+    Some(Access { egress: egress?, own: Vec::new(), writable: writable? })
 }
 
 /// A directory without symbolic links on its way; what is allowed cannot be led elsewhere later.

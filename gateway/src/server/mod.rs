@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use actix_web::dev::ServerHandle;
 use actix_web::http::header::{HeaderValue, InvalidHeaderValue};
 use prometheus::IntGauge;
-use shared::setup::{CodeCacheSetup, PipelineLimits, RendererSetup, WorkerSetup};
+use shared::setup::{Access, CodeCacheSetup, PipelineLimits, RendererSetup, WorkerSetup};
 
 use crate::admin::debug::DebugSettings;
 use crate::admin::{self, Desk, Phase, SharedPhase};
@@ -213,7 +213,10 @@ pub async fn run(
     let (wanted, limit) = (&settings.processes.code_cache, settings.processes.code_cache_limit);
     let code_cache = code_cache::prepare(wanted, limit, environment)
         .map_err(|(directory, source)| RunError::CodeCache { directory, source })?;
-    let pool = pool::start(pool_settings(&settings, &app, environment, code_cache), metrics.clone())?;
+    let pool = pool::start(
+        pool_settings(&settings, &app, environment, code_cache, addresses.admin),
+        metrics.clone(),
+    )?;
     if let Some(shown) = shown {
         let watcher = Watcher::new(shown, settings.protocols.certificates.clone(), metrics.clone());
         actix_web::rt::spawn(watcher.run(settings.protocols.tls_reload));
@@ -356,6 +359,7 @@ fn pool_settings(
     app: &App,
     environment: &BTreeMap<String, String>,
     code_cache: Option<CodeCacheSetup>,
+    admin: SocketAddr,
 ) -> PoolSettings {
     let (processes, jobs) = (&settings.processes, &settings.jobs);
     PoolSettings {
@@ -379,7 +383,7 @@ fn pool_settings(
             sandbox: processes.sandbox,
             v8_flags: processes.v8_flags.clone(),
             inspect: settings.debugging.inspect,
-            access: settings.access.clone(),
+            access: Access { own: vec![admin], ..settings.access.clone() },
             background: jobs.background.clone(),
             pipeline: PipelineLimits {
                 hook_timeout_ms: u32::try_from(processes.hook_timeout.as_millis()).unwrap_or(u32::MAX),

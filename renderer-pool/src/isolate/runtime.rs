@@ -98,7 +98,7 @@ impl Isolate {
         {
             let state = js.op_state();
             let mut state = state.borrow_mut();
-            let permissions = permissions::permissions(&files, &setup.access.egress);
+            let permissions = permissions::permissions(&files, &setup.access.own, &setup.access.egress);
             state.put(permissions.map_err(|error| own_fault(&error.to_string()))?);
             let limits = &setup.background;
             state.put(BackgroundWork::new(limits.max_pending, limits.limit_ms));

@@ -13,7 +13,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,8 +21,18 @@ use deno_permissions::{
     Host, NetDescriptor, NetDescriptorParseError, Permissions, PermissionsContainer,
     PermissionsFromOptionsError, PermissionsOptions, RuntimePermissionDescriptorParser,
 };
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use shared::egress::{Destination, Egress, EgressRule};
 use sys_traits::impls::RealSys;
+
+/// This machine, by every name that the kernel takes for it.
+const LOOPBACK: &[IpNet] = &[
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 32)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 128)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0x7f00, 0), 104)),
+];
 
 /// What of the system an app may neither know nor change: its own debugger, its user and its priority.
 const REFUSED_KNOWLEDGE: &[&str] = &["inspector", "setegid", "seteuid", "setgid", "setuid", "setPriority"];
@@ -97,11 +107,16 @@ pub fn readable(app: &Path) -> Vec<PathBuf> {
     readable
 }
 
-/// The permissions of an app that may touch `files` and connect where `egress` lets it.
+/// The permissions of an app that may touch `files` and connect where `egress` lets it, but not to the gateway's
+/// `own` addresses.
 ///
 /// # Errors
 /// [`PermissionsError`].
-pub fn permissions(files: &Files, egress: &Egress) -> Result<PermissionsContainer, PermissionsError> {
+pub fn permissions(
+    files: &Files,
+    own: &[SocketAddr],
+    egress: &Egress,
+) -> Result<PermissionsContainer, PermissionsError> {
     let parser = Arc::new(RuntimePermissionDescriptorParser::new(RealSys));
     let text = |path: &PathBuf| path.to_string_lossy().into_owned();
     let options = PermissionsOptions {
@@ -116,9 +131,20 @@ pub fn permissions(files: &Files, egress: &Egress) -> Result<PermissionsContaine
     let mut permissions = Permissions::from_options(&*parser, &options)?;
     // What is refused is refused to every name as well: Deno asks again for each address that DNS gave.
     let refused = egress.refused().into_iter().map(|network| NetDescriptor(Host::IpSubnet(network), None));
-    permissions.net =
-        Permissions::new_unary_with_ignore(allowed(egress)?, Some(refused.collect()), None, false);
+    let refused = refused.chain(own.iter().flat_map(|address| ways_to(*address))).collect();
+    permissions.net = Permissions::new_unary_with_ignore(allowed(egress)?, Some(refused), None, false);
     Ok(PermissionsContainer::new(parser, permissions))
+}
+
+/// An address of this machine, and all that leads there as well: a loopback address is reached by every other one
+/// and by the unspecified one, an unspecified one by every loopback address.
+fn ways_to(address: SocketAddr) -> Vec<NetDescriptor> {
+    let port = Some(u32::from(address.port()));
+    let mut ways = vec![NetDescriptor(Host::Ip(address.ip()), port)];
+    if address.ip().is_loopback() || address.ip().is_unspecified() {
+        ways.extend(LOOPBACK.iter().map(|network| NetDescriptor(Host::IpSubnet(*network), port)));
+    }
+    ways
 }
 
 /// In Deno's terms: no list allows nothing, an empty one everything.
@@ -229,7 +255,7 @@ mod tests {
         for path in ["secret.txt", "dist-other/x", "src/index.ts"] {
             assert!(!files.may_read(&root.join(path)), "{path}");
         }
-        let permissions = permissions(&files, &Egress::default()).unwrap();
+        let permissions = permissions(&files, &[], &Egress::default()).unwrap();
         let asked = |path: &Path, kind| permissions.check_open(path.into(), kind, None).is_ok();
         assert!(asked(&root.join("dist/x"), deno_permissions::OpenAccessKind::Read));
         assert!(!asked(&root.join("dist/x"), deno_permissions::OpenAccessKind::Write));
@@ -246,7 +272,7 @@ mod tests {
     /// Whether a connection to `host` at `port`, whose address is `address`, comes about.
     fn connects(rules: &[&str], host: &str, port: u16, address: &str) -> bool {
         let (_project, files) = app_with_packages();
-        let mut permissions = permissions(&files, &policy(rules)).unwrap();
+        let mut permissions = permissions(&files, &[], &policy(rules)).unwrap();
         permissions.check_net(&(host, Some(port)), "connect").is_ok()
             && permissions.check_net_resolved(&address.parse().unwrap(), port, "connect").is_ok()
     }
@@ -289,7 +315,7 @@ mod tests {
     #[test]
     fn the_network_is_open_but_for_metadata_services() {
         let (_project, files) = app_with_packages();
-        let mut permissions = permissions(&files, &Egress::default()).unwrap();
+        let mut permissions = permissions(&files, &[], &Egress::default()).unwrap();
         permissions.check_net(&("example.com", Some(443)), "fetch()").unwrap();
         permissions.check_net_resolved(&"10.0.0.7".parse().unwrap(), 5432, "connect").unwrap();
         for address in ["169.254.169.254", "fe80::1", "fd00:ec2::254", "100.100.100.200"] {
@@ -300,7 +326,7 @@ mod tests {
     #[test]
     fn processes_environment_and_native_code_are_refused() {
         let (_project, files) = app_with_packages();
-        let mut permissions = permissions(&files, &Egress::default()).unwrap();
+        let mut permissions = permissions(&files, &[], &Egress::default()).unwrap();
         permissions.check_env("PATH").unwrap_err();
         permissions.check_run_all("spawn").unwrap_err();
         permissions.check_ffi_all().unwrap_err();
@@ -313,5 +339,17 @@ mod tests {
         fs::write(path.join("x"), "x").unwrap();
         drop(files);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn the_gateways_own_port_is_refused_by_every_way_there() {
+        let (_project, files) = app_with_packages();
+        let admin = "127.0.0.1:9090".parse().unwrap();
+        let mut permissions = permissions(&files, &[admin], &Egress::default()).unwrap();
+        for address in ["127.0.0.1", "127.9.9.9", "0.0.0.0", "::1", "::", "::ffff:127.0.0.1"] {
+            permissions.check_net_resolved(&address.parse().unwrap(), 9090, "connect").unwrap_err();
+            permissions.check_net_resolved(&address.parse().unwrap(), 5432, "connect").unwrap();
+        }
+        permissions.check_net_resolved(&"10.0.0.7".parse().unwrap(), 9090, "connect").unwrap();
     }
 }
