@@ -164,7 +164,7 @@ mod tests {
         let (old, new) = (password("old", "a"), password("new", "b"));
         let sealed = seal("content", &old, 1, None, NOW).unwrap();
         assert_eq!(unseal(&sealed, &[new.clone(), old.clone()], &[1], NOW).as_deref(), Ok("content"));
-        assert_eq!(unseal(&sealed, &[new.clone()], &[1], NOW), Err(SealError::Signature));
+        assert_eq!(unseal(&sealed, std::slice::from_ref(&new), &[1], NOW), Err(SealError::Signature));
         // Without a name every password is tried.
         let unnamed = seal("content", &password("", "a"), 1, None, NOW).unwrap();
         assert_eq!(unseal(&unnamed, &[new, old], &[1], NOW).as_deref(), Ok("content"));
