@@ -160,7 +160,7 @@ async fn process_abort_ends_its_isolate_and_no_neighbours_request() {
     };
     let (slow, aborted) = tokio::join!(slow, aborts);
     assert_eq!((slow.status, slow.text()), (200, "ok".into()), "the neighbour's request");
-    assert_eq!(aborted.status, 502);
+    assert_eq!(aborted.status, 500);
     let line = cluster.log().find(|line| line.contains("process.exit(134)").then_some(())).await;
     assert!(line.is_some(), "the log says what happened");
     cluster.wait_until_ready().await;

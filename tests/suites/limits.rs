@@ -151,7 +151,7 @@ fn faults() -> Vec<Fault> {
         Fault {
             name: "`process.exit()`",
             path: "/exit",
-            seen: Seen::Answer(502, "502 The app did not answer.\n".into()),
+            seen: Seen::Answer(500, "500 The app failed.\n".into()),
             times: 1,
             reason: Some("isolate_failed"),
             log: "an isolate failed; its process will be replaced",

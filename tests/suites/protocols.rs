@@ -207,7 +207,7 @@ async fn a_body_that_drips_is_408() {
     let bundle = Bundle::fetch("await request.arrayBuffer()\nreturn new Response('read')");
     let cluster = Cluster::of(bundle).config(config).start().await;
     let mut client = cluster.connect().await;
-    client.send("POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n").await;
+    client.send("POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\n").await;
     let drip = async {
         loop {
             client.send("x").await;

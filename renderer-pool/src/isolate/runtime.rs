@@ -56,8 +56,15 @@ pub struct HeapUse {
 
 /// The app has ended its isolate.
 #[derive(Debug, thiserror::Error)]
-#[error("the app called process.exit({0})")]
-pub struct AppExited(i32);
+#[error("the app called process.exit({})", .0.code)]
+pub struct AppExited(ExitRequested);
+
+impl AppExited {
+    /// The job that called it; 0 where none ran.
+    pub fn job(&self) -> u32 {
+        self.0.job
+    }
+}
 
 /// An isolate whose app is loaded. What V8 refers to is dropped after V8's isolate.
 pub struct Isolate {
@@ -255,8 +262,8 @@ impl Isolate {
         let turn = self.probe.turn();
         let polled = self.js.poll_event_loop(cx, PollEventLoopOptions::default());
         drop(turn);
-        if let Some(ExitRequested(code)) = self.exit_requested() {
-            return Err(AppExited(code));
+        if let Some(exit) = self.exit_requested() {
+            return Err(AppExited(exit));
         }
         if let Poll::Ready(Err(error)) = polled
             && !self.probe.has_overrun()
@@ -283,7 +290,7 @@ impl Isolate {
     }
 
     fn exit_problem(&self) -> Option<String> {
-        self.exit_requested().map(|ExitRequested(code)| AppExited(code).to_string())
+        self.exit_requested().map(|exit| AppExited(exit).to_string())
     }
 
     /// V8's side of it, to look inside.

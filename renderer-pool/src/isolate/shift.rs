@@ -145,7 +145,10 @@ impl Shift {
             result?;
         }
         self.deliver();
-        self.runtime.poll(cx)?;
+        if let Err(exited) = self.runtime.poll(cx) {
+            self.hand_over(&exited, cx);
+            return Err(exited.into());
+        }
         if let Some(overrun) = self.runtime.take_overrun() {
             self.end_job(&overrun);
             cx.waker().wake_by_ref();
@@ -154,6 +157,17 @@ impl Shift {
             self.judge();
         }
         Ok(self.jobs.borrow_mut().poll_flush(cx, &mut self.events))
+    }
+
+    /// The app has ended its isolate: the job that did pays for it, so that it does not end another one as well;
+    /// those that can run elsewhere do.
+    fn hand_over(&mut self, exited: &AppExited, cx: &mut Context<'_>) {
+        let mut jobs = self.jobs.borrow_mut();
+        jobs.fail(exited.job(), FailureKind::Threw, &exited.to_string());
+        jobs.displace(&mut self.events);
+        jobs.drain();
+        // What a full socket does not take is lost with the isolate.
+        let _ = jobs.poll_flush(cx, &mut self.events);
     }
 
     fn deliver(&mut self) {

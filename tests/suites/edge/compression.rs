@@ -27,13 +27,14 @@ async fn pages_and_files_are_the_same_in_every_encoding(app: App) {
     assert_eq!((plain.header("content-encoding"), plain.header("vary")), ("", "accept-encoding"));
     let html = plain.text();
     let script = html.split('"').find(|part| part.starts_with("/assets/") && part.ends_with(".js")).unwrap();
-    for (accept, encoding) in [
-        ("gzip, deflate, br, zstd", "zstd"),
-        ("gzip, deflate, br", "br"),
-        ("gzip", "gzip"),
-        ("zstd;q=0.1, gzip;q=0.9, br;q=0.5", "gzip"),
-        ("br;q=0, *;q=0.5", "zstd"),
-        ("identity", ""),
+    // Of a file, what the build wrote is preferred to what would be made now: br and gzip, zstd where its Node can.
+    for (accept, encoding, of_file) in [
+        ("gzip, deflate, br, zstd", "zstd", &["zstd", "br"][..]),
+        ("gzip, deflate, br", "br", &["br"]),
+        ("gzip", "gzip", &["gzip"]),
+        ("zstd;q=0.1, gzip;q=0.9, br;q=0.5", "gzip", &["gzip"]),
+        ("br;q=0, *;q=0.5", "zstd", &["zstd", "gzip"]),
+        ("identity", "", &[""]),
     ] {
         let page = asked(&cluster, "/links-100", accept).await;
         assert_eq!((page.status, page.header("content-encoding")), (200, encoding), "{accept}");
@@ -41,7 +42,7 @@ async fn pages_and_files_are_the_same_in_every_encoding(app: App) {
         let text = String::from_utf8(decoded(&page)).unwrap();
         assert!((1..=100).all(|id| text.contains(&format!("href=\"/threads/{id}\""))), "{accept}");
         let file = asked(&cluster, script, accept).await;
-        assert_eq!(file.header("content-encoding"), encoding, "{script} {accept}");
+        assert!(of_file.contains(&file.header("content-encoding")), "{script} {accept}");
         assert_eq!(decoded(&file), cluster.get(script).await.body, "{accept}");
         assert!(encoding.is_empty() || page.body.len() * 3 < html.len(), "{accept}: {}", page.body.len());
     }

@@ -82,7 +82,8 @@ const deno = {
     return core.ops.op_ppid();
   },
   exit(code) {
-    core.ops.op_isopod_exit(Number(code) || 0);
+    const { currentJob } = loadExtScript("ext:isopod/current_job.js");
+    core.ops.op_isopod_exit(Number(code) || 0, currentJob.get()?.key ?? 0);
     // Execution ends at the next turn of a loop.
     for (;;);
   },

@@ -39,10 +39,15 @@ deno_core::extension!(
     },
 );
 
-/// The exit code of an app that ended itself.
+/// An app that ended itself.
 #[derive(Debug, Clone, Copy)]
 #[allow(dead_code, reason = "the build script makes isolates that never run")]
-pub struct ExitRequested(pub i32);
+pub struct ExitRequested {
+    /// Its exit code.
+    pub code: i32,
+    /// The job that did; 0 where none ran.
+    pub job: u32,
+}
 
 /// What `os.tmpdir()` returns.
 #[derive(Debug)]
@@ -50,8 +55,8 @@ pub struct TemporaryDirectory(pub PathBuf);
 
 /// `process.exit()`: ends the isolate, not the process, which may host more.
 #[op2(fast, reentrant)]
-fn op_isopod_exit(isolate: &v8::Isolate, state: &mut OpState, code: i32) {
-    state.put(ExitRequested(code));
+fn op_isopod_exit(isolate: &v8::Isolate, state: &mut OpState, code: i32, job: u32) {
+    state.put(ExitRequested { code, job });
     isolate.thread_safe_handle().terminate_execution();
 }
 
