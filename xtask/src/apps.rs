@@ -70,13 +70,15 @@ impl App {
     }
 }
 
-/// Builds every test app whose sources changed, one after the other.
+/// Installs what tests and benches take from npm for all apps, and builds every app whose sources changed, one after
+/// the other.
 ///
 /// # Errors
 ///
 /// When a tool is missing or a build fails.
 pub fn build_all(workspace: &Workspace) -> Result<(), Failure> {
     tools::require_node()?;
+    npm::install("test apps", &workspace.apps())?;
     all(workspace)?.iter().try_for_each(|app| app.build(workspace))
 }
 
