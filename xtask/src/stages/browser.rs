@@ -1,4 +1,4 @@
-//! Both apps, served by the gateway, in a browser.
+//! The apps, served by the gateway, in a browser.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -13,12 +13,13 @@ use crate::server::Server;
 use crate::tools;
 use crate::workspace::Workspace;
 
-/// The apps that the suite visits, and the variables by which it is told where they are.
-const VISITED: [(&str, &str); 4] = [
-    ("threads-react", "ISOPOD_URL_REACT"),
-    ("threads-solid", "ISOPOD_URL_SOLID"),
-    ("notes-react-router", "ISOPOD_URL_NOTES"),
-    ("notes-solid", "ISOPOD_URL_NOTES_SOLID"),
+/// The apps that the suite visits, the variables by which it is told where they are, and their own flags.
+const VISITED: [(&str, &str, &[&str]); 4] = [
+    ("threads-react", "ISOPOD_URL_REACT", &[]),
+    ("threads-solid", "ISOPOD_URL_SOLID", &[]),
+    // A note that is written is there in the isolate that took it alone.
+    ("notes-react-router", "ISOPOD_URL_NOTES", &["--renderers", "1"]),
+    ("notes-solid", "ISOPOD_URL_NOTES_SOLID", &[]),
 ];
 
 const FREE_PORTS: [&str; 4] = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
@@ -36,12 +37,13 @@ pub fn run(workspace: &Workspace) -> Result<(), Failure> {
 
     let known = apps::all(workspace)?;
     let mut gateways = Vec::new();
-    for (name, variable) in VISITED {
+    for (name, variable, flags) in VISITED {
         let app = known.iter().find(|app| app.name == name).ok_or_else(|| Failure::NoApp {
             path: workspace.apps().join(name),
             known: known.iter().map(|app| app.name.clone()).collect(),
         })?;
-        let command = demo::gateway(workspace, &app.dist(), &FREE_PORTS.map(OsString::from));
+        let flags: Vec<_> = FREE_PORTS.iter().chain(flags).map(OsString::from).collect();
+        let command = demo::gateway(workspace, &app.dist(), &flags);
         let log = workspace.log(&format!("gateway-{name}"));
         gateways.push((variable, Server::start(&format!("the gateway for {name}"), command, &log)?));
     }
