@@ -16,7 +16,7 @@ use crate::blocking::BlockingPool;
 use crate::cookie::{self, Cookie};
 use crate::error::FunctionError;
 use crate::exchange::RequestBody;
-use crate::handler::States;
+use crate::handler::{Inject, State, States};
 use crate::input::Payload;
 use crate::request::Request;
 
@@ -113,6 +113,14 @@ impl Context {
     /// 422 when it is of another type.
     pub fn sent_context<T: DeserializeOwned>(&self) -> Result<Option<T>, FunctionError> {
         self.call.sent.read_context()
+    }
+
+    /// A state of the process, for middleware; handlers take it as [`State`], so that a missing one is found at start.
+    ///
+    /// # Errors
+    /// When none of this type is registered.
+    pub fn state<T: Send + Sync + 'static>(&self) -> Result<State<T>, FunctionError> {
+        State::inject(self)
     }
 
     /// The request's body, for a route; `None` when it was taken before, and for functions.

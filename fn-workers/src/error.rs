@@ -85,7 +85,7 @@ impl FunctionError {
     }
 
     /// Writes the failure to the log, with its whole chain of causes; the caller's own mistakes only at `debug`.
-    pub(crate) fn log(&self) {
+    pub fn log(&self) {
         let (status, message) = (self.status, &self.message);
         match &self.cause {
             Some(cause) => tracing::error!(status, cause = chain(cause.as_ref()), "{message}"),

@@ -9,12 +9,14 @@ use futures_util::future::ready;
 use serde::de::DeserializeOwned;
 use shared::message::MAX_CALL_BYTES;
 use tokio::sync::Semaphore;
+use ts_rs::TS;
 
 use crate::answer::IntoAnswer;
 use crate::context::Context;
 use crate::error::{FunctionError, Invalid};
 use crate::handler::{Handler, StateType};
 use crate::middleware::{Answering, Chain, Middleware, Next};
+use crate::typescript::{Declarations, Interface};
 
 /// Whether a function reads or writes, in HTTP's terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,20 +57,38 @@ pub(crate) struct Signature {
     pub(crate) body_limit: usize,
     pub(crate) deadline: Option<Duration>,
     pub(crate) idempotent: bool,
+    /// Its types in TypeScript; an endpoint of a route has none.
+    pub(crate) interface: Option<fn(&mut Declarations) -> Interface>,
     pub(crate) registered_at: &'static Location<'static>,
 }
 
 impl<Input: DeserializeOwned + 'static> Function<Input> {
     /// A function that reads: GET.
     #[track_caller]
-    pub fn read<Injected>(name: &'static str, handler: impl Handler<Input, Injected>) -> Self {
-        Self::with_method(Method::Read, name, handler)
+    pub fn read<H, Injected>(name: &'static str, handler: H) -> Self
+    where
+        Input: TS,
+        H: Handler<Input, Injected, Output: TS + 'static>,
+    {
+        Self::with_method(Method::Read, name, handler).typed::<H::Output>()
     }
 
     /// A function that writes, or whose input is too long for a URL: POST.
     #[track_caller]
-    pub fn write<Injected>(name: &'static str, handler: impl Handler<Input, Injected>) -> Self {
-        Self::with_method(Method::Write, name, handler)
+    pub fn write<H, Injected>(name: &'static str, handler: H) -> Self
+    where
+        Input: TS,
+        H: Handler<Input, Injected, Output: TS + 'static>,
+    {
+        Self::with_method(Method::Write, name, handler).typed::<H::Output>()
+    }
+
+    fn typed<Output: TS + 'static>(mut self) -> Self
+    where
+        Input: TS,
+    {
+        self.signature.interface = Some(Declarations::interface::<Input, Output>);
+        self
     }
 
     /// What answers a method of a [`crate::Route`]; its input are the path's parameters.
@@ -97,6 +117,7 @@ impl<Input: DeserializeOwned + 'static> Function<Input> {
             body_limit: MAX_CALL_BYTES,
             deadline: None,
             idempotent: method == Method::Read,
+            interface: None,
             registered_at: Location::caller(),
         };
         let start: Start<Input> = Box::new(move |input, context| {

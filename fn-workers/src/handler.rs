@@ -156,7 +156,7 @@ impl Inject for Context {
 }
 
 /// The type of a registered state.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StateType {
     id: TypeId,
     name: &'static str,
@@ -182,9 +182,8 @@ pub(crate) struct States {
 }
 
 impl States {
-    /// Adds a state and says whether its type was free.
-    pub(crate) fn insert<T: Send + Sync + 'static>(&mut self, state: Arc<T>) -> bool {
-        self.by_type.insert(TypeId::of::<T>(), state).is_none()
+    pub(crate) fn insert<T: Send + Sync + 'static>(&mut self, state: Arc<T>) {
+        self.by_type.insert(TypeId::of::<T>(), state);
     }
 
     pub(crate) fn holds(&self, state: StateType) -> bool {

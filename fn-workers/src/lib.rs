@@ -6,11 +6,12 @@
 //!
 //! use fn_workers::{Context, Function, FunctionError, Invalid, State, Worker};
 //! use serde::{Deserialize, Serialize};
+//! use ts_rs::TS;
 //!
-//! #[derive(Deserialize)]
+//! #[derive(Deserialize, TS)]
 //! struct Greet { name: String }
 //!
-//! #[derive(Serialize)]
+//! #[derive(Serialize, TS)]
 //! struct Greeting { text: String }
 //!
 //! struct Phrases { hello: &'static str }
@@ -49,6 +50,7 @@
 //! - [`context`]: what a handler learns of its call.
 //! - [`error`]: how a call fails: a status and a public message, with private details for the log.
 //! - [`registry`]: all functions of a process, by name.
+//! - `typescript`: their types for the app, printed by a worker that is run with `--emit-types`.
 
 mod actor;
 pub mod answer;
@@ -75,6 +77,7 @@ mod start;
 mod strings;
 mod team;
 mod transport;
+mod typescript;
 pub mod worker;
 
 pub use answer::{Answer, Chunks, Event, IntoAnswer, Response, Values};

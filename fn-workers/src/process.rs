@@ -7,7 +7,9 @@
 //!                              Drain: refuse new calls, finish, exit 0  <------------------+
 //! ```
 
+use std::io::Write;
 use std::panic::PanicHookInfo;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -52,7 +54,14 @@ enum ProcessError {
     Task(#[from] tokio::task::JoinError),
 }
 
+/// The argument that asks for the functions' types instead of a process that answers calls.
+const EMIT_TYPES: &str = "--emit-types";
+
 pub(crate) fn run(worker: Worker, args: impl IntoIterator<Item = String>) -> ExitCode {
+    let mut args = args.into_iter().peekable();
+    if args.next_if(|first| first == EMIT_TYPES).is_some() {
+        return emit_types(worker);
+    }
     let args = match ChildArgs::parse(args) {
         Ok(args) => args,
         Err(error) => return refuse(&error),
@@ -72,10 +81,27 @@ pub(crate) fn run(worker: Worker, args: impl IntoIterator<Item = String>) -> Exi
     }
 }
 
-#[expect(clippy::print_stderr, reason = "there is no log yet to say it in")]
+fn emit_types(worker: Worker) -> ExitCode {
+    let program = std::env::current_exe().ok();
+    let program = program.as_deref().and_then(Path::file_stem).unwrap_or_else(|| "fn-workers".as_ref());
+    let module = match worker.typescript(&program.to_string_lossy()) {
+        Ok(module) => module,
+        Err(error) => return say(&error, BAD_BUILD),
+    };
+    match std::io::stdout().write_all(module.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => say(&error, OWN_FAULT),
+    }
+}
+
 fn refuse(error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("fn-workers: {error}");
-    ExitCode::from(BAD_USAGE)
+    say(error, BAD_USAGE)
+}
+
+#[expect(clippy::print_stderr, reason = "there is no log yet to say it in")]
+fn say(error: &dyn std::error::Error, code: u8) -> ExitCode {
+    eprintln!("fn-workers: {}", with_causes(error));
+    ExitCode::from(code)
 }
 
 /// One line for each panic, in the span of its call: the function's name and the request stand there.
@@ -119,12 +145,18 @@ async fn live(worker: Worker, args: &ChildArgs) -> Result<(), ProcessError> {
     serve(&mut control, links, &drain).await
 }
 
+/// The whole chain, for those who see nothing else of it.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 fn load_failure(error: &RegistrationError) -> LoadFailure {
     let file =
         std::env::current_exe().map_or_else(|_| "fn-workers".into(), |path| path.display().to_string());
     LoadFailure {
         file,
-        problem: error.to_string(),
+        problem: with_causes(error),
         remedy: "change the registrations and build the worker again".into(),
     }
 }

@@ -219,6 +219,7 @@ impl std::fmt::Debug for Registry {
 #[cfg(test)]
 mod tests {
     use serde::{Deserialize, Serialize};
+    use ts_rs::TS;
 
     use super::*;
     use crate::error::Invalid;
@@ -226,7 +227,7 @@ mod tests {
     use crate::handler::State;
     use crate::worker::Worker;
 
-    #[derive(Debug, Default, Deserialize, Serialize)]
+    #[derive(Debug, Default, Deserialize, Serialize, TS)]
     struct Point {
         #[serde(default)]
         x: i32,

@@ -19,6 +19,7 @@ use crate::process;
 use crate::registry::Registry;
 use crate::route::{Registration, Routes};
 use crate::router::Router;
+use crate::typescript::{Declarations, NameClash};
 
 /// Calls that one function actor runs at a time, unless [`Worker::concurrency`] says otherwise.
 const DEFAULT_CONCURRENCY: usize = 64;
@@ -29,10 +30,31 @@ const MAX_NAME_BYTES: usize = 128;
 /// A process of functions, being put together.
 pub struct Worker {
     states: States,
+    openings: Vec<Opening>,
     functions: Vec<Arc<dyn Registered>>,
     routes: Vec<Registration>,
     problems: Vec<RegistrationProblem>,
     concurrency: usize,
+    blocking_threads: usize,
+}
+
+/// A state that is made when the process starts.
+struct Opening {
+    state: StateType,
+    open: Open,
+}
+
+type Open = Box<dyn FnOnce(&mut States) -> Result<(), StateError>>;
+
+/// Why a state could not be made.
+pub type StateError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What was registered and fits together.
+struct Assembled {
+    states: States,
+    openings: Vec<Opening>,
+    functions: HashMap<&'static str, Arc<dyn Registered>>,
+    router: Router,
     blocking_threads: usize,
 }
 
@@ -47,6 +69,7 @@ impl Worker {
     pub fn new() -> Self {
         Self {
             states: States::default(),
+            openings: Vec::new(),
             functions: Vec::new(),
             routes: Vec::new(),
             problems: Vec::new(),
@@ -58,10 +81,33 @@ impl Worker {
     /// Adds something that handlers take as [`crate::State`], by its type; each type once.
     #[must_use]
     pub fn state<T: Send + Sync + 'static>(mut self, state: Arc<T>) -> Self {
-        if !self.states.insert(state) {
-            self.problems.push(RegistrationProblem::DuplicateState { state: StateType::of::<T>() });
-        }
+        self.claim(StateType::of::<T>());
+        self.states.insert(state);
         self
+    }
+
+    /// Adds a state that is made when the process starts to answer calls, and not for `--emit-types`: a database that
+    /// the build of the app does not have. What fails here stops the start.
+    #[must_use]
+    pub fn open_state<T, E>(mut self, open: impl FnOnce() -> Result<T, E> + 'static) -> Self
+    where
+        T: Send + Sync + 'static,
+        E: Into<StateError>,
+    {
+        let state = StateType::of::<T>();
+        self.claim(state);
+        let open: Open = Box::new(move |states| {
+            states.insert(Arc::new(open().map_err(Into::into)?));
+            Ok(())
+        });
+        self.openings.push(Opening { state, open });
+        self
+    }
+
+    fn claim(&mut self, state: StateType) {
+        if self.states.holds(state) || self.openings.iter().any(|opening| opening.state == state) {
+            self.problems.push(RegistrationProblem::DuplicateState { state });
+        }
     }
 
     /// Adds a function; each name once.
@@ -96,12 +142,46 @@ impl Worker {
         self.concurrency
     }
 
-    /// Checks what was registered.
+    /// Checks what was registered, and makes the states.
     ///
     /// # Errors
-    /// All wrong registrations together, or that the pool's threads cannot be started.
+    /// All wrong registrations together; a state that cannot be made; or that the pool's threads cannot be started.
     pub fn build(self) -> Result<Registry, RegistrationError> {
-        let Self { states, functions, routes, mut problems, blocking_threads, .. } = self;
+        let Assembled { mut states, openings, functions, router, blocking_threads } = self.assemble()?;
+        for Opening { state, open } in openings {
+            open(&mut states).map_err(|source| RegistrationError::State { state, source })?;
+        }
+        let blocking = BlockingPool::start(blocking_threads)?;
+        let services = Services { states, blocking, background: TaskTracker::new() };
+        Ok(Registry::new(functions, router, Arc::new(services)))
+    }
+
+    /// The functions' types as a module of TypeScript, which `program` says that it has written.
+    ///
+    /// # Errors
+    /// All wrong registrations together, or all types that have one name.
+    pub fn typescript(self, program: &str) -> Result<String, RegistrationError> {
+        let Assembled { functions, .. } = self.assemble()?;
+        let mut declarations = Declarations::new();
+        let mut signatures: Vec<_> = functions.values().map(|function| function.signature()).collect();
+        signatures.sort_unstable_by_key(|signature| signature.name);
+        let interfaces: Vec<_> = signatures
+            .into_iter()
+            .filter_map(|signature| {
+                let interface = signature.interface?(&mut declarations);
+                Some((signature.name, signature.method, interface))
+            })
+            .collect();
+        let clash = |NameClash { name, first, second }| RegistrationProblem::TypeName { name, first, second };
+        declarations
+            .into_module(program, &interfaces)
+            .map_err(|clashes| RegistrationError::Problems(clashes.into_iter().map(clash).collect()))
+    }
+
+    fn assemble(self) -> Result<Assembled, RegistrationError> {
+        let Self { states, openings, functions, routes, mut problems, blocking_threads, .. } = self;
+        let is_known =
+            |state: StateType| states.holds(state) || openings.iter().any(|opening| opening.state == state);
         let mut by_name: HashMap<&'static str, Arc<dyn Registered>> = HashMap::new();
         for function in functions {
             let signature = function.signature();
@@ -109,7 +189,7 @@ impl Worker {
             if !is_name(name) {
                 problems.push(RegistrationProblem::Name { name, at });
             }
-            let missing = signature.needs.iter().filter(|state| !states.holds(**state));
+            let missing = signature.needs.iter().filter(|state| !is_known(**state));
             problems.extend(missing.map(|&state| RegistrationProblem::MissingState { name, at, state }));
             if let Some(first) = by_name.get(name) {
                 let first = first.signature().registered_at;
@@ -122,24 +202,19 @@ impl Worker {
         for handler in router.handlers() {
             let signature = handler.signature();
             let (name, at) = (signature.name, signature.registered_at);
-            let missing = signature.needs.iter().filter(|state| !states.holds(**state));
+            let missing = signature.needs.iter().filter(|state| !is_known(**state));
             problems.extend(missing.map(|&state| RegistrationProblem::MissingState { name, at, state }));
         }
         if !problems.is_empty() {
             return Err(RegistrationError::Problems(problems));
         }
-        let blocking = BlockingPool::start(blocking_threads)?;
-        Ok(Registry::new(
-            by_name,
-            router,
-            Arc::new(Services { states, blocking, background: TaskTracker::new() }),
-        ))
+        Ok(Assembled { states, openings, functions: by_name, router, blocking_threads })
     }
 
     /// Runs the worker: takes over the sockets that the gateway passed in the arguments, answers calls until the
     /// gateway says to drain or goes away. The value is for `main` to return: 0 after a drain or when the
     /// gateway is gone, 64 when the process was not started by a gateway, 65 when a registration is wrong, 70
-    /// when the process itself failed.
+    /// when the process itself failed. With `--emit-types` it prints the functions' types instead.
     pub fn run(self) -> ExitCode {
         self.run_with(std::env::args().skip(1))
     }
@@ -162,6 +237,14 @@ pub enum RegistrationError {
     /// What was registered does not fit together.
     #[error("{}", list(.0))]
     Problems(Vec<RegistrationProblem>),
+    /// A state cannot be made.
+    #[error("the state {state} cannot be made")]
+    State {
+        /// Which.
+        state: StateType,
+        /// What making it failed with.
+        source: StateError,
+    },
     /// The threads for blocking work cannot be started.
     #[error("the threads for blocking work do not start")]
     Threads(#[from] io::Error),
@@ -230,6 +313,15 @@ pub enum RegistrationProblem {
         /// Where this one was registered.
         second: &'static Location<'static>,
     },
+    /// Two types have one name in TypeScript.
+    TypeName {
+        /// The name.
+        name: String,
+        /// One of them.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+    },
     /// Two states have one type.
     DuplicateState {
         /// The type.
@@ -259,6 +351,10 @@ impl fmt::Display for RegistrationProblem {
             Self::Ambiguous { path, existing, first, second } => write!(
                 f,
                 "the route `{path}` at {second} and the route `{existing}` at {first} match the same paths"
+            ),
+            Self::TypeName { name, first, second } => write!(
+                f,
+                "`{first}` and `{second}` are both named `{name}` in TypeScript: rename one with `#[ts(rename = \"..\")]`"
             ),
             Self::DuplicateState { state } => {
                 write!(f, "two states have the type {state}: wrap one in a type of its own")

@@ -105,11 +105,16 @@ fn is_app(directory: &Path) -> Result<bool, Failure> {
 fn shared_between_apps(apps: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut shared = Vec::new();
     for path in files::children(apps)? {
-        if !is_made_by_builds(&path) && !is_app(&path)? {
+        if !is_made_by_builds(&path) && !is_app(&path)? && !is_crate(&path) {
             shared.push(path);
         }
     }
     Ok(shared)
+}
+
+/// A worker's sources: what an app knows of it are the types that lie with the app.
+fn is_crate(path: &Path) -> bool {
+    path.join("Cargo.toml").exists()
 }
 
 /// Whether a path is no source: what npm and builds write.
@@ -193,7 +198,9 @@ mod tests {
             "tests/apps/one/src/routeTree.gen.ts",
             "tests/apps/node_modules/srvx/index.js",
             "tests/apps/two/src/page.tsx",
+            "tests/apps/worker/src/main.rs",
         ];
+        write(&workspace.root, "tests/apps/worker/Cargo.toml", "");
         for file in others {
             write(&workspace.root, file, "changed");
             assert_eq!(before, app.digest(&workspace).unwrap(), "{file}");

@@ -14,6 +14,7 @@ use fn_workers::{
 use futures_util::stream;
 use garde::Validate;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 /// The variable that holds the worker's arguments.
 pub const ARGS: &str = "ISOPOD_FIXTURE_ARGS";
@@ -131,7 +132,7 @@ async fn big(bytes: usize) -> Result<String, FunctionError> {
     Ok("x".repeat(bytes))
 }
 
-#[derive(Debug, Deserialize, Serialize, Validate)]
+#[derive(Debug, Deserialize, Serialize, TS, Validate)]
 struct Order {
     #[garde(length(min = 2))]
     title: String,

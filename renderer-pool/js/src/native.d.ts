@@ -1,10 +1,10 @@
 /**
- * The native functions an app may call, by name. A fn worker's generated types add to it:
+ * The native functions an app may call, by name. What an fn worker prints with `--emit-types` adds to it:
  *
  * ```ts
  * declare module '@isopod/app/native' {
  *   interface NativeFunctions {
- *     'threads.list': { input: { limit?: number }; output: { total: number } }
+ *     'threads.list': { method: 'GET'; input: { limit: number | null }; output: { total: number } }
  *   }
  * }
  * ```
@@ -12,15 +12,56 @@
 export interface NativeFunctions {}
 
 /** What TanStack Start hands to the handler of a server function, as far as it matters here. */
-export interface NativeCall<Input> {
+export interface NativeCall<Input, Method = 'GET' | 'POST'> {
   data?: Input
+  method?: Method
   context?: unknown
   signal?: AbortSignal
   request?: Request
 }
 
-type Input<Name extends keyof NativeFunctions> = NativeFunctions[Name] extends { input: infer I } ? I : undefined
+/** What stays as it is: no plain objects. */
+type Exact =
+  | string
+  | number
+  | boolean
+  | bigint
+  | symbol
+  | null
+  | undefined
+  | Date
+  | RegExp
+  | URL
+  | Error
+  | Blob
+  | FormData
+  | ArrayBuffer
+  | ArrayBufferView
+  | ReadableStream
+  | ReadonlyMap<unknown, unknown>
+  | ReadonlySet<unknown>
+
+/** What a caller may give for a `T` of Rust: what may be `null` may be left out. */
+export type Given<T> = T extends Exact
+  ? T
+  : T extends readonly unknown[]
+    ? { [Key in keyof T]: Given<T[Key]> }
+    : T extends object
+      ? Flat<
+          { [Key in keyof T as null extends T[Key] ? never : Key]: Given<T[Key]> } & {
+            [Key in keyof T as null extends T[Key] ? Key : never]?: Given<T[Key]> | undefined
+          }
+        >
+      : T
+
+type Flat<T> = { [Key in keyof T]: T[Key] }
+
+/** An input of which nothing is needed may be left out as a whole. */
+type Whole<T> = null extends T ? T | undefined : T extends FormData ? T : {} extends T ? T | undefined : T
+
+type Input<Name extends keyof NativeFunctions> = NativeFunctions[Name] extends { input: infer I } ? Whole<Given<I>> : undefined
 type Output<Name extends keyof NativeFunctions> = NativeFunctions[Name] extends { output: infer O } ? O : unknown
+type Method<Name extends keyof NativeFunctions> = NativeFunctions[Name] extends { method: infer M } ? M : 'GET' | 'POST'
 
 /**
  * A handler for `createServerFn().handler(...)` that runs the native function `name` in a fn worker.
@@ -31,7 +72,7 @@ type Output<Name extends keyof NativeFunctions> = NativeFunctions[Name] extends 
 export function native<Name extends keyof NativeFunctions>(
   name: Name,
   options?: NativeOptions,
-): (call: NativeCall<Input<Name>>) => Promise<Output<Name>>
+): (call: NativeCall<Input<Name>, Method<Name>>) => Promise<Output<Name>>
 
 /** How a native function is called. */
 export interface NativeOptions {

@@ -3,6 +3,7 @@
 use fn_workers::{Context, FunctionError, Invalid};
 use pulldown_cmark::{Event, Options, Parser, html};
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 /// The longest text in bytes.
 const MAX_MARKDOWN_BYTES: usize = 64 * 1024;
@@ -11,7 +12,7 @@ const MAX_MARKDOWN_BYTES: usize = 64 * 1024;
 pub const BODY_LIMIT_BYTES: usize = 6 * MAX_MARKDOWN_BYTES + 1024;
 
 /// What is rendered.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, TS)]
 #[serde(deny_unknown_fields)]
 pub struct Render {
     markdown: String,
@@ -31,7 +32,7 @@ impl Render {
 }
 
 /// What came of it.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, TS)]
 pub struct Rendered {
     html: String,
     words: usize,

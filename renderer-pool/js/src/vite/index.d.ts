@@ -20,6 +20,19 @@ export interface IsopodOptions {
   pages?: boolean
   /** That app's entries, from its root. Default: `src/server.*` and `src/client.*`. */
   entries?: { server?: string; client?: string }
+  /** The fn workers whose functions the app calls; several where functions live in several programs. Default: none. */
+  native?: NativeWorker | NativeWorker[]
+}
+
+/** A program on top of the crate `fn-workers`. */
+export interface NativeWorker {
+  /**
+   * Its path, or the command that runs it, such as `cargo run --quiet --package worker --`; from the app's root. It is
+   * run with `--emit-types` before the app is built. Without it the types that are there are taken as they are.
+   */
+  worker?: string
+  /** Where its types are written, from the app's root. Default: `src/native.d.ts`. */
+  types?: string
 }
 
 /** `isopod.json`: what the build knows of itself. */

@@ -1,6 +1,7 @@
 import { pageApp } from './app/index.js'
 import { DEFAULT_BASE, directFunctions } from './direct.js'
 import { builtManifest } from './manifest.js'
+import { nativeFunctions } from './native/index.js'
 import { readOptions } from './options.js'
 import { precompressed } from './precompress.js'
 import { routePatterns } from './routes.js'
@@ -18,6 +19,7 @@ export function isopod(given) {
   const options = readOptions(given)
   const build = { routes: [], assets: new Map(), functions: { base: DEFAULT_BASE, direct: {} } }
   const plugins = options.pages ? pageApp(options) : []
+  plugins.push(...nativeFunctions(options.native))
   if (options.selfContained) plugins.push(selfContained(options))
   if (options.manifest) plugins.push(routePatterns(build), directFunctions(build), builtManifest(build))
   if (options.precompress) plugins.push(precompressed())

@@ -5,6 +5,7 @@ const DEFAULTS = {
   precompress: true,
   pages: true,
   entries: {},
+  native: undefined,
 }
 
 /**
@@ -19,6 +20,8 @@ export function readOptions(given = {}) {
       throw new TypeError(`isopod(): there is no option '${name}'; there are ${known}`)
     }
     const wanted = DEFAULTS[name]
+    // Read where it is used.
+    if (wanted === undefined) continue
     const fits = Array.isArray(wanted)
       ? Array.isArray(value) && value.every((item) => typeof item === 'string')
       : typeof value === typeof wanted

@@ -1,21 +1,27 @@
-import '@isopod/app/native'
+// Written by `fn-workers --emit-types`. Change the Rust types instead.
 
 declare module '@isopod/app/native' {
   interface NativeFunctions {
-    'threads.list': {
-      input: { query?: string; limit?: number } | undefined
-      output: { threads: NativeThread[]; total: number }
-    }
-    'markdown.render': {
-      input: { markdown: string }
-      output: { html: string; words: number }
-    }
+    'markdown.render': { method: 'POST'; input: Render; output: Rendered }
+    'threads.list': { method: 'GET'; input: List; output: Page }
   }
 }
 
-interface NativeThread {
-  id: string
-  title: string
-  messages: number
-  updatedAt: string
-}
+/** What is asked for. */
+export type List = { query: string | null, limit: number | null, }
+
+/** The threads, and how many there are beyond the limit. */
+export type Page = { threads: Array<Thread>, total: number, }
+
+/** What is rendered. */
+export type Render = { markdown: string, }
+
+/** What came of it. */
+export type Rendered = { html: string, words: number, }
+
+/** One thread of a list. */
+export type Thread = { id: string, title: string, messages: number,
+/** RFC 3339, in UTC. */
+updatedAt: string, }
+
+export {}

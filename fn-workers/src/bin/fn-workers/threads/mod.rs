@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use fn_workers::{FunctionError, Invalid, State};
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 mod seed;
 
@@ -12,7 +13,7 @@ const MAX_LIMIT: i64 = 100;
 const MAX_QUERY_CHARS: usize = 200;
 
 /// What is asked for.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, TS)]
 #[serde(deny_unknown_fields)]
 pub struct List {
     query: Option<String>,
@@ -38,7 +39,7 @@ impl List {
 }
 
 /// One thread of a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Thread {
     id: &'static str,
@@ -49,7 +50,7 @@ pub struct Thread {
 }
 
 /// The threads, and how many there are beyond the limit.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, TS)]
 pub struct Page {
     threads: Vec<Thread>,
     total: usize,

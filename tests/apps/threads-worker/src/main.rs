@@ -1,0 +1,44 @@
+//! The threads service: what the apps' `/service` pages call.
+//!
+//! - [`account`]: who is signed in, in a session that JavaScript shares.
+//! - [`threads`]: the threads of one owner.
+//! - [`waiting`]: a call that ends only when its caller leaves.
+//! - [`store`]: the database.
+
+mod account;
+mod store;
+mod threads;
+mod waiting;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use fn_workers::{Function, Worker};
+use garde::Validate;
+
+use account::signed_in;
+use store::Store;
+
+fn main() -> ExitCode {
+    Worker::new()
+        .open_state(Store::from_environment)
+        .open_state(account::sessions)
+        .function(Function::write("service.signIn", account::sign_in).validate(Validate::validate))
+        .function(
+            Function::read("service.list", threads::list)
+                .validate(Validate::validate)
+                .middleware(signed_in)
+                .deadline(Duration::from_secs(5)),
+        )
+        .function(Function::read("service.read", threads::read).middleware(signed_in))
+        .function(
+            Function::write("service.rename", threads::rename)
+                .validate(Validate::validate)
+                .middleware(signed_in),
+        )
+        .function(Function::write("service.star", threads::star).middleware(signed_in).idempotent())
+        .function(Function::write("service.remove", threads::remove).middleware(signed_in))
+        .function(Function::read("service.wait", waiting::wait).middleware(signed_in))
+        .function(Function::read("service.waits", waiting::waits).middleware(signed_in))
+        .run()
+}
