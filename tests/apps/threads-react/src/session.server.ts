@@ -1,0 +1,18 @@
+import { appendResponseHeader, getRequest } from '@tanstack/react-start/server'
+import { clearSession, getSession, H3Event, updateSession } from 'h3'
+
+import { sessionConfig, type Visitor } from '@shared/service-session.server'
+
+/** The visitor's session, as h3 seals it. This version of Start has none of its own. */
+export async function currentUser(): Promise<string | undefined> {
+  const session = await getSession<Visitor>(new H3Event(getRequest()), sessionConfig())
+  return session.data.user
+}
+
+/** Another user, or none. */
+export async function setUser(user: string | undefined): Promise<void> {
+  const event = new H3Event(getRequest())
+  if (user === undefined) await clearSession(event, sessionConfig())
+  else await updateSession<Visitor>(event, sessionConfig(), { user })
+  for (const cookie of event.res.headers.getSetCookie()) appendResponseHeader('set-cookie', cookie)
+}

@@ -1,0 +1,12 @@
+import { createFileRoute } from '@tanstack/solid-router'
+
+import { listThreads } from '../../functions/service'
+
+/** A server route that calls a function in Rust. */
+export const Route = createFileRoute('/service/api')({
+  server: {
+    handlers: {
+      GET: async () => Response.json(await listThreads({ data: { limit: 2 } })),
+    },
+  },
+})

@@ -1,0 +1,103 @@
+import { createSignal, For } from 'solid-js'
+import { createFileRoute, Link, useRouter } from '@tanstack/solid-router'
+
+import {
+  becomeGuest,
+  countThreads,
+  countWaits,
+  listThreads,
+  searchThreads,
+  signOut,
+  starThread,
+  whoAmI,
+} from '../../functions/service'
+
+export const Route = createFileRoute('/service/')({
+  loader: async () => {
+    const [page, user, counts] = await Promise.all([listThreads(), whoAmI(), countThreads()])
+    return { page, user, counts }
+  },
+  component: Service,
+})
+
+function Service() {
+  const data = Route.useLoaderData()
+  const router = useRouter()
+  const refresh = () => router.invalidate()
+  return (
+    <main>
+      <h1>{`Threads of ${data().user}`}</h1>
+      <p id="counts">{`${data().counts.all} threads, ${data().counts.starred} with a star`}</p>
+      <ul class="cards" id="threads">
+        <For each={data().page.threads}>
+          {({ id, title, starred }) => (
+            <li>
+              <Link to="/service/$id" params={{ id: String(id) }}>
+                {title}
+              </Link>
+              <button
+                type="button"
+                class="star"
+                onClick={() => starThread({ data: { id, starred: !starred } }).then(refresh)}
+              >
+                {starred ? 'Starred' : 'Star'}
+              </button>
+            </li>
+          )}
+        </For>
+      </ul>
+      <Search />
+      <Waits />
+      <button id="guest" type="button" onClick={() => becomeGuest().then(refresh)}>
+        Be a guest
+      </button>
+      <button id="sign-out" type="button" onClick={() => signOut().then(refresh)}>
+        Sign out
+      </button>
+    </main>
+  )
+}
+
+/** The same function two ways: straight to Rust, and through the bundle. */
+function Search() {
+  const [query, setQuery] = createSignal('')
+  const [found, setFound] = createSignal('')
+  const search = (list: typeof searchThreads) => async () => {
+    const { threads, total } = await list({ data: { query: query() } })
+    setFound(`${total}: ${threads.map((thread) => thread.title).join(', ')}`)
+  }
+  return (
+    <section>
+      <input id="query" value={query()} onInput={(event) => setQuery(event.currentTarget.value)} />
+      <button id="search-direct" type="button" onClick={search(searchThreads)}>
+        Search directly
+      </button>
+      <button id="search-bundle" type="button" onClick={search(listThreads)}>
+        Search through the bundle
+      </button>
+      <p id="found">{found()}</p>
+    </section>
+  )
+}
+
+function Waits() {
+  const [waits, setWaits] = createSignal('')
+  async function count() {
+    const { running, cancelled } = await countWaits()
+    setWaits(`${running} running, ${cancelled} cancelled`)
+  }
+  return (
+    <section>
+      <Link id="wait-bundle" to="/service/wait/$way" params={{ way: 'bundle' }}>
+        Wait through the bundle
+      </Link>
+      <Link id="wait-direct" to="/service/wait/$way" params={{ way: 'direct' }}>
+        Wait directly
+      </Link>
+      <button id="count-waits" type="button" onClick={count}>
+        Count the waits
+      </button>
+      <p id="waits">{waits()}</p>
+    </section>
+  )
+}
