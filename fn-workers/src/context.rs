@@ -16,14 +16,18 @@ use crate::blocking::BlockingPool;
 use crate::cookie::{self, Cookie};
 use crate::error::FunctionError;
 use crate::exchange::RequestBody;
+use crate::form::FormLimits;
 use crate::handler::{Inject, State, States};
 use crate::input::Payload;
 use crate::request::Request;
+use crate::seroval::Limits;
 
 /// What the process offers to every call.
 pub(crate) struct Services {
     pub(crate) states: States,
     pub(crate) blocking: BlockingPool,
+    pub(crate) form_limits: FormLimits,
+    pub(crate) value_limits: Limits,
     /// What calls have left running.
     pub(crate) background: TaskTracker,
 }
@@ -43,6 +47,7 @@ pub(crate) struct CallInfo {
     pub(crate) deadline: Instant,
     pub(crate) cancellation: CancellationToken,
     pub(crate) request: Request,
+    pub(crate) form_limits: FormLimits,
     /// The input, and what was sent beside it.
     pub(crate) sent: Payload,
     pub(crate) added: Additions,
@@ -112,7 +117,7 @@ impl Context {
     /// # Errors
     /// 422 when it is of another type.
     pub fn sent_context<T: DeserializeOwned>(&self) -> Result<Option<T>, FunctionError> {
-        self.call.sent.read_context()
+        self.call.sent.read_context(&self.services.value_limits)
     }
 
     /// A state of the process, for middleware; handlers take it as [`State`], so that a missing one is found at start.
@@ -189,6 +194,16 @@ impl Context {
 
     pub(crate) fn payload(&self) -> &Payload {
         &self.call.sent
+    }
+
+    /// What forms may hold.
+    pub(crate) fn form_limits(&self) -> &FormLimits {
+        &self.call.form_limits
+    }
+
+    /// What values may hold.
+    pub(crate) fn value_limits(&self) -> &Limits {
+        &self.services.value_limits
     }
 
     pub(crate) fn states(&self) -> &States {

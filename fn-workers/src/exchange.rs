@@ -10,11 +10,17 @@ use futures_util::Stream;
 use serde::de::DeserializeOwned;
 use shared::head::{HeaderField, RequestHead, ResponseHead};
 use shared::message::Target;
+use shared::message::control::Refusal;
 use shared::window::{INITIAL_WINDOW, MAX_CHUNK_BYTES};
 use tokio::sync::{Semaphore, mpsc};
 
+use crate::context::Context;
 use crate::error::FunctionError;
+use crate::form;
+use crate::input::read_strings;
 use crate::json;
+use crate::refusals;
+use crate::strings::Strings;
 
 /// What a task says of its exchange.
 #[derive(Debug)]
@@ -133,6 +139,17 @@ impl RequestBody {
         json::read(&bytes)
     }
 
+    /// The body as a form of a type (see [`crate::form`]), within the limits of the call's function.
+    ///
+    /// # Errors
+    /// 400 when it is malformed, 413 when it exceeds a limit, 415 when it is no form, 422 with the field's name when
+    /// it is of another type.
+    pub async fn form<T: DeserializeOwned>(&mut self, context: &Context) -> Result<T, FunctionError> {
+        let content_type = context.request().header("content-type").unwrap_or_default();
+        let form = form::read(content_type, self, context.form_limits()).await?;
+        read_strings(Strings { texts: &form.texts, files: &form.files })
+    }
+
     /// The body as a stream.
     pub fn into_stream(self) -> impl Stream<Item = Result<Bytes, BodyBroken>> {
         futures_util::stream::unfold(self, |mut body| async {
@@ -159,7 +176,7 @@ pub enum CollectError {
 impl CollectError {
     pub(crate) fn refusal(self) -> FunctionError {
         match self {
-            Self::TooLong { .. } => FunctionError::new(413, self.to_string()),
+            Self::TooLong { .. } => refusals::refuse(Refusal::InputBytes, self.to_string()),
             Self::Broken(_) => FunctionError::bad_request(self.to_string()),
         }
     }

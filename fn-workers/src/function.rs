@@ -8,14 +8,17 @@ use futures_util::FutureExt;
 use futures_util::future::ready;
 use serde::de::DeserializeOwned;
 use shared::message::MAX_CALL_BYTES;
+use shared::message::control::Refusal;
 use tokio::sync::Semaphore;
 use ts_rs::TS;
 
 use crate::answer::IntoAnswer;
 use crate::context::Context;
 use crate::error::{FunctionError, Invalid};
+use crate::form::FormLimits;
 use crate::handler::{Handler, StateType};
 use crate::middleware::{Answering, Chain, Middleware, Next};
+use crate::refusals;
 use crate::typescript::{Declarations, Interface};
 
 /// Whether a function reads or writes, in HTTP's terms.
@@ -37,6 +40,22 @@ impl Method {
     }
 }
 
+impl Signature {
+    /// The longest input that is no form, in bytes.
+    pub(crate) fn body_limit(&self) -> usize {
+        self.body_limit.unwrap_or(MAX_CALL_BYTES)
+    }
+
+    /// What forms may hold, where the process has `defaults`.
+    pub(crate) fn form_limits(&self, defaults: &FormLimits) -> FormLimits {
+        let limits = self.forms.unwrap_or(*defaults);
+        match self.body_limit {
+            Some(bytes) => FormLimits { max_bytes: limits.max_bytes.min(bytes as u64), ..limits },
+            None => limits,
+        }
+    }
+}
+
 type Validator<Input> = Box<dyn Fn(&Input) -> Result<(), Invalid> + Send + Sync>;
 type Start<Input> = Box<dyn Fn(Input, &Context) -> Result<Answering, FunctionError> + Send + Sync>;
 
@@ -54,7 +73,9 @@ pub(crate) struct Signature {
     pub(crate) name: &'static str,
     pub(crate) method: Method,
     pub(crate) needs: Vec<StateType>,
-    pub(crate) body_limit: usize,
+    /// Bytes; `None` where the function does not say.
+    pub(crate) body_limit: Option<usize>,
+    pub(crate) forms: Option<FormLimits>,
     pub(crate) deadline: Option<Duration>,
     pub(crate) idempotent: bool,
     /// Its types in TypeScript; an endpoint of a route has none.
@@ -114,7 +135,8 @@ impl<Input: DeserializeOwned + 'static> Function<Input> {
             name,
             method,
             needs: H::needs(),
-            body_limit: MAX_CALL_BYTES,
+            body_limit: None,
+            forms: None,
             deadline: None,
             idempotent: method == Method::Read,
             interface: None,
@@ -147,10 +169,18 @@ impl<Input: DeserializeOwned + 'static> Function<Input> {
     }
 
     /// The longest input in bytes; a longer one answers 413. Default and, for calls that come from an isolate,
-    /// maximum: [`MAX_CALL_BYTES`].
+    /// maximum: [`MAX_CALL_BYTES`]; for forms what [`Function::form_limits`] says.
     #[must_use]
     pub fn body_limit(mut self, bytes: usize) -> Self {
-        self.signature.body_limit = bytes;
+        self.signature.body_limit = Some(bytes);
+        self
+    }
+
+    /// What a form may hold; more answers 413. Default: what the gateway's configuration says (`form_limit` and the
+    /// like). [`Function::body_limit`] bounds the whole of it as well.
+    #[must_use]
+    pub fn form_limits(mut self, limits: FormLimits) -> Self {
+        self.signature.forms = Some(limits);
         self
     }
 
@@ -216,12 +246,12 @@ impl<Input: DeserializeOwned + 'static> Function<Input> {
     }
 
     fn accept(&self, context: &Context) -> Result<Input, FunctionError> {
-        let (given, limit) = (context.payload().len(), self.signature.body_limit);
+        let (given, limit) = (context.payload().len(), self.signature.body_limit());
         if given > limit {
             let message = format!("the input has {given} bytes, the limit is {limit}");
-            return Err(FunctionError::new(413, message));
+            return Err(refusals::refuse(Refusal::InputBytes, message));
         }
-        let input = context.payload().read_input()?;
+        let input = context.payload().read_input(context.value_limits())?;
         let faults = self.validators.iter().filter_map(|validate| validate(&input).err());
         match faults.fold(None, |found, more| Some(Invalid::merge(found, more))) {
             Some(invalid) => Err(invalid.into()),

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use shared::message::control::Refusal;
 
 use crate::error::{FunctionError, Invalid};
+use crate::form::Fields;
 use crate::json;
+use crate::refusals;
 use crate::seroval::{Document, Error, ErrorKind, Form, Limits, Reader};
 use crate::strings::Strings;
 
@@ -22,13 +25,15 @@ pub(crate) enum Payload {
     Strings(Arc<[(String, String)]>),
     /// What TanStack Start's client sends: seroval's document of `{ data, context }`.
     Start(Bytes),
+    /// A form.
+    Form(Arc<Fields>),
 }
 
 impl Payload {
-    /// Bytes that came.
+    /// Bytes that came and were not looked at yet; a form was, while it came.
     pub(crate) fn len(&self) -> usize {
         match self {
-            Self::None | Self::Strings(_) => 0,
+            Self::None | Self::Strings(_) | Self::Form(_) => 0,
             Self::Json(bytes) | Self::Start(bytes) => bytes.len(),
         }
     }
@@ -38,12 +43,13 @@ impl Payload {
     /// # Errors
     /// 400 with the position when it is malformed, 413 when it exceeds a limit, 422 with the path when it is of
     /// another type.
-    pub(crate) fn read_input<T: DeserializeOwned>(&self) -> Result<T, FunctionError> {
+    pub(crate) fn read_input<T: DeserializeOwned>(&self, limits: &Limits) -> Result<T, FunctionError> {
         match self {
             Self::None => json::read_absent(),
             Self::Json(bytes) => json::read(bytes),
-            Self::Strings(pairs) => read_strings(pairs),
-            Self::Start(bytes) => match read_member(bytes, "data")? {
+            Self::Strings(pairs) => read_strings(Strings::of(pairs)),
+            Self::Form(form) => read_strings(Strings { texts: &form.texts, files: &form.files }),
+            Self::Start(bytes) => match read_member(bytes, Some("data"), limits)? {
                 Some(input) => Ok(input),
                 None => json::read_absent(),
             },
@@ -54,26 +60,44 @@ impl Payload {
     ///
     /// # Errors
     /// As [`Payload::read_input`].
-    pub(crate) fn read_context<T: DeserializeOwned>(&self) -> Result<Option<T>, FunctionError> {
+    pub(crate) fn read_context<T: DeserializeOwned>(
+        &self,
+        limits: &Limits,
+    ) -> Result<Option<T>, FunctionError> {
         match self {
             Self::None | Self::Json(_) | Self::Strings(_) => Ok(None),
-            Self::Start(bytes) => read_member(bytes, "context"),
+            Self::Start(bytes) => read_member(bytes, Some("context"), limits),
+            // There it is the whole document.
+            Self::Form(form) => match &form.context {
+                Some(context) => read_member(context.as_bytes(), None, limits),
+                None => Ok(None),
+            },
         }
     }
 }
 
 /// Names and texts as a type.
-pub(crate) fn read_strings<T: DeserializeOwned>(pairs: &[(String, String)]) -> Result<T, FunctionError> {
-    serde_path_to_error::deserialize(Strings(pairs)).map_err(|error| {
+pub(crate) fn read_strings<T: DeserializeOwned>(strings: Strings<'_>) -> Result<T, FunctionError> {
+    serde_path_to_error::deserialize(strings).map_err(|error| {
         let path = error.path().to_string();
         let field = if path == "." { "input".to_owned() } else { path };
         Invalid::field(field, error.inner().to_string()).into()
     })
 }
 
-fn read_member<T: DeserializeOwned>(bytes: &[u8], name: &str) -> Result<Option<T>, FunctionError> {
-    let document = Document::read(bytes, Form::Document, &Limits::default()).map_err(refused)?;
-    let Some(member) = Reader::new(&document).member(name).map_err(refused)? else { return Ok(None) };
+/// A member of a document, or the whole of it; nothing where it is absent or `null`.
+fn read_member<T: DeserializeOwned>(
+    bytes: &[u8],
+    name: Option<&str>,
+    limits: &Limits,
+) -> Result<Option<T>, FunctionError> {
+    let document = Document::read(bytes, Form::Document, limits).map_err(refused)?;
+    let whole = Reader::new(&document);
+    let member = match name {
+        None => Some(whole),
+        Some(name) => whole.member(name).map_err(refused)?,
+    };
+    let Some(member) = member else { return Ok(None) };
     if Option::<serde::de::IgnoredAny>::deserialize(member).map_err(refused)?.is_none() {
         return Ok(None);
     }
@@ -92,8 +116,8 @@ fn read_member<T: DeserializeOwned>(bytes: &[u8], name: &str) -> Result<Option<T
 fn refused(error: Error) -> FunctionError {
     let message = format!("the input cannot be read: {error}");
     match error.kind() {
-        ErrorKind::Malformed => FunctionError::new(400, message),
-        ErrorKind::TooLarge => FunctionError::new(413, message),
+        ErrorKind::Malformed => refusals::refuse(Refusal::ValueMalformed, message),
+        ErrorKind::TooLarge => refusals::refuse(Refusal::ValueLimit, message),
         ErrorKind::Data => FunctionError::new(422, message),
     }
 }

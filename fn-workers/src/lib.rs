@@ -49,6 +49,7 @@
 //! - [`handler`]: which async functions are handlers, and what they may be given.
 //! - [`context`]: what a handler learns of its call.
 //! - [`error`]: how a call fails: a status and a public message, with private details for the log.
+//! - [`form`]: forms and their files.
 //! - [`registry`]: all functions of a process, by name.
 //! - `typescript`: their types for the app, printed by a worker that is run with `--emit-types`.
 
@@ -59,6 +60,7 @@ pub mod context;
 pub mod cookie;
 pub mod error;
 pub mod exchange;
+pub mod form;
 pub mod function;
 pub mod handler;
 mod input;
@@ -67,6 +69,7 @@ mod json;
 pub mod middleware;
 mod process;
 pub mod redirect;
+mod refusals;
 pub mod registry;
 pub mod request;
 pub mod route;
@@ -85,6 +88,7 @@ pub use context::Context;
 pub use cookie::{Cookie, SameSite};
 pub use error::{FunctionError, Invalid};
 pub use exchange::RequestBody;
+pub use form::{Form, FormFile, FormLimits};
 pub use function::{Function, Method};
 pub use handler::{Added, Handler, State};
 pub use middleware::{Middleware, Next};

@@ -12,6 +12,7 @@ use std::panic::PanicHookInfo;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::System;
 use shared::inherited::{ChildArgs, take_socket};
@@ -23,9 +24,13 @@ use shared::setup::Setup;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
+use crate::refusals;
 use crate::team::Team;
 use crate::transport::unix::{Drain, LinkEnd, UnixError, UnixLink};
 use crate::worker::{RegistrationError, Worker};
+
+/// How often the gateway is told what was refused.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// As in `sysexits.h`.
 const BAD_USAGE: u8 = 64;
@@ -125,7 +130,7 @@ async fn live(worker: Worker, args: &ChildArgs) -> Result<(), ProcessError> {
         Some(ToChild::Serving(_)) => return Err(ProcessError::Unexpected("serve clients")),
     };
     let concurrency = worker.calls_at_a_time();
-    let registry = match worker.build() {
+    let registry = match worker.build_within(setup.forms, setup.values) {
         Ok(registry) => Arc::new(registry),
         Err(error) => {
             control.send(&FromChild::LoadFailed(load_failure(&error))).await?;
@@ -162,8 +167,15 @@ fn load_failure(error: &RegistrationError) -> LoadFailure {
 }
 
 async fn serve(control: &mut Control, mut links: Links, drain: &Drain) -> Result<(), ProcessError> {
+    let mut report = tokio::time::interval(REPORT_INTERVAL);
     loop {
         tokio::select! {
+            _ = report.tick() => {
+                let refused = refusals::take();
+                if !refused.is_empty() {
+                    control.send(&FromChild::Refused(refused)).await?;
+                }
+            }
             message = control.receive() => match message? {
                 Some(ToChild::Drain) => {
                     tracing::debug!("drains");

@@ -16,7 +16,7 @@ use crate::answer::{Answer, IntoAnswer, Response};
 use crate::context::{Additions, CallInfo, Context, Services};
 use crate::error::FunctionError;
 use crate::exchange::{Exchange, RequestBody};
-use crate::function::{Method, Registered};
+use crate::function::{Method, Registered, Signature};
 use crate::input::Payload;
 use crate::isolate;
 use crate::request::Request;
@@ -130,7 +130,7 @@ impl Registry {
                 added.push((ALLOW, HeaderValue::from_static(method)));
                 Err(FunctionError::new(405, format!("expected {method} method. Got {}", request.method())))
             }
-            Ok(function) => match start::read(&request, &mut body, function.signature().body_limit).await {
+            Ok(function) => match self.read(function.signature(), &request, &mut body).await {
                 Ok(payload) => {
                     let context = self.context(function, terms, request.clone(), payload, None);
                     let outcome = Arc::clone(function).call(context.clone()).await;
@@ -145,6 +145,16 @@ impl Registry {
             error.log();
         }
         start::write(&request, outcome, added, &mut responder).await;
+    }
+
+    async fn read(
+        &self,
+        signature: &Signature,
+        request: &Request,
+        body: &mut RequestBody,
+    ) -> Result<Payload, FunctionError> {
+        let forms = signature.form_limits(&self.services.form_limits);
+        start::read(request, body, signature.body_limit(), &forms).await
     }
 
     async fn route(
@@ -193,11 +203,19 @@ impl Registry {
         body: Option<RequestBody>,
     ) -> Context {
         let Terms { caller, request_id, deadline, cancellation } = terms;
-        let function = function.signature().name;
-        let added = Additions::default();
-        let body = Mutex::new(body);
-        let info =
-            CallInfo { function, caller, request_id, deadline, cancellation, request, sent, added, body };
+        let form_limits = function.signature().form_limits(&self.services.form_limits);
+        let info = CallInfo {
+            function: function.signature().name,
+            caller,
+            request_id,
+            deadline,
+            cancellation,
+            request,
+            form_limits,
+            sent,
+            added: Additions::default(),
+            body: Mutex::new(body),
+        };
         Context::new(info, Arc::clone(&self.services))
     }
 }

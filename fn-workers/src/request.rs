@@ -5,10 +5,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use shared::head::{HeaderField, RequestHead};
+use shared::message::control::Refusal;
 
 use crate::error::FunctionError;
 use crate::input::read_strings;
-use crate::strings::urlencoded;
+use crate::refusals;
+use crate::strings::{Strings, urlencoded};
+
+/// The most fields of a query that is read as a type: each is looked for among all.
+const MAX_QUERY_FIELDS: usize = 1000;
 
 /// A request's head. Cheap to clone. Empty where a call has none.
 #[derive(Debug, Clone, Default)]
@@ -75,9 +80,14 @@ impl Request {
     /// The query as a type: texts are read as what it asks for.
     ///
     /// # Errors
-    /// 422 with the field's name when a text does not fit.
+    /// 422 with the field's name when a text does not fit, 413 when there are more than 1000 of them.
     pub fn query_as<T: DeserializeOwned>(&self) -> Result<T, FunctionError> {
-        read_strings(&urlencoded(self.query()))
+        let query = self.query();
+        if query.split('&').nth(MAX_QUERY_FIELDS).is_some() {
+            let message = format!("the query has more than {MAX_QUERY_FIELDS} fields");
+            return Err(refusals::refuse(Refusal::InputBytes, message));
+        }
+        read_strings(Strings::of(&urlencoded(query)))
     }
 
     fn fields(&self) -> impl Iterator<Item = &HeaderField> {

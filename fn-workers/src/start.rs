@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `GET /_serverFn/<id>?payload=` | seroval's document of `{ data, context }` in the query |
 //! | `POST`, `application/json` | the same in the body |
+//! | `POST`, a form | the input's fields and files, and the context as one more field |
 //!
 //! | answer | |
 //! |---|---|
@@ -23,11 +24,14 @@ use futures_util::stream::LocalBoxStream;
 use http::header::{HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 use shared::head::HeaderField;
+use shared::message::control::Refusal;
 
 use crate::answer::{Answer, Body, Kind, Response, Value};
 use crate::error::{FunctionError, Instead};
 use crate::exchange::{CollectError, RequestBody, Responder};
+use crate::form::{self, FormLimits};
 use crate::input::Payload;
+use crate::refusals;
 use crate::request::Request;
 use crate::seroval::{self, Writer};
 
@@ -42,7 +46,7 @@ const MAX_ERROR_BYTES: usize = 4096;
 
 const FRAMED: &str = "application/x-tss-framed; v=1";
 
-/// Reads what was sent.
+/// Reads what was sent; JSON of at most `limit` bytes.
 ///
 /// # Errors
 /// 400, 413 or 415.
@@ -50,12 +54,16 @@ pub(crate) async fn read(
     request: &Request,
     body: &mut RequestBody,
     limit: usize,
+    forms: &FormLimits,
 ) -> Result<Payload, FunctionError> {
     if request.method() == "GET" {
         return query_payload(request.query());
     }
-    let media_type = request.header("content-type").unwrap_or_default();
-    let media_type = media_type.split(';').next().unwrap_or_default().trim();
+    let content_type = request.header("content-type").unwrap_or_default();
+    if form::is_form(content_type) {
+        return form::read(content_type, body, forms).await.map(|form| Payload::Form(form.into()));
+    }
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
     if media_type.eq_ignore_ascii_case("application/json") {
         let bytes = collect(body, limit).await?;
         return Ok(if bytes.is_empty() { Payload::None } else { Payload::Start(bytes) });
@@ -63,7 +71,7 @@ pub(crate) async fn read(
     let bytes = collect(body, limit).await?;
     match (media_type, bytes.is_empty()) {
         (_, true) => Ok(Payload::None),
-        (_, false) => Err(FunctionError::new(415, "the body must be application/json")),
+        (_, false) => Err(FunctionError::new(415, "the body must be application/json or a form")),
     }
 }
 
@@ -82,7 +90,7 @@ fn query_payload(query: &str) -> Result<Payload, FunctionError> {
     let text: Vec<u8> = percent_decode_str(&spaced).collect();
     if text.len() > MAX_QUERY_PAYLOAD {
         let message = format!("the payload has {} bytes, {MAX_QUERY_PAYLOAD} are allowed", text.len());
-        return Err(FunctionError::new(413, message));
+        return Err(refusals::refuse(Refusal::InputBytes, message));
     }
     Ok(Payload::Start(text.into()))
 }

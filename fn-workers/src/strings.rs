@@ -1,7 +1,8 @@
 //! Names and texts as a type: parameters of a path, of a query, fields of a form. A text is read as what the type
-//! asks for; several of one name are a sequence.
+//! asks for; several of one name are a sequence. A form's files are read where the type asks for a file.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use serde::de::value::{CowStrDeserializer, Error as ValueError};
 use serde::de::{
@@ -9,9 +10,28 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-/// Names and texts in order.
+use crate::form::{FILE, FormFile};
+
+/// Names and texts in order, and the files of a form.
 #[derive(Clone, Copy)]
-pub(crate) struct Strings<'s>(pub(crate) &'s [(String, String)]);
+pub(crate) struct Strings<'s> {
+    pub(crate) texts: &'s [(String, String)],
+    pub(crate) files: &'s [(String, FormFile)],
+}
+
+impl<'s> Strings<'s> {
+    /// Texts alone.
+    pub(crate) fn of(texts: &'s [(String, String)]) -> Self {
+        Self { texts, files: &[] }
+    }
+
+    fn name(self, at: usize) -> Option<&'s str> {
+        match self.texts.get(at) {
+            Some((name, _)) => Some(name),
+            None => self.files.get(at - self.texts.len()).map(|(name, _)| name.as_str()),
+        }
+    }
+}
 
 impl<'s, 'de> Deserializer<'de> for Strings<'s>
 where
@@ -20,11 +40,11 @@ where
     type Error = ValueError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
-        visitor.visit_map(Fields { all: self.0, at: 0, current: None })
+        visitor.visit_map(Fields { all: self, at: 0, seen: HashSet::new(), current: None })
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
-        if self.0.is_empty() { visitor.visit_none() } else { visitor.visit_some(self) }
+        if self.name(0).is_none() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
@@ -46,8 +66,9 @@ where
 }
 
 struct Fields<'s> {
-    all: &'s [(String, String)],
+    all: Strings<'s>,
     at: usize,
+    seen: HashSet<&'s str>,
     current: Option<&'s str>,
 }
 
@@ -55,10 +76,9 @@ impl<'de, 's: 'de> MapAccess<'de> for Fields<'s> {
     type Error = ValueError;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, ValueError> {
-        while let Some((name, _)) = self.all.get(self.at) {
-            let first = self.all[..self.at].iter().all(|(earlier, _)| earlier != name);
+        while let Some(name) = self.all.name(self.at) {
             self.at += 1;
-            if first {
+            if self.seen.insert(name) {
                 self.current = Some(name);
                 return seed.deserialize(CowStrDeserializer::new(Cow::Borrowed(name))).map(Some);
             }
@@ -71,18 +91,20 @@ impl<'de, 's: 'de> MapAccess<'de> for Fields<'s> {
     }
 }
 
-/// The texts of one name, or one text.
+/// What has one name, one text, or one file.
 #[derive(Clone, Copy)]
 enum Texts<'s> {
-    Named { all: &'s [(String, String)], name: &'s str },
+    Named { all: Strings<'s>, name: &'s str },
     One(&'s str),
+    File(&'s FormFile),
 }
 
 impl<'s> Texts<'s> {
     fn texts(self) -> impl Iterator<Item = &'s str> {
         let (all, wanted, one) = match self {
-            Self::Named { all, name } => (all, name, None),
+            Self::Named { all, name } => (all.texts, name, None),
             Self::One(text) => (&[][..], "", Some(text)),
+            Self::File(_) => (&[][..], "", None),
         };
         all.iter().filter(move |(name, _)| name == wanted).map(|(_, text)| text.as_str()).chain(one)
     }
@@ -91,6 +113,25 @@ impl<'s> Texts<'s> {
         let mut texts = self.texts();
         match (texts.next(), texts.next()) {
             (Some(text), None) => Ok(text),
+            (None, _) => Err(E::invalid_type(Unexpected::Other("a file"), &"a text")),
+            _ => Err(E::custom("it is given several times")),
+        }
+    }
+
+    fn files(self) -> impl Iterator<Item = &'s FormFile> {
+        let (all, wanted, one) = match self {
+            Self::Named { all, name } => (all.files, name, None),
+            Self::One(_) => (&[][..], "", None),
+            Self::File(file) => (&[][..], "", Some(file)),
+        };
+        all.iter().filter(move |(name, _)| name == wanted).map(|(_, file)| file).chain(one)
+    }
+
+    fn file<E: serde::de::Error>(self) -> Result<&'s FormFile, E> {
+        let mut files = self.files();
+        match (files.next(), files.next()) {
+            (Some(file), None) => Ok(file),
+            (None, _) => Err(E::invalid_type(Unexpected::Other("a text"), &"a file")),
             _ => Err(E::custom("it is given several times")),
         }
     }
@@ -145,25 +186,32 @@ impl<'de, 's: 'de> Deserializer<'de> for Texts<'s> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, ValueError> {
-        visitor.visit_newtype_struct(self)
+        match name {
+            FILE => self.file::<ValueError>()?.hand_to(visitor),
+            _ => visitor.visit_newtype_struct(self),
+        }
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        visitor.visit_unit()
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
         struct Several<I>(I);
-        impl<'de, I: Iterator<Item = &'de str>> SeqAccess<'de> for Several<I> {
+        impl<'de, I: Iterator<Item = Texts<'de>>> SeqAccess<'de> for Several<I> {
             type Error = ValueError;
 
             fn next_element_seed<T: DeserializeSeed<'de>>(
                 &mut self,
                 seed: T,
             ) -> Result<Option<T::Value>, ValueError> {
-                self.0.next().map(|text| seed.deserialize(Texts::One(text))).transpose()
+                self.0.next().map(|one| seed.deserialize(one)).transpose()
             }
         }
-        visitor.visit_seq(Several(self.texts()))
+        visitor.visit_seq(Several(self.texts().map(Texts::One).chain(self.files().map(Texts::File))))
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -176,7 +224,7 @@ impl<'de, 's: 'de> Deserializer<'de> for Texts<'s> {
     }
 
     forward_to_deserialize_any! {
-        char str string bytes byte_buf unit unit_struct tuple tuple_struct map struct identifier ignored_any
+        char str string bytes byte_buf unit unit_struct tuple tuple_struct map struct identifier
     }
 }
 
@@ -241,14 +289,14 @@ mod tests {
             text: "a b é".into(),
             missing: None,
         };
-        assert_eq!(Query::deserialize(Strings(&pairs)).unwrap(), expected);
+        assert_eq!(Query::deserialize(Strings::of(&pairs)).unwrap(), expected);
     }
 
     #[test]
     fn what_does_not_fit_is_told() {
-        let read = |text: &str| Query::deserialize(Strings(&urlencoded(text))).unwrap_err().to_string();
+        let read = |text: &str| Query::deserialize(Strings::of(&urlencoded(text))).unwrap_err().to_string();
         assert!(read("page=two").contains("invalid value: string \"two\", expected a whole number"));
         assert!(read("page=1&page=2").contains("several times"));
-        assert_eq!(Option::<Query>::deserialize(Strings(&[])).unwrap(), None);
+        assert_eq!(Option::<Query>::deserialize(Strings::of(&[])).unwrap(), None);
     }
 }

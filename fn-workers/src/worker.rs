@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use serde::de::DeserializeOwned;
+use shared::setup::{FormLimits, ValueLimits};
 use tokio_util::task::TaskTracker;
 
 use crate::blocking::BlockingPool;
@@ -147,12 +148,27 @@ impl Worker {
     /// # Errors
     /// All wrong registrations together; a state that cannot be made; or that the pool's threads cannot be started.
     pub fn build(self) -> Result<Registry, RegistrationError> {
+        self.build_within(FormLimits::default(), ValueLimits::default())
+    }
+
+    /// As [`Worker::build`], with the limits of the gateway's configuration.
+    pub(crate) fn build_within(
+        self,
+        form_limits: FormLimits,
+        values: ValueLimits,
+    ) -> Result<Registry, RegistrationError> {
         let Assembled { mut states, openings, functions, router, blocking_threads } = self.assemble()?;
         for Opening { state, open } in openings {
             open(&mut states).map_err(|source| RegistrationError::State { state, source })?;
         }
         let blocking = BlockingPool::start(blocking_threads)?;
-        let services = Services { states, blocking, background: TaskTracker::new() };
+        let services = Services {
+            states,
+            blocking,
+            form_limits,
+            value_limits: values.into(),
+            background: TaskTracker::new(),
+        };
         Ok(Registry::new(functions, router, Arc::new(services)))
     }
 

@@ -70,6 +70,8 @@ pub struct Metrics {
     pub abort_delays: IntCounter,
     /// Native calls by caller and outcome. Names are not a label: they come from outside.
     pub native_calls: IntCounterVec,
+    /// What fn workers refused to read, by reason.
+    pub native_refusals: IntCounterVec,
     /// Answers of the app's routes by pattern and class of status; patterns come from the build's manifest.
     pub route_requests: IntCounterVec,
     /// Seconds from a request's head to its response's last byte, by the pattern of the app's route.
@@ -192,6 +194,12 @@ impl Metrics {
                 )?,
             )?,
             native_calls: counters(r, "native_calls_total", "Native calls.", &["caller", "outcome"])?,
+            native_refusals: counters(
+                r,
+                "native_refusals_total",
+                "Forms and values that fn workers refused to read.",
+                &["reason"],
+            )?,
             route_requests: counters(
                 r,
                 "route_requests_total",

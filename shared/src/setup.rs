@@ -152,4 +152,60 @@ pub struct WorkerSetup {
     pub arbiters: usize,
     /// The most calls that wait for one function actor; more are refused.
     pub mailbox: usize,
+    /// What forms may hold, where a function does not say otherwise.
+    pub forms: FormLimits,
+    /// What serialised values may hold.
+    pub values: ValueLimits,
+}
+
+/// What a form may hold: `multipart/form-data` or urlencoded. Each limit holds before the memory that it bounds is
+/// taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormLimits {
+    /// The most bytes of the whole body; 32 MiB by default.
+    pub max_bytes: u64,
+    /// The most parts, texts and files together; 200 by default.
+    pub max_parts: u32,
+    /// The most fields of text; 100 by default.
+    pub max_fields: u32,
+    /// The most bytes of a field of text, and of any field's name; 64 KiB by default.
+    pub max_field_bytes: u32,
+    /// The most bytes of a file; 32 MiB by default.
+    pub max_file_bytes: u64,
+    /// A file longer than this lies in a temporary file; 256 KiB by default.
+    pub spill_bytes: u32,
+}
+
+impl Default for FormLimits {
+    /// As the gateway's configuration has them.
+    fn default() -> Self {
+        Self {
+            max_bytes: 32 << 20,
+            max_parts: 200,
+            max_fields: 100,
+            max_field_bytes: 64 << 10,
+            max_file_bytes: 32 << 20,
+            spill_bytes: 256 << 10,
+        }
+    }
+}
+
+/// What a value in seroval's form may hold. Each limit holds before the memory that it bounds is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ValueLimits {
+    /// How deep values may lie in each other; 100 by default.
+    pub max_depth: u32,
+    /// The most parts of JSON: each object, array, string, number, word and name counts one; 2,000,000 by default.
+    pub max_nodes: u32,
+    /// The most references to values that stand elsewhere in the text; 10,000 by default.
+    pub max_references: u32,
+    /// The most bytes of text and binary data that come out, where references repeat them; 64 MiB by default.
+    pub max_bytes: u64,
+}
+
+impl Default for ValueLimits {
+    /// As the gateway's configuration has them.
+    fn default() -> Self {
+        Self { max_depth: 100, max_nodes: 2_000_000, max_references: 10_000, max_bytes: 64 << 20 }
+    }
 }

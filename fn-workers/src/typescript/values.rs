@@ -5,6 +5,7 @@ use ts_rs::{Config, TS, TypeVisitor};
 
 use crate::answer::{Answer, Chunks, Response, Values};
 use crate::error::FunctionError;
+use crate::form::{Form, FormFile};
 use crate::seroval::{BigInt, Date, ErrorValue, Graph, Map, RegExp, Set, Uint8Array, Undefined, Url};
 
 macro_rules! named {
@@ -18,7 +19,7 @@ macro_rules! named {
             }
 
             fn inline(config: &Config) -> String {
-                Self::name(config)
+                <Self as TS>::name(config)
             }
         }
     )* };
@@ -33,6 +34,7 @@ named! {
     ErrorValue => "Error",
     Uint8Array => "Uint8Array",
     Graph => "unknown",
+    FormFile => "File",
     Answer => "unknown",
     Response => "Response",
 }
@@ -73,6 +75,19 @@ of_parameters!(
     [S: Stream<Item = Result<T, FunctionError>>, T: TS + 'static]
 );
 
+impl<T> TS for Form<T> {
+    type WithoutGenerics = Self;
+    type OptionInnerType = Self;
+
+    fn name(_: &Config) -> String {
+        "FormData".to_owned()
+    }
+
+    fn inline(config: &Config) -> String {
+        Self::name(config)
+    }
+}
+
 impl<S> TS for Chunks<S> {
     type WithoutGenerics = Self;
     type OptionInnerType = Self;
@@ -98,6 +113,7 @@ mod tests {
     fn values_have_the_names_that_javascript_gives_them() {
         let dates = futures_util::stream::iter([Ok::<_, FunctionError>(Date::INVALID)]);
         assert_eq!(name(&Values(dates)), "ReadableStream<Date>");
+        assert_eq!(name(&Form(0_u8)), "FormData");
         assert_eq!(name(&Chunks(())), "ReadableStream<Uint8Array>");
         assert_eq!(
             name(&Map(vec![(String::new(), Set(vec![Some(1_u8)]))])),

@@ -22,20 +22,7 @@ impl Client {
 
     /// What Start's client sends.
     fn request(&mut self, method: &str, data: &str, context: Option<&str>) -> Sent {
-        let input = json!({ "method": method, "expression": data, "context": context });
-        let sent = self.peer.ask("request", input).unwrap();
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        Sent {
-            method: text(&sent["method"]),
-            url: text(&sent["url"]),
-            headers: sent["headers"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|pair| (text(&pair[0]), text(&pair[1])))
-                .collect(),
-            body: STANDARD.decode(text(&sent["body"])).unwrap(),
-        }
+        self.peer.request(method, data, context)
     }
 
     /// What Start's client makes of it, as an expression about `it` tells.
@@ -53,6 +40,26 @@ impl Client {
 }
 
 const ORDER: &str = "{ title: 'Tea', at: new Date(0), amount: 3, tags: new Set(['a']) }";
+
+impl Peer {
+    /// What Start's client sends for a call with the value of an expression.
+    pub fn request(&mut self, method: &str, data: &str, context: Option<&str>) -> Sent {
+        let input = json!({ "method": method, "expression": data, "context": context });
+        let sent = self.ask("request", input).unwrap();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        Sent {
+            method: text(&sent["method"]),
+            url: text(&sent["url"]),
+            headers: sent["headers"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|pair| (text(&pair[0]), text(&pair[1])))
+                .collect(),
+            body: STANDARD.decode(text(&sent["body"])).unwrap(),
+        }
+    }
+}
 
 #[tokio::test]
 async fn a_value_goes_there_and_back() {

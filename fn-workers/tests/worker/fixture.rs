@@ -8,10 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use fn_workers::seroval::{Date, Set};
 use fn_workers::{
-    Added, Answer, Chunks, Context, Cookie, Event, Function, FunctionError, Middleware, Next, NotFound,
-    Redirect, RequestBody, Response, Route, RouteGroup, Sessions, State, Values, Worker,
+    Added, Answer, Chunks, Context, Cookie, Event, Form, FormFile, FormLimits, Function, FunctionError,
+    Middleware, Next, NotFound, Redirect, RequestBody, Response, Route, RouteGroup, Sessions, State, Values,
+    Worker,
 };
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -59,9 +60,23 @@ fn run() {
                             .on("POST", Function::endpoint(rename).middleware(user("Ada"))),
                     )
                     .route(Route::new("/_grouped/files/$").get(splat))
+                    .route(Route::new("/upload").post(upload_to_route))
                     .route(Route::new("/events").get(events)),
             )
-            .function(Function::write("start.small", order).body_limit(10)),
+            .function(Function::write("start.small", order).body_limit(10))
+            .function(Function::write("form.upload", upload))
+            .function(Function::write("form.plain", plain))
+            .function(Function::write("form.context", upload_context))
+            .function(Function::write("form.panics", upload_panics))
+            .function(Function::write("form.holds", upload_holds))
+            .function(Function::write("form.small", plain).form_limits(FormLimits {
+                max_bytes: 5000,
+                max_parts: 5,
+                max_fields: 3,
+                max_field_bytes: 64,
+                max_file_bytes: 2000,
+                spill_bytes: 100,
+            })),
     );
 }
 
@@ -146,6 +161,70 @@ struct Order {
 
 async fn order(order: Order) -> Result<Order, FunctionError> {
     Ok(order)
+}
+
+#[derive(Deserialize)]
+struct Upload {
+    title: String,
+    #[serde(default)]
+    tags: Vec<String>,
+    file: FormFile,
+}
+
+async fn told_of(upload: Upload, context: Context) -> Result<serde_json::Value, FunctionError> {
+    let from = context.sent_context::<Sent>()?.map(|sent| sent.from);
+    let file = upload.file;
+    let mut sum = 0;
+    let mut pieces = std::pin::pin!(file.clone().into_stream());
+    while let Some(piece) = pieces.next().await {
+        sum += piece?.iter().map(|byte| u64::from(*byte)).sum::<u64>();
+    }
+    let mut told = serde_json::json!({
+        "title": upload.title, "tags": upload.tags, "name": file.name(), "safe": file.safe_name(),
+        "type": file.content_type(), "length": file.len(), "on_disk": file.is_on_disk(), "sum": sum,
+    });
+    if let Some(from) = from {
+        told["from"] = from.into();
+    }
+    Ok(told)
+}
+
+async fn upload(form: Form<Upload>, context: Context) -> Result<serde_json::Value, FunctionError> {
+    told_of(form.0, context).await
+}
+
+async fn upload_to_route(
+    _: (),
+    mut body: RequestBody,
+    context: Context,
+) -> Result<serde_json::Value, FunctionError> {
+    told_of(body.form(&context).await?, context).await
+}
+
+async fn upload_context(_: Form<serde_json::Value>, context: Context) -> Result<bool, FunctionError> {
+    Ok(context.sent_context::<Sent>()?.is_some())
+}
+
+async fn upload_panics(form: Form<Upload>) -> Result<(), FunctionError> {
+    panic!("cannot bear {} bytes on disk: {}", form.file.len(), form.file.is_on_disk())
+}
+
+async fn upload_holds(form: Form<Upload>) -> Result<(), FunctionError> {
+    tracing::info!("holds {} bytes", form.file.len());
+    std::future::pending::<()>().await;
+    drop(form);
+    Ok(())
+}
+
+#[derive(Deserialize, TS)]
+struct Plain {
+    title: String,
+    amount: u32,
+    starred: bool,
+}
+
+async fn plain(form: Plain) -> Result<String, FunctionError> {
+    Ok(format!("{}, {}, {}", form.title, form.amount, form.starred))
 }
 
 struct User(&'static str);

@@ -11,7 +11,7 @@ use shared::inherited::ChildArgs;
 use shared::link::Channel;
 use shared::logging::LogFormat;
 use shared::message::{Caller, FromChild, FromWorker, NativeCall, Outcome, Target, ToChild, ToWorker};
-use shared::setup::{Setup, WorkerSetup};
+use shared::setup::{FormLimits, Setup, ValueLimits, WorkerSetup};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStderr, Command};
@@ -34,6 +34,8 @@ pub struct Gateway {
     pub link: Option<Link>,
     log: Lines<BufReader<ChildStderr>>,
     next_id: u64,
+    /// What was heard and is still to be looked at.
+    pub kept: Option<FromWorker>,
 }
 
 /// The default worker, set up.
@@ -71,7 +73,13 @@ impl Gateway {
     }
 
     pub async fn set_up(&mut self, arbiters: usize, mailbox: usize) -> Vec<String> {
-        self.tell(ToChild::Setup(Setup::Worker(WorkerSetup { arbiters, mailbox }))).await;
+        self.tell(ToChild::Setup(Setup::Worker(WorkerSetup {
+            arbiters,
+            mailbox,
+            forms: FormLimits::default(),
+            values: ValueLimits::default(),
+        })))
+        .await;
         match self.hear().await {
             FromChild::WorkerReady { functions, .. } => functions.into_iter().map(|info| info.name).collect(),
             other => panic!("{other:?}"),
@@ -169,23 +177,8 @@ impl Gateway {
 
     /// Sends a client's request and does not wait for its response.
     pub async fn send_request(&mut self, target: Target, request: &Sent) -> u64 {
-        self.next_id += 1;
-        let id = self.next_id;
-        let head = RequestHead {
-            method: request.method.clone().into(),
-            url: request.url.clone().into(),
-            client_ip: "192.0.2.7".into(),
-            request_id: format!("r{id}").into(),
-            has_body: !request.body.is_empty(),
-            options: HandlerOptions::default(),
-            headers: request
-                .headers
-                .iter()
-                .map(|(name, value)| (name.clone().into(), value.clone().into()))
-                .collect(),
-        };
+        let id = self.send_head(target, request, !request.body.is_empty()).await;
         let link = self.link.as_mut().unwrap();
-        link.queue(&ToWorker::Request { id, target, deadline_ms: LONG_MS, head });
         for bytes in request.body.chunks(shared::window::MAX_CHUNK_BYTES) {
             link.queue(&ToWorker::Body { id, bytes: bytes.to_vec().into() });
         }
@@ -196,8 +189,33 @@ impl Gateway {
         id
     }
 
+    /// Sends a client's request without its body.
+    pub async fn send_head(&mut self, target: Target, request: &Sent, has_body: bool) -> u64 {
+        self.next_id += 1;
+        let id = self.next_id;
+        let head = RequestHead {
+            method: request.method.clone().into(),
+            url: request.url.clone().into(),
+            client_ip: "192.0.2.7".into(),
+            request_id: format!("r{id}").into(),
+            has_body,
+            options: HandlerOptions::default(),
+            headers: request
+                .headers
+                .iter()
+                .map(|(name, value)| (name.clone().into(), value.clone().into()))
+                .collect(),
+        };
+        let request = ToWorker::Request { id, target, deadline_ms: LONG_MS, head };
+        self.link.as_mut().unwrap().send(&request).await.unwrap();
+        id
+    }
+
     /// What the worker says next about requests.
     pub async fn heard(&mut self) -> FromWorker {
+        if let Some(kept) = self.kept.take() {
+            return kept;
+        }
         let received = timeout(PATIENCE, self.link.as_mut().unwrap().receive()).await;
         received.expect("an answer").unwrap().expect("the link is open")
     }
@@ -205,6 +223,11 @@ impl Gateway {
     /// Sends a client's request and reads the whole response.
     pub async fn answer(&mut self, target: Target, request: &Sent) -> Got {
         let id = self.send_request(target, request).await;
+        self.rest_of(id).await
+    }
+
+    /// Reads a whole response.
+    pub async fn rest_of(&mut self, id: u64) -> Got {
         let mut got = Got::default();
         loop {
             match self.heard().await {
@@ -313,6 +336,7 @@ impl Sockets {
             link: Some(Channel::new(asynchronous(self.link))),
             log,
             next_id: 0,
+            kept: None,
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use shared::message::{FromChild, Outcome, ToChild};
 use shared::setup::{
-    Access, BackgroundLimits, IsolateLimits, PipelineLimits, RendererSetup, SandboxMode, Setup, WorkerSetup,
+    Access, BackgroundLimits, FormLimits, IsolateLimits, PipelineLimits, RendererSetup, SandboxMode, Setup,
+    ValueLimits, WorkerSetup,
 };
 use tokio::process::Command;
 
@@ -70,7 +71,14 @@ async fn a_drain_that_waits_still_follows_its_gateway() {
 #[tokio::test]
 async fn wrong_registrations_are_reported_and_exit_65() {
     let mut gateway = spawn_fixture(fixture::RUN_WRONG);
-    gateway.tell(ToChild::Setup(Setup::Worker(WorkerSetup { arbiters: 1, mailbox: 1 }))).await;
+    gateway
+        .tell(ToChild::Setup(Setup::Worker(WorkerSetup {
+            arbiters: 1,
+            mailbox: 1,
+            forms: FormLimits::default(),
+            values: ValueLimits::default(),
+        })))
+        .await;
     let FromChild::LoadFailed(failure) = gateway.hear().await else { panic!("it starts") };
     assert!(failure.problem.contains("two functions are named `test.echo`"), "{failure:?}");
     assert_eq!(gateway.exit().await.code(), Some(65));

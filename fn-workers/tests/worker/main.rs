@@ -6,6 +6,7 @@ mod answers;
 mod direct;
 mod faults;
 mod fixture;
+mod forms;
 mod gateway;
 mod isolate;
 mod life;

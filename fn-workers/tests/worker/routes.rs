@@ -3,7 +3,7 @@
 use serde_json::json;
 use shared::message::Target;
 use shared::message::control::{FromChild, ToChild};
-use shared::setup::{Setup, WorkerSetup};
+use shared::setup::{FormLimits, Setup, ValueLimits, WorkerSetup};
 
 use crate::fixture;
 use crate::gateway::{Gateway, Got, Sent, fixture_worker, spawn_fixture};
@@ -62,10 +62,11 @@ async fn what_does_not_fit_is_told() {
 #[tokio::test]
 async fn the_gateway_is_told_of_routes_and_where_they_stand() {
     let mut gateway = spawn_fixture(fixture::RUN);
-    let setup = WorkerSetup { arbiters: 1, mailbox: 8 };
+    let setup =
+        WorkerSetup { arbiters: 1, mailbox: 8, forms: FormLimits::default(), values: ValueLimits::default() };
     gateway.tell(ToChild::Setup(Setup::Worker(setup))).await;
     let FromChild::WorkerReady { routes, .. } = gateway.hear().await else { panic!("not ready") };
     let patterns: Vec<_> = routes.iter().map(|route| route.pattern.as_str()).collect();
-    assert_eq!(patterns, ["/api/threads/$id", "/api/files/$", "/api/events"]);
+    assert_eq!(patterns, ["/api/threads/$id", "/api/files/$", "/api/upload", "/api/events"]);
     assert!(routes[0].registered_at.contains("fixture.rs:"), "{routes:?}");
 }

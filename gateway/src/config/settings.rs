@@ -9,7 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use shared::egress::Egress;
 use shared::logging::{self, LogFormat};
-use shared::setup::{Access, BackgroundLimits, IsolateLimits, SandboxMode};
+use shared::setup::{Access, BackgroundLimits, FormLimits, IsolateLimits, SandboxMode, ValueLimits};
 
 use super::edge::{self, Edge};
 use super::read::Reader;
@@ -147,6 +147,10 @@ pub struct Processes {
     pub fn_worker_threads: usize,
     /// Calls that wait for one function.
     pub fn_worker_mailbox: usize,
+    /// What forms for native functions may hold.
+    pub form_limits: FormLimits,
+    /// What values for native functions may hold.
+    pub value_limits: ValueLimits,
     /// Bytes of V8's heap for an isolate.
     pub max_heap_bytes: u64,
     /// What else an isolate and its process may use.
@@ -389,6 +393,7 @@ fn processes(reader: &mut Reader<'_>) -> Option<Processes> {
     };
     let (fn_worker_threads, fn_worker_mailbox) =
         (reader.count("fn_worker_threads"), reader.count("fn_worker_mailbox"));
+    let (form_limits, value_limits) = (form_limits(reader), value_limits(reader));
     let (max_heap, load_timeout) = (reader.size("max_heap"), reader.time("load_timeout"));
     let hook_timeout = reader.time("hook_timeout");
     let (app_metrics, app_series) = (reader.count("max_app_metrics"), reader.count("max_app_metric_series"));
@@ -422,6 +427,8 @@ fn processes(reader: &mut Reader<'_>) -> Option<Processes> {
         fn_worker_bin: fn_worker_bin?,
         fn_worker_threads: fn_worker_threads?,
         fn_worker_mailbox: fn_worker_mailbox?,
+        form_limits: form_limits?,
+        value_limits: value_limits?,
         max_heap_bytes: max_heap?,
         isolate_limits: isolate_limits?,
         load_timeout: load_timeout?,
@@ -490,6 +497,32 @@ fn isolate_limits(
         max_external_bytes: max_external?,
         max_rss_bytes: max_rss?,
         max_jobs_before_recycle: u64::try_from(max_jobs?).unwrap_or(u64::MAX),
+    })
+}
+
+fn form_limits(reader: &mut Reader<'_>) -> Option<FormLimits> {
+    let (bytes, parts, fields) =
+        (reader.size("form_limit"), reader.count("form_parts"), reader.count("form_fields"));
+    let (field, file, memory) =
+        (reader.size("form_field_limit"), reader.size("form_file_limit"), reader.size("form_memory"));
+    Some(FormLimits {
+        max_bytes: bytes?,
+        max_parts: u32::try_from(parts?).unwrap_or(u32::MAX),
+        max_fields: u32::try_from(fields?).unwrap_or(u32::MAX),
+        max_field_bytes: u32::try_from(field?).unwrap_or(u32::MAX),
+        max_file_bytes: file?,
+        spill_bytes: u32::try_from(memory?).unwrap_or(u32::MAX),
+    })
+}
+
+fn value_limits(reader: &mut Reader<'_>) -> Option<ValueLimits> {
+    let (depth, nodes) = (reader.count("value_depth"), reader.count("value_nodes"));
+    let (references, bytes) = (reader.count("value_references"), reader.size("value_limit"));
+    Some(ValueLimits {
+        max_depth: u32::try_from(depth?).unwrap_or(u32::MAX),
+        max_nodes: u32::try_from(nodes?).unwrap_or(u32::MAX),
+        max_references: u32::try_from(references?).unwrap_or(u32::MAX),
+        max_bytes: bytes?,
     })
 }
 

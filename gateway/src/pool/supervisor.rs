@@ -21,7 +21,7 @@ use std::sync::Arc;
 use actix::{Actor, Context, Handler, Message};
 use shared::app_metrics::AppMetrics;
 use shared::message::FromChild;
-use shared::message::control::{CodeUse, Layers, LoadFailure};
+use shared::message::control::{CodeUse, Layers, LoadFailure, RefusalCount};
 use tokio::sync::mpsc;
 
 use super::catalog::Catalog;
@@ -182,6 +182,7 @@ impl Supervisor {
                 let isolate = IsolateId { slot: id.slot, generation: id.generation, isolate };
                 return self.take_app_metrics(isolate, metrics);
             }
+            FromChild::Refused(counts) => return self.take_refusals(id, &counts),
             FromChild::Retire { isolate, reason, closed } => self.retire(id, isolate, reason, closed, ctx),
             FromChild::IsolateStats { isolate, heap_used_bytes, heap_total_bytes, external_bytes } => {
                 let heap =
@@ -210,6 +211,14 @@ impl Supervisor {
         if lost.refused > 0 {
             let refused = lost.refused;
             tracing::warn!(%isolate, refused, "metrics of the app cannot be shown: they are no metrics, or too many");
+        }
+    }
+
+    fn take_refusals(&self, id: ChildId, counts: &[RefusalCount]) {
+        for RefusalCount { refusal, count } in counts {
+            let reason = refusal.label();
+            self.pool.metrics.native_refusals.with_label_values(&[reason]).inc_by(*count);
+            tracing::warn!(child = %id, reason, count, "an fn worker refused what it was sent");
         }
     }
 

@@ -245,6 +245,7 @@ impl Watch {
             | FromChild::Background { .. }
             | FromChild::Sandboxed(_)
             | FromChild::AppMetrics { .. }
+            | FromChild::Refused(_)
             | FromChild::Examined { .. } => {}
         }
     }

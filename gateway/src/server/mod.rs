@@ -398,6 +398,8 @@ fn pool_settings(
         worker_setup: WorkerSetup {
             arbiters: processes.fn_worker_threads,
             mailbox: processes.fn_worker_mailbox,
+            forms: processes.form_limits,
+            values: processes.value_limits,
         },
         app_routes: app.routes.clone(),
         admission: AdmissionSettings {

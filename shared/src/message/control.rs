@@ -148,6 +148,79 @@ pub enum FromChild {
         /// Its routes.
         routes: Vec<RouteInfo>,
     },
+    /// What an fn worker has refused to read since its last report.
+    Refused(Vec<RefusalCount>),
+}
+
+/// How often something was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusalCount {
+    /// Why.
+    pub refusal: Refusal,
+    /// How often.
+    pub count: u64,
+}
+
+/// Why an fn worker does not read what it was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// A form is longer than it may be.
+    FormBytes,
+    /// A form has too many parts.
+    FormParts,
+    /// A form has too many fields of text.
+    FormFields,
+    /// A field of a form is too long, or the head of a part is.
+    FormField,
+    /// A file of a form is too long.
+    FormFile,
+    /// A form is none.
+    FormMalformed,
+    /// A value is too deep, too large, or refers too often.
+    ValueLimit,
+    /// A value is none.
+    ValueMalformed,
+    /// An input is longer than its function takes.
+    InputBytes,
+}
+
+impl Refusal {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 9] = [
+        Self::FormBytes,
+        Self::FormParts,
+        Self::FormFields,
+        Self::FormField,
+        Self::FormFile,
+        Self::FormMalformed,
+        Self::ValueLimit,
+        Self::ValueMalformed,
+        Self::InputBytes,
+    ];
+
+    /// The value of the metrics' `reason` label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::FormBytes => "form_bytes",
+            Self::FormParts => "form_parts",
+            Self::FormFields => "form_fields",
+            Self::FormField => "form_field",
+            Self::FormFile => "form_file",
+            Self::FormMalformed => "form_malformed",
+            Self::ValueLimit => "value_limit",
+            Self::ValueMalformed => "value_malformed",
+            Self::InputBytes => "input_bytes",
+        }
+    }
+
+    /// The status that answers it.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::FormMalformed | Self::ValueMalformed => 400,
+            _ => 413,
+        }
+    }
 }
 
 /// Where the code came from that an isolate needed until it was ready; nothing is counted without a cache.

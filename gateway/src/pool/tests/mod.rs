@@ -22,7 +22,8 @@ use shared::message::{
     EarlyHints, Failure, FailureKind, FromRenderer, FromWorker, HintPhase, ToRenderer, ToWorker,
 };
 use shared::setup::{
-    Access, BackgroundLimits, IsolateLimits, PipelineLimits, RendererSetup, SandboxMode, WorkerSetup,
+    Access, BackgroundLimits, FormLimits, IsolateLimits, PipelineLimits, RendererSetup, SandboxMode,
+    ValueLimits, WorkerSetup,
 };
 use tokio::net::UnixStream;
 
@@ -60,7 +61,12 @@ fn settings() -> PoolSettings {
             background: BackgroundLimits::default(),
             pipeline: PipelineLimits::default(),
         },
-        worker_setup: WorkerSetup { arbiters: 1, mailbox: 1 },
+        worker_setup: WorkerSetup {
+            arbiters: 1,
+            mailbox: 1,
+            forms: FormLimits::default(),
+            values: ValueLimits::default(),
+        },
         app_routes: Vec::new(),
         app_metrics: AppMetricLimits { metrics: 4, series: 4 },
         admission: AdmissionSettings {
