@@ -4,14 +4,21 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use xtask::workspace::Workspace;
 
 use crate::contestants::Rival;
 
 /// Measures Isopod beside other servers of the same apps.
+///
+/// Without a bench's name, scenarios: every server on the same core, slices of load in turn, the load from another core.
+/// Answers are compared before anything is measured and checked while it is. Shown: throughput and CPU-microseconds per
+/// request over the server's whole process tree at saturation (closed loop, wrk), median, least and spread; latencies at
+/// parts of the best rival's saturation, and what overload and faults leave (open loop). Reports (JSON, CSV, HTML) go
+/// below .cache/bench.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench", subcommand_value_name = "BENCH",
+    after_help = AFTER_HELP)]
 pub struct Cli {
     /// The checkout.
     #[arg(long, hide = true, default_value = ".")]
@@ -19,9 +26,12 @@ pub struct Cli {
     /// Cargo's output directory, with a release build.
     #[arg(long, hide = true, default_value = "target")]
     target: PathBuf,
-    /// What to measure.
+    /// The scenarios, when no other bench is named.
+    #[command(flatten)]
+    pub scenarios: ScenarioOptions,
+    /// What else to measure.
     #[command(subcommand)]
-    pub bench: Bench,
+    pub bench: Option<Bench>,
 }
 
 impl Cli {
@@ -31,15 +41,83 @@ impl Cli {
     }
 }
 
-/// What to measure.
+const AFTER_HELP: &str = "Scenarios: hello, links-100, deferred, mixed, nested, large, slow, function-get, function-post, \
+function-native, static-small, static-large, cached, visitors, http2, spike, poisoned, deploy, kill.\n\
+Example: cargo xtask bench hello mixed --against node26,bun --seconds 5 --repeat 5";
+
+/// Options of scenarios.
+#[derive(Debug, Args)]
+pub struct ScenarioOptions {
+    /// The scenarios; all when none is named.
+    #[arg(value_name = "SCENARIO")]
+    pub scenarios: Vec<String>,
+    /// Length of a slice, seconds.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// Length of the load on each server before a scenario is measured, seconds.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    warm_up: u64,
+    /// Slices for each server.
+    #[arg(long, default_value = "5")]
+    pub repeat: NonZeroUsize,
+    /// Who is measured beside Isopod; all rivals when none is named.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    against: Vec<Rival>,
+    /// The apps.
+    #[arg(long, value_delimiter = ',', default_value = "threads-react,threads-solid", value_name = "NAME")]
+    pub apps: Vec<String>,
+    /// Write the report to docs/bench and its tables to docs/performance.md too.
+    #[arg(long)]
+    pub publish: bool,
+}
+
+impl ScenarioOptions {
+    /// Length of a slice.
+    pub fn slice(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+
+    /// Length of the load before a scenario.
+    pub fn warm_up(&self) -> Duration {
+        Duration::from_secs(self.warm_up)
+    }
+
+    /// Who is measured beside Isopod.
+    pub fn rivals(&self) -> Vec<Rival> {
+        if self.against.is_empty() { Rival::value_variants().to_vec() } else { self.against.clone() }
+    }
+}
+
+/// What else to measure.
 #[derive(Debug, Subcommand)]
 pub enum Bench {
+    /// Serves files with nothing but actix-web: what the gateway is compared with.
+    #[command(hide = true)]
+    Floor {
+        /// The files.
+        directory: PathBuf,
+    },
     /// `GET /` of both apps at 32 connections, every server on the same core.
     ///
     /// Slices of load alternate between the servers. Shown: throughput, latency, and CPU-microseconds per request
     /// over the server's whole process tree; median, least and spread over the repeats. The load comes from wrk on
     /// another core.
     Pages(PagesOptions),
+    /// Runs a piece of what a request runs through, for valgrind.
+    #[command(hide = true)]
+    Piece {
+        /// Its name.
+        name: String,
+        /// How often.
+        times: u32,
+    },
+    /// Instructions of what a request runs through, counted by valgrind, beside the stored baseline.
+    ///
+    /// Fails when one takes 5 % more than the baseline of the same compiler and target says; skipped where there is no
+    /// such baseline. The same on a busy machine.
+    Instructions(InstructionsOptions),
+    /// Flame graphs of gateway and renderer under load, and V8's own profile of the JavaScript.
+    Profile(ProfileOptions),
     /// Renders without HTTP: an isolate beside Node 26 in process, both apps, three pages.
     ///
     /// Slices of renders alternate. Shown: CPU-microseconds per render of the whole process, its collector's threads
@@ -143,6 +221,28 @@ pub struct IsolateOptions {
     pub apps: Vec<String>,
 }
 
+/// Options of `instructions`.
+#[derive(Debug, Args)]
+pub struct InstructionsOptions {
+    /// Take the figures as the new baseline.
+    #[arg(long)]
+    pub accept: bool,
+}
+
+/// Options of `profile`.
+#[derive(Debug, Args)]
+pub struct ProfileOptions {
+    /// How long samples are taken, seconds.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=300))]
+    pub seconds: u64,
+    /// The app.
+    #[arg(long, default_value = "threads-react", value_name = "NAME")]
+    pub app: String,
+    /// The scenario whose requests are asked for.
+    #[arg(long, default_value = "hello", value_name = "SCENARIO")]
+    pub scenario: String,
+}
+
 /// Options of `pages`.
 #[derive(Debug, Args)]
 pub struct PagesOptions {
@@ -169,7 +269,7 @@ impl PagesOptions {
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory, Parser};
+    use clap::{CommandFactory, Parser, ValueEnum};
 
     use super::{Bench, Cli};
     use crate::contestants::Rival;
@@ -180,19 +280,38 @@ mod tests {
     }
 
     #[test]
-    fn both_apps_are_measured_against_node_unless_told_otherwise() {
-        let cli = Cli::try_parse_from(["bench", "--root", "/checkout", "pages", "--repeat", "3"]).unwrap();
-        let Bench::Pages(options) = cli.bench else { panic!("another bench") };
+    fn scenarios_of_both_apps_are_measured_against_all_unless_told_otherwise() {
+        let cli =
+            Cli::try_parse_from(["bench", "--root", "/checkout", "hello", "mixed", "--repeat", "3"]).unwrap();
+        assert!(cli.bench.is_none());
+        let options = cli.scenarios;
+        assert_eq!(options.scenarios, ["hello", "mixed"]);
         assert_eq!(options.repeat.get(), 3);
         assert_eq!(options.slice().as_secs(), 5);
-        assert_eq!(options.against, [Rival::Node26]);
+        assert_eq!(options.rivals(), Rival::value_variants());
         assert_eq!(options.apps, ["threads-react", "threads-solid"]);
+        let few = Cli::try_parse_from(["bench", "--against", "node26,bun"]).unwrap();
+        assert_eq!(few.scenarios.rivals(), [Rival::Node26, Rival::Bun]);
+    }
+
+    #[test]
+    fn other_benches_have_options_of_their_own() {
+        let cli = Cli::try_parse_from(["bench", "--root", "/checkout", "isolate", "--repeat", "3"]).unwrap();
+        assert!(matches!(cli.bench, Some(Bench::Isolate(options)) if options.repeat.get() == 3));
+        assert!(cli.scenarios.scenarios.is_empty());
+    }
+
+    #[test]
+    fn all_scenarios_are_named_in_the_help() {
+        for scenario in crate::scenarios::catalog::SCENARIOS {
+            assert!(super::AFTER_HELP.contains(scenario.name), "{}", scenario.name);
+        }
     }
 
     #[test]
     fn no_time_and_no_repeats_are_refused() {
         for wrong in [["--seconds", "0"], ["--repeat", "0"], ["--against", "abacus"]] {
-            assert!(Cli::try_parse_from(["bench", "pages"].iter().chain(&wrong)).is_err(), "{wrong:?}");
+            assert!(Cli::try_parse_from(["bench"].iter().chain(&wrong)).is_err(), "{wrong:?}");
         }
     }
 }

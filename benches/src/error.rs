@@ -63,6 +63,42 @@ pub enum BenchFailure {
         /// What happened.
         problem: String,
     },
+    /// A rival cannot run such builds.
+    #[error("{rival}: {reason}")]
+    Unfit {
+        /// Which one.
+        rival: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
+    /// An app's build lacks what a scenario asks for.
+    #[error("{problem}")]
+    Build {
+        /// What is missing.
+        problem: String,
+    },
+    /// There is no scenario of this name.
+    #[error("there is no scenario {name}")]
+    NoScenario {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<&'static str>,
+    },
+    /// Instructions were not counted, or are more than they were.
+    #[error("{problem}")]
+    Instructions {
+        /// What is wrong.
+        problem: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// A profile could not be taken.
+    #[error("no profile: {problem}")]
+    Profile {
+        /// What happened instead.
+        problem: String,
+    },
     /// Servers and load must not share a core.
     #[error("{cores} core is allowed to this process; servers and load need one each")]
     TooFewCores {
@@ -85,6 +121,8 @@ impl BenchFailure {
         match self {
             Self::Setup(failure) => failure.remedy(),
             Self::TooFewCores { .. } => Some("run on a machine, or in a cpuset, with two cores".to_owned()),
+            Self::NoScenario { known, .. } => Some(format!("name one of {}", known.join(", "))),
+            Self::Instructions { remedy, .. } => Some(remedy.clone()),
             Self::NoApp { known, .. } => Some(format!("name one of {}", known.join(", "))),
             Self::Page { .. } | Self::Load { .. } => Some(
                 "see its log in xtask/logs of cargo's target directory; nothing is measured while answers differ".to_owned(),

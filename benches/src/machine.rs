@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 use serde::Serialize;
 use xtask::run;
 use xtask::workspace::Workspace;
@@ -38,8 +40,13 @@ impl Cores {
 
 /// The same command, its process tree on one core.
 pub fn pinned(core: usize, command: &Command) -> Command {
+    pinned_to(&core.to_string(), command)
+}
+
+/// The same command, its process tree on a list of cores as taskset takes it.
+pub fn pinned_to(cores: &str, command: &Command) -> Command {
     let mut pinned = Command::new("taskset");
-    pinned.arg("--cpu-list").arg(core.to_string()).arg(command.get_program()).args(command.get_args());
+    pinned.arg("--cpu-list").arg(cores).arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => pinned.env(name, value),
@@ -52,12 +59,29 @@ pub fn pinned(core: usize, command: &Command) -> Command {
     pinned
 }
 
+/// Keeps the calling thread, and what it starts, on one core.
+///
+/// # Errors
+///
+/// When the core is not this process's to use.
+pub fn pin_this_thread(core: usize) -> Result<(), BenchFailure> {
+    let failure = |error: nix::Error| BenchFailure::Load {
+        contestant: "the load".into(),
+        problem: format!("cannot be pinned to core {core}: {error}"),
+    };
+    let mut set = CpuSet::new();
+    set.set(core).map_err(failure)?;
+    sched_setaffinity(Pid::from_raw(0), &set).map_err(failure)
+}
+
 /// What a reader must know to compare figures.
 #[derive(Debug, Serialize)]
 pub struct Machine {
     cpu: String,
     cores: Cores,
     kernel: String,
+    memory_mib: u64,
+    rustc: String,
     commit: String,
 }
 
@@ -70,10 +94,44 @@ impl Machine {
         Self {
             cpu: cpu.map(|(_, name)| name.to_owned()).unwrap_or_default(),
             cores,
+            memory_mib: memory_mib(&read("/proc/meminfo")),
+            rustc: rustc(),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             commit: commit(&workspace.root),
         }
     }
+}
+
+impl Machine {
+    /// One of which nothing is known, for tests.
+    #[cfg(test)]
+    pub fn unknown(cores: Cores) -> Self {
+        let nothing = String::new;
+        Self { cpu: nothing(), cores, kernel: nothing(), memory_mib: 0, rustc: nothing(), commit: nothing() }
+    }
+
+    /// What there is to say of it, by name.
+    pub fn facts(&self) -> [(&'static str, String); 6] {
+        [
+            ("processor", self.cpu.clone()),
+            ("cores", format!("servers on {}, load on {}", self.cores.server, self.cores.load)),
+            ("memory", format!("{} MiB", self.memory_mib)),
+            ("kernel", self.kernel.clone()),
+            ("compiler", self.rustc.clone()),
+            ("commit", self.commit.clone()),
+        ]
+    }
+}
+
+/// What the compiler says of its version; empty when there is none.
+pub fn rustc() -> String {
+    run::output(Command::new("rustc").arg("--version")).map(|text| text.trim().to_owned()).unwrap_or_default()
+}
+
+fn memory_mib(meminfo: &str) -> u64 {
+    let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib = total.and_then(|text| text.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kib.unwrap_or(0) / 1024
 }
 
 fn commit(root: &Path) -> String {
@@ -104,6 +162,11 @@ mod tests {
         assert_eq!(cores_in("\t0-2,5\n"), [0, 1, 2, 5]);
         assert_eq!(cores_in("7"), [7]);
         assert!(cores_in("").is_empty());
+    }
+
+    #[test]
+    fn the_memory_is_read() {
+        assert_eq!(super::memory_mib("MemTotal:       24576 kB\nMemFree: 1 kB\n"), 24);
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! `cargo xtask bench`: Isopod beside other servers of the same apps.
 //!
-//! A bench is a story ([`pages`], [`isolate`], [`start`], [`soak`]) told with:
+//! - [`scenarios`]: what users ask for, beside rivals, at saturation, at parts of it, and while something goes wrong.
+//! - [`pages`], [`isolate`], [`start`], [`overload`], [`soak`]: a part or a property of Isopod by itself.
+//! - [`instructions`]: what the hot paths cost in instructions. [`profile`]: where the time goes.
 //!
-//! - [`contestants`]: who is measured, how each is installed and started.
-//! - [`page`]: the answers are the same before anything is measured.
-//! - [`load`]: an open-loop load, for [`overload`].
-//! - [`wrk`]: a closed-loop load. [`process_tree`]: the CPU time that it cost. [`slice`]: both, for some seconds.
-//! - [`statistics`], [`table`], [`report`]: what came out.
+//! They are told with:
+//!
+//! - [`contestants`]: who is measured, how each is installed and started. [`floor`]: bare actix-web.
+//! - [`traffic`]: an open-loop load. [`wrk`]: a closed-loop one. [`process_tree`]: the CPU time and the memory that it
+//!   cost. [`slice`]: both, for some seconds.
+//! - [`statistics`], [`table`], [`plot`], [`report`]: what came out.
 //! - [`machine`]: cores to pin to, and what a reader of the report must know.
 
 use std::process::ExitCode;
@@ -20,29 +23,41 @@ use crate::error::BenchFailure;
 mod cli;
 mod contestants;
 mod error;
+mod floor;
+mod instructions;
 mod isolate;
 mod load;
 mod machine;
 mod overload;
 mod page;
 mod pages;
+mod plot;
 mod process_tree;
+mod profile;
 mod report;
+mod scenarios;
 mod slice;
 mod soak;
 mod start;
 mod statistics;
 mod table;
+mod traffic;
 mod wrk;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let workspace = cli.workspace();
     let outcome = match &cli.bench {
-        Bench::Overload(options) => overload::run(&cli.workspace(), options),
-        Bench::Pages(options) => pages::run(&cli.workspace(), options),
-        Bench::Isolate(options) => isolate::run(&cli.workspace(), options),
-        Bench::Start(options) => start::run(&cli.workspace(), options),
-        Bench::Soak(options) => soak::run(&cli.workspace(), options),
+        None => scenarios::run(&workspace, &cli.scenarios),
+        Some(Bench::Floor { directory }) => floor::run(directory),
+        Some(Bench::Piece { name, times }) => instructions::run_piece(name, *times),
+        Some(Bench::Instructions(options)) => instructions::run(&workspace, options),
+        Some(Bench::Profile(options)) => profile::run(&workspace, options),
+        Some(Bench::Pages(options)) => pages::run(&workspace, options),
+        Some(Bench::Overload(options)) => overload::run(&workspace, options),
+        Some(Bench::Isolate(options)) => isolate::run(&workspace, options),
+        Some(Bench::Start(options)) => start::run(&workspace, options),
+        Some(Bench::Soak(options)) => soak::run(&workspace, options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,13 +8,12 @@ use std::time::Duration;
 use xtask::apps::{self, App};
 use xtask::error::Failure;
 use xtask::progress::{self, Task};
-use xtask::run;
 use xtask::server::Server;
 use xtask::tools;
 use xtask::workspace::Workspace;
 
 use crate::cli::PagesOptions;
-use crate::contestants::Contestant;
+use crate::contestants::{Contestant, Started};
 use crate::error::BenchFailure;
 use crate::machine::{Cores, Machine};
 use crate::page::{MARKERS, Page};
@@ -91,11 +90,11 @@ impl<'a> PagesBench<'a> {
     }
 
     fn contestants(&self, skipped: &mut Vec<Skipped>) -> Vec<Contestant> {
-        let mut contestants = vec![Contestant::Isopod];
+        let mut contestants = vec![Contestant::ISOPOD];
         for rival in &self.options.against {
-            match Contestant::install(*rival, &self.cache) {
+            match Contestant::install(*rival, self.workspace, &self.cache) {
                 Ok(contestant) => contestants.push(contestant),
-                Err(failure) => skip(skipped, format!("{rival:?}"), &failure.into()),
+                Err(failure) => skip(skipped, format!("{rival:?}"), &failure),
             }
         }
         contestants
@@ -163,8 +162,8 @@ impl<'a> PagesBench<'a> {
         reference: Option<&Page>,
     ) -> Result<Running<'c>, BenchFailure> {
         let task = Task::start(&format!("{}: {} starts and warms up", app.name, contestant.name()));
-        let command = run::describe(&contestant.command(self.workspace, app));
-        let server = contestant.start(self.workspace, app, self.cores.server)?;
+        let started = contestant.start(self.workspace, app, &self.cores.server.to_string(), 1)?;
+        let Started { server, command } = started;
         let page = Page::fetch(contestant.name(), server.address())?;
         page.check(contestant.name(), reference)?;
         let running = Running { contestant, server, page, command, slices: Vec::new() };
@@ -186,7 +185,7 @@ impl<'a> PagesBench<'a> {
     /// Isopod must also end well; a rival is just ended.
     fn conclude(&self, one: Running<'_>) -> Result<Option<Standing>, Failure> {
         let version = one.contestant.version(self.workspace);
-        if matches!(one.contestant, Contestant::Isopod) {
+        if one.contestant.is_isopod() {
             one.server.stop()?;
         }
         Ok(Standing::of(one.contestant.name(), version, one.command, one.slices))

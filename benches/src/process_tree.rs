@@ -28,6 +28,32 @@ pub fn cpu_time(root: u32) -> Result<Duration, BenchFailure> {
     Ok(Duration::from_nanos(ticks * (1_000_000_000 / per_second)))
 }
 
+/// Memory of a process and its living descendants, bytes: what is shared between processes counts in parts.
+///
+/// # Errors
+///
+/// When the process is gone or the process table cannot be read.
+pub fn resident_bytes(root: u32) -> Result<u64, BenchFailure> {
+    let pids = pids(root)?;
+    let kib = |pid: &u32| {
+        let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+        line.trim().trim_end_matches(" kB").parse::<u64>().ok()
+    };
+    Ok(pids.iter().filter_map(kib).sum::<u64>() * 1024)
+}
+
+/// A process and its living descendants, itself first.
+///
+/// # Errors
+///
+/// When the process is gone or the process table cannot be read.
+pub fn pids(root: u32) -> Result<Vec<u32>, BenchFailure> {
+    let failure = |problem: String| BenchFailure::CpuTime { pid: root, problem };
+    let table = read_table().map_err(|error| failure(error.to_string()))?;
+    tree(root, &table).ok_or_else(|| failure("it has ended".to_owned()))
+}
+
 /// CPU time of one process, all of its threads that live, to the nanosecond.
 ///
 /// # Errors
@@ -77,18 +103,25 @@ fn read_table() -> std::io::Result<HashMap<u32, Process>> {
 
 /// `None` when the root is not in the table.
 fn ticks_of_tree(root: u32, table: &HashMap<u32, Process>) -> Option<u64> {
-    let mut sum = table.get(&root)?.ticks;
+    Some(tree(root, table)?.iter().map(|pid| table[pid].ticks).sum())
+}
+
+/// The root and all below it, by generation; `None` when the root is not in the table.
+fn tree(root: u32, table: &HashMap<u32, Process>) -> Option<Vec<u32>> {
+    table.get(&root)?;
+    let mut found = vec![root];
     let mut generation = vec![root];
     while !generation.is_empty() {
-        let children: Vec<u32> = table
+        let mut children: Vec<u32> = table
             .iter()
             .filter(|(pid, process)| generation.contains(&process.parent) && **pid != process.parent)
             .map(|(pid, _)| *pid)
             .collect();
-        sum += children.iter().map(|pid| table[pid].ticks).sum::<u64>();
+        children.sort_unstable();
+        found.extend(&children);
         generation = children;
     }
-    Some(sum)
+    Some(found)
 }
 
 #[cfg(test)]
@@ -114,6 +147,13 @@ mod tests {
         assert_eq!(ticks_of_tree(10, &table), Some(123));
         assert_eq!(ticks_of_tree(12, &table), Some(3));
         assert_eq!(ticks_of_tree(99, &table), None);
+    }
+
+    #[test]
+    fn memory_of_this_process_is_found() {
+        let bytes = super::resident_bytes(std::process::id()).unwrap();
+        assert!((1 << 20..1 << 34).contains(&bytes), "{bytes}");
+        assert_eq!(super::pids(std::process::id()).unwrap()[0], std::process::id());
     }
 
     #[test]

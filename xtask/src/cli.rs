@@ -43,7 +43,7 @@ pub enum Command {
         #[arg(long = "stage", value_name = "NAME")]
         stages: Vec<Stage>,
     },
-    /// Build, then measure; `cargo xtask bench --help` lists the benches.
+    /// Build, then measure; all scenarios beside all rivals, or those that are named; `cargo xtask bench --help` lists them.
     #[command(disable_help_flag = true)]
     Bench {
         /// Handed to the benches as they are.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
@@ -21,6 +22,8 @@ const READY_WITHIN: Duration = Duration::from_secs(120);
 /// How long it may take to end; the gateway drains for up to 30 s.
 const END_WITHIN: Duration = Duration::from_secs(45);
 
+/// The time between two attempts to connect to a server that says nothing.
+const CONNECT_STEP: Duration = Duration::from_millis(100);
 /// How many of its last lines are shown when it fails.
 const SHOWN_LOG_LINES: usize = 40;
 
@@ -60,6 +63,31 @@ impl Server {
                 None => Err(server.problem("closed its output before it was ready".to_owned())),
             },
         }
+    }
+
+    /// Starts a server that says nothing and waits until it takes connections at `address`, `http://HOST:PORT`.
+    ///
+    /// # Errors
+    ///
+    /// When it ends instead, or takes none in time.
+    pub fn start_at(name: &str, command: Command, log: &Path, address: &str) -> Result<Self, Failure> {
+        let (mut command, log_file) = logged(command, log)?;
+        command.stdout(log_file);
+        let child = command.spawn().map_err(Failure::spawn(&command))?;
+        let mut server =
+            Self { name: name.to_owned(), child, log: log.to_owned(), address: address.to_owned() };
+        let place = address.trim_start_matches("http://").to_owned();
+        let mut waited = Duration::ZERO;
+        while TcpStream::connect(&place).is_err() {
+            if let Some(status) = server.wait_at_most(CONNECT_STEP)? {
+                return Err(server.problem(format!("ended before it was ready: {status}")));
+            }
+            waited += CONNECT_STEP;
+            if waited >= READY_WITHIN {
+                return Err(server.problem(format!("was not ready within {} s", READY_WITHIN.as_secs())));
+            }
+        }
+        Ok(server)
     }
 
     /// The process.
@@ -203,6 +231,22 @@ mod tests {
         let failure = start("echo no bundle >&2; exit 65", directory.path()).unwrap_err();
         assert!(failure.to_string().contains("exit status: 65"), "{failure}");
         assert!(failure.remedy().unwrap().contains("server.log"));
+    }
+
+    #[test]
+    fn a_silent_server_is_ready_when_it_takes_connections() {
+        let directory = tempfile::tempdir().unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let start = |script: &str, address: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            Server::start_at("the server", command, &directory.path().join("silent.log"), address)
+        };
+        assert_eq!(start("sleep 60", &address).unwrap().address(), address);
+        drop(listener);
+        let failure = start("exit 3", &address).unwrap_err();
+        assert!(failure.to_string().contains("exit status: 3"), "{failure}");
     }
 
     #[test]

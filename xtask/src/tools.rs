@@ -85,6 +85,33 @@ pub fn require_wrk() -> Result<PathBuf, Failure> {
     require("wrk", &["wrk"], &Packages::same_everywhere("wrk"))
 }
 
+/// Sees that nginx is there, which serves static files beside Isopod; in CI installs it.
+///
+/// # Errors
+///
+/// When there is none; the failure names the command that installs it.
+pub fn require_nginx() -> Result<PathBuf, Failure> {
+    require("nginx", &["nginx"], &Packages::same_everywhere("nginx"))
+}
+
+/// Sees that valgrind is there, which counts instructions; in CI installs it.
+///
+/// # Errors
+///
+/// When there is none; the failure names the command that installs it.
+pub fn require_valgrind() -> Result<PathBuf, Failure> {
+    require("valgrind", &["valgrind"], &Packages::same_everywhere("valgrind"))
+}
+
+/// Sees that perf is there, which samples stacks; in CI installs it.
+///
+/// # Errors
+///
+/// When there is none; the failure names the command that installs it.
+pub fn require_perf() -> Result<PathBuf, Failure> {
+    require("perf", &["perf"], &Packages::PERF)
+}
+
 /// Sees that taskset is there, which pins processes to cores; in CI installs it.
 ///
 /// # Errors
@@ -195,6 +222,8 @@ impl Packages {
         brew: "gcc",
         otherwise: None,
     };
+    const PERF: Self =
+        Self { apt: "linux-perf", dnf: "perf", pacman: "perf", apk: "perf", brew: "perf", otherwise: None };
     const REDIS: Self = Self {
         apt: "redis-server",
         dnf: "redis",

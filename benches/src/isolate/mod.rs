@@ -14,7 +14,7 @@ use xtask::progress::{self, Task};
 use xtask::workspace::Workspace;
 
 use crate::cli::IsolateOptions;
-use crate::contestants::{Contestant, Rival};
+use crate::contestants;
 use crate::error::BenchFailure;
 use crate::machine::{Cores, Machine};
 use crate::process_tree;
@@ -28,12 +28,13 @@ use renderer::Renderer;
 
 /// A page, and how it is asked for.
 #[derive(Debug, Clone, Copy)]
-struct Page {
-    path: &'static str,
+pub struct Page {
+    /// Its path.
+    pub path: &'static str,
     /// Renders at the same time: so many keep the event loop busy while some of them wait.
-    concurrency: usize,
+    pub concurrency: usize,
     /// Renders before anything is measured.
-    warm_up: usize,
+    pub warm_up: usize,
 }
 
 const PAGES: [Page; 3] = [
@@ -44,14 +45,14 @@ const PAGES: [Page; 3] = [
 ];
 
 /// The most renders at the same time.
-const MAX_CONCURRENCY: usize = 64;
+pub const MAX_CONCURRENCY: usize = 64;
 
 /// What asks for the pages: a browser, since servers hold pages back for what they take for crawlers.
 const USER_AGENT: &str =
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36";
 
 /// Something that renders a page so and so many times.
-trait Renders {
+pub trait Renders {
     /// Its process.
     fn pid(&self) -> u32;
 
@@ -87,9 +88,7 @@ struct Report {
 pub fn run(workspace: &Workspace, options: &IsolateOptions) -> Result<(), BenchFailure> {
     let cache = workspace.root.join(".cache/bench");
     let cores = Cores::allowed()?;
-    let Contestant::Node(node) = Contestant::install(Rival::Node26, &cache)? else {
-        return Err(BenchFailure::Render { who: "node26", problem: "is not installed".to_owned() });
-    };
+    let node = contestants::node(&cache)?;
     let mut pages = Vec::new();
     for app in apps::all(workspace)?.into_iter().filter(|app| options.apps.contains(&app.name)) {
         let mut isopod =

@@ -12,6 +12,7 @@ pub mod class;
 mod departures;
 pub mod limiter;
 mod queue;
+pub mod rehearsal;
 #[cfg(test)]
 mod simulation;
 

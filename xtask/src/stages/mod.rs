@@ -42,6 +42,8 @@ pub enum Stage {
     Browser,
     /// What developers look inside with.
     Debugging,
+    /// The hot paths take no more instructions than the baseline allows.
+    Instructions,
 }
 
 impl Stage {
@@ -54,7 +56,7 @@ impl Stage {
         match self {
             Self::Format | Self::V8 | Self::Apps | Self::Javascript => &[],
             Self::Clippy | Self::Build => &[Self::V8],
-            Self::Debugging => &[Self::V8, Self::Build],
+            Self::Debugging | Self::Instructions => &[Self::V8, Self::Build],
             Self::Rust | Self::Browser => &[Self::V8, Self::Apps, Self::Build],
         }
     }

@@ -1,6 +1,7 @@
 //! What each stage does.
 
 use crate::apps;
+use crate::bench;
 use crate::cargo;
 use crate::error::Failure;
 use crate::npm;
@@ -34,6 +35,7 @@ pub fn perform(workspace: &Workspace, stage: Stage) -> Result<(), Failure> {
         Stage::Javascript => javascript(workspace),
         Stage::Browser => browser::run(workspace),
         Stage::Debugging => debugging::run(workspace),
+        Stage::Instructions => run::shown(&mut bench::benches(workspace, &["instructions".into()])),
     }
 }
 

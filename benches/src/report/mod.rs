@@ -1,4 +1,13 @@
-//! What came out, as JSON.
+//! What came out.
+//!
+//! - [`text`]: tables in the terminal. [`csv`], [`html`], [`markdown`]: files for readers.
+//! - [`publish`]: which of them go where.
+
+pub mod csv;
+pub mod html;
+pub mod markdown;
+pub mod publish;
+pub mod text;
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -1,6 +1,5 @@
-//! What the chain around the router costs a request: with everything that is on by default, and with more.
+//! The chain around the router with a backend that answers at once: what the gateway itself costs a page.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,8 +10,6 @@ use actix_web::dev::{Payload, ServiceRequest};
 use actix_web::http::header::HeaderValue;
 use actix_web::test::TestRequest;
 use bytes::Bytes;
-use divan::Bencher;
-use futures_util::FutureExt;
 use futures_util::stream::{self, Once};
 use isopod_gateway::config::{Settings, Sources, load};
 use isopod_gateway::metrics::Metrics;
@@ -29,15 +26,12 @@ use isopod_gateway::router::{Router, Rules};
 use isopod_gateway::server::connection::pace::Rate;
 use shared::message::{NativeCall, Outcome};
 
-fn main() {
-    divan::main();
-}
-
 /// Answers every page at once.
 #[derive(Debug, Clone, Copy)]
-struct Ready;
+pub struct Ready;
 
-type Body = Once<std::future::Ready<Result<Bytes, RenderError>>>;
+/// A page in one piece.
+pub type Body = Once<std::future::Ready<Result<Bytes, RenderError>>>;
 
 impl Backend for Ready {
     type Body = Body;
@@ -62,15 +56,17 @@ impl Backend for Ready {
     }
 }
 
-fn settings(config: &str) -> Settings {
-    let file = std::env::temp_dir().join(format!("isopod-chain-bench-{}.toml", std::process::id()));
+/// The gateway's settings with some lines of configuration.
+pub fn settings(config: &str) -> Settings {
+    let file = std::env::temp_dir().join(format!("isopod-hot-paths-{}.toml", std::process::id()));
     let basics = "app = \"dist\"\nrenderer_bin = \"/bin/sh\"\nfn_worker_bin = \"/bin/sh\"\n";
     std::fs::write(&file, format!("{basics}{config}")).unwrap_or_else(|error| unreachable!("{error}"));
     let sources = Sources::gather(&BTreeMap::new(), &BTreeMap::new(), file.to_str());
     load(&sources).unwrap_or_else(|problems| unreachable!("{problems}"))
 }
 
-fn router(settings: &Settings) -> Router<Ready> {
+/// The router alone.
+pub fn router(settings: &Settings) -> Router<Ready> {
     let rules = Rules {
         native_prefix: "/_native/".into(),
         body_limit: 1 << 20,
@@ -92,7 +88,8 @@ fn router(settings: &Settings) -> Router<Ready> {
     Router::new(Arc::new(Index::default()), Ready, rules)
 }
 
-fn request(accept_encoding: &'static str) -> (ServiceRequest, Rc<Exchange>) {
+/// A browser's request for a page.
+pub fn request(accept_encoding: &'static str) -> (ServiceRequest, Rc<Exchange>) {
     let request = TestRequest::get()
         .uri("/section/items/4711?tab=details")
         .insert_header(("host", "example.com"))
@@ -107,61 +104,10 @@ fn request(accept_encoding: &'static str) -> (ServiceRequest, Rc<Exchange>) {
     (ServiceRequest::from_parts(request, Payload::None), exchange)
 }
 
-/// The router alone: what there was before there was a chain.
-#[divan::bench]
-fn router_alone(bencher: Bencher<'_, '_>) {
-    let router = router(&settings(""));
-    bencher
-        .with_inputs(|| request("identity"))
-        .bench_local_values(|(request, exchange)| router.route(request, &exchange).now_or_never());
-}
-
-#[divan::bench]
-fn defaults(bencher: Bencher<'_, '_>) {
-    through_chain(bencher, "", "identity");
-}
-
-#[divan::bench]
-fn all_off(bencher: Bencher<'_, '_>) {
-    through_chain(bencher, "csrf = \"off\"\nsecurity_headers = \"off\"\ncompression = \"off\"", "identity");
-}
-
-#[divan::bench]
-fn rate_cors_headers_and_redirects(bencher: Bencher<'_, '_>) {
-    let redirects: String = (0..1000)
-        .map(|row| format!("[[redirects]]\nfrom = \"/old-{row}/$x\"\nto = \"/new-{row}/$x\"\n"))
-        .collect();
-    let config = format!(
-        "[[rate_limits]]\nlimit = 1000000\nwindow = \"1s\"\n[[cors]]\norigins = [\"https://a.example\"]\n\
-         [[headers]]\nset = {{ x-a = \"1\" }}\n[[headers]]\npath = \"/p/$\"\nset = {{ x-b = \"1\" }}\n{redirects}"
-    );
-    through_chain(bencher, &config, "identity");
-}
-
-/// With the body read to its end: four kilobytes of one letter.
-#[divan::bench(args = ["identity", "zstd", "br", "gzip"])]
-fn to_the_last_byte(bencher: Bencher<'_, '_>, accept_encoding: &'static str) {
-    let chain = chain("");
-    let sizes = RefCell::new(0);
-    bencher.with_inputs(|| request(accept_encoding)).bench_local_values(|(request, _)| {
-        let response = Rc::clone(&chain).answer(request).now_or_never();
-        let body = response.map(|response| response.into_body());
-        let bytes = body.and_then(|body| actix_web::body::to_bytes(body).now_or_never()).and_then(Result::ok);
-        *sizes.borrow_mut() += bytes.map_or(0, |bytes| bytes.len());
-    });
-    assert!(*sizes.borrow() > 0);
-}
-
-fn chain(config: &str) -> Rc<Chain<Ready>> {
+/// The chain with some lines of configuration.
+pub fn chain(config: &str) -> Rc<Chain<Ready>> {
     let settings = settings(config);
     let metrics = Metrics::new().unwrap_or_else(|error| unreachable!("{error}"));
     let limiter = Limiter::new(Arc::new(Local::new(1000)), &settings.edge.buckets, &metrics);
     Chain::new(Arc::clone(&settings.edge), limiter, None, router(&settings))
-}
-
-fn through_chain(bencher: Bencher<'_, '_>, config: &str, accept_encoding: &'static str) {
-    let chain = chain(config);
-    bencher
-        .with_inputs(|| request(accept_encoding))
-        .bench_local_values(|(request, _)| Rc::clone(&chain).answer(request).now_or_never());
 }

@@ -2,6 +2,10 @@
 //!
 //! wrk is small, steady and far from its limit here: one of its threads offers ten times what one core renders. A
 //! script checks every answer, as wrk itself counts redirects as good and reads no bodies.
+//!
+//! - [`script`]: a mix of requests as such a script.
+
+pub mod script;
 
 use std::fs;
 use std::ops::RangeInclusive;
@@ -34,6 +38,9 @@ pub struct Wrk {
 pub struct Load {
     /// Answers, also wrong ones.
     pub requests: u64,
+    /// Bytes of answers, heads included; 0 where the script does not say.
+    #[serde(default)]
+    pub bytes: u64,
     /// How long it ran, microseconds.
     pub micros: u64,
     /// Median latency, microseconds.
@@ -76,7 +83,16 @@ impl Wrk {
         machine::pinned(self.core, &wrk)
     }
 
-    /// Runs a command of [`Wrk::command`].
+    /// The whole command that runs a mix, as a report shows it.
+    pub fn mix(&self, script: &Path, address: &str, time: Duration, connections: usize) -> Command {
+        let mut wrk = Command::new("wrk");
+        wrk.args(["--threads", "1", "--connections", &connections.to_string(), "--timeout", "10s"]);
+        wrk.args(["--duration", &format!("{}s", time.as_secs().max(1))]).arg("--script").arg(script);
+        wrk.arg(address);
+        machine::pinned(self.core, &wrk)
+    }
+
+    /// Runs a command of [`Wrk::command`] or [`Wrk::mix`].
     ///
     /// # Errors
     ///

@@ -1,0 +1,93 @@
+//! Tables for the terminal.
+
+use crate::scenarios::results::{Rated, ScenarioResult, ServerResult};
+use crate::statistics::Summary;
+
+/// A scenario's tables.
+pub fn render(result: &ScenarioResult) -> String {
+    let bytes: Vec<String> = result.bytes.iter().map(usize::to_string).collect();
+    let mut lines = vec![format!("{}: {} ({} bytes)", result.title(), result.about, bytes.join(", "))];
+    if result.servers.iter().any(|server| server.saturated.is_some()) {
+        lines.push(saturated_line(&HEADER.map(str::to_owned)));
+        lines.extend(result.servers.iter().filter_map(saturated));
+        lines.extend(ceiling(result));
+    }
+    if result.servers.iter().any(|server| !server.rated.is_empty()) {
+        lines.push(rated_line(&RATED_HEADER.map(str::to_owned)));
+        for server in &result.servers {
+            lines.extend(server.rated.iter().map(|rated| rated_line(&rated_cells(server, rated))));
+        }
+    }
+    lines.join("\n")
+}
+
+const HEADER: [&str; 8] = ["server", "req/s", "spread", "CPU us/req", "spread", "cores", "p50 ms", "p99 ms"];
+const RATED_HEADER: [&str; 10] =
+    ["server", "load", "asked/s", "good/s", "shell p50", "p50 ms", "p99 ms", "lost", "recovery", "CPU us"];
+
+fn saturated(server: &ServerResult) -> Option<String> {
+    let figures = server.saturated.as_ref()?;
+    let median = |summary: &Summary, digits: usize| format!("{:.digits$}", summary.median);
+    let spread = |summary: &Summary| format!("{:.0} %", summary.spread() * 100.0);
+    Some(saturated_line(&[
+        server.server.clone(),
+        median(&figures.requests_per_second, 0),
+        spread(&figures.requests_per_second),
+        format!("{} ({:.0})", median(&figures.cpu_micros_per_request, 0), figures.cpu_micros_per_request.min),
+        spread(&figures.cpu_micros_per_request),
+        median(&figures.cores_used, 2),
+        median(&figures.p50_millis, 2),
+        median(&figures.p99_millis, 2),
+    ]))
+}
+
+fn saturated_line(cells: &[String; 8]) -> String {
+    let [server, rest @ ..] = cells;
+    let rest: String =
+        rest.iter().zip([9, 8, 16, 8, 7, 9, 9]).map(|(cell, width)| format!("{cell:>width$}")).collect();
+    format!("{server:<16}{rest}")
+}
+
+fn ceiling(result: &ScenarioResult) -> Option<String> {
+    let ceiling = result.ceiling_micros.as_ref()?;
+    let own = result.isopod()?.saturated.as_ref()?;
+    Some(format!(
+        "in an isolate without HTTP: {:.0} CPU us; Isopod does {:.0} % of what one core could",
+        ceiling.median,
+        own.requests_per_second.median * ceiling.median / 1e4
+    ))
+}
+
+fn rated_cells(server: &ServerResult, rated: &Rated) -> [String; 10] {
+    let right = rated.outcome.right();
+    let millis = |micros: u64| format!("{:.1}", micros as f64 / 1e3);
+    let shell = if right.shell.max_micros == 0 { "-".to_owned() } else { millis(right.shell.p50_micros) };
+    [
+        server.server.clone(),
+        rated.label.clone(),
+        format!("{:.0}", rated.rate),
+        format!("{:.0}", rated.goodput),
+        shell,
+        millis(right.last_byte.p50_micros),
+        millis(right.last_byte.p99_micros),
+        rated.outcome.lost().to_string(),
+        recovery(rated),
+        format!("{:.0}", rated.cpu_micros_per_request),
+    ]
+}
+
+/// How long until visitors are served again, where there was a peak.
+pub fn recovery(rated: &Rated) -> String {
+    match rated.recovery_millis {
+        Some(millis) => format!("{millis} ms"),
+        None if rated.label.ends_with('x') => "not seen".to_owned(),
+        None => "-".to_owned(),
+    }
+}
+
+fn rated_line(cells: &[String; 10]) -> String {
+    let [server, rest @ ..] = cells;
+    let widths = [10, 9, 9, 10, 9, 9, 8, 10, 9];
+    let rest: String = rest.iter().zip(widths).map(|(cell, width)| format!("{cell:>width$}")).collect();
+    format!("{server:<16}{rest}")
+}

@@ -1,0 +1,18 @@
+import { createFileRoute, Outlet } from '@tanstack/react-router'
+
+import { getThreadOfLevel } from '../functions/bench'
+
+export const Route = createFileRoute('/nested/$section')({
+  loader: ({ params }) => getThreadOfLevel({ data: { id: params.section } }),
+  component: Section,
+})
+
+function Section() {
+  const thread = Route.useLoaderData()
+  return (
+    <section>
+      <h2>{thread.title}</h2>
+      <Outlet />
+    </section>
+  )
+}
