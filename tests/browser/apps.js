@@ -13,6 +13,12 @@ const APPS = [
   },
 ]
 
+/** The apps with the worker of the threads service; those that somebody serves. */
+export function servicesUnderTest() {
+  const served = APPS.map(({ name }) => ({ name, url: process.env[`ISOPOD_URL_SERVICE_${name.toUpperCase()}`] }))
+  return served.filter(({ url }) => url).map(({ name, url }) => ({ name, url: new URL(url) }))
+}
+
 /** The app without Start, served by the gateway; `undefined` where nobody serves it. */
 export function notesUnderTest() {
   const url = process.env.ISOPOD_URL_NOTES

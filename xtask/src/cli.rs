@@ -33,6 +33,9 @@ pub enum Command {
         /// A test app (threads-react, threads-solid), or a directory that `vite build` wrote or wrote `dist` in.
         #[arg(long, default_value = "threads-react", value_name = "NAME|PATH")]
         app: OsString,
+        /// Run the worker of the threads service: the pages below /service call it.
+        #[arg(long)]
+        service: bool,
         /// Handed to the gateway as they are.
         #[arg(last = true, value_name = "GATEWAY OPTIONS")]
         gateway_args: Vec<OsString>,
@@ -70,11 +73,13 @@ mod tests {
 
     #[test]
     fn what_follows_two_dashes_goes_to_the_gateway() {
-        let Command::Demo { app, gateway_args } = parse("xtask demo --app threads-solid -- --isolates 2")
+        let Command::Demo { app, service, gateway_args } =
+            parse("xtask demo --app threads-solid --service -- --isolates 2")
         else {
             panic!("demo was asked for");
         };
         assert_eq!(app, "threads-solid");
+        assert!(service);
         assert_eq!(gateway_args, ["--isolates", "2"]);
     }
 

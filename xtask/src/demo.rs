@@ -1,6 +1,8 @@
 //! Everything that a fresh machine with Rust and Node lacks, then the gateway with an app.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -17,12 +19,38 @@ use crate::workspace::Workspace;
 /// # Errors
 ///
 /// When a step fails; after the last one it does not return.
-pub fn run(workspace: &Workspace, app: &OsStr, gateway_args: &[OsString]) -> Result<(), Failure> {
+pub fn run(
+    workspace: &Workspace,
+    app: &OsStr,
+    service: bool,
+    gateway_args: &[OsString],
+) -> Result<(), Failure> {
     tools::require_c_linker()?;
     v8::set_up(workspace)?;
     let dist = built_app(workspace, app)?;
     run::shown(&mut cargo::command(workspace, &RELEASE_BUILD))?;
-    match run::replace(gateway(workspace, &dist, gateway_args))? {}
+    let mut gateway = gateway(workspace, &dist, gateway_args);
+    if service {
+        with_service(&mut gateway, workspace)?;
+    }
+    match run::replace(gateway)? {}
+}
+
+/// Gives a gateway's command the worker of the threads service, and a password for its sessions: a new one each time.
+///
+/// # Errors
+///
+/// When the system has no random bytes.
+pub fn with_service(gateway: &mut Command, workspace: &Workspace) -> Result<(), Failure> {
+    const RANDOM: &str = "/dev/urandom";
+    let mut bytes = [0_u8; 24];
+    File::open(RANDOM)
+        .and_then(|mut file| file.read_exact(&mut bytes))
+        .map_err(Failure::file("read", Path::new(RANDOM)))?;
+    let password: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    gateway.arg("--fn-worker-bin").arg(workspace.release_binary("threads-worker"));
+    gateway.args(["--env", "SERVICE_PASSWORD"]).env("SERVICE_PASSWORD", password);
+    Ok(())
 }
 
 /// The command that serves an app's build with the gateway of the release build.
@@ -54,7 +82,7 @@ mod tests {
     use std::fs;
     use std::path::{Path, PathBuf};
 
-    use super::{built_app, gateway};
+    use super::{built_app, gateway, with_service};
     use crate::error::Failure;
     use crate::run;
     use crate::workspace::Workspace;
@@ -67,6 +95,23 @@ mod tests {
             run::describe(&gateway(&workspace, Path::new("/c/dist"), &options)),
             "/t/release/gateway --app /c/dist --isolates 2"
         );
+    }
+
+    #[test]
+    fn a_service_gets_a_worker_and_a_password_that_nobody_knows() {
+        let workspace = Workspace { root: PathBuf::from("/c"), target: PathBuf::from("/t") };
+        let password = || {
+            let mut command = gateway(&workspace, Path::new("/c/dist"), &[]);
+            with_service(&mut command, &workspace).unwrap();
+            assert!(
+                run::describe(&command)
+                    .ends_with("/c/dist --fn-worker-bin /t/release/threads-worker --env SERVICE_PASSWORD")
+            );
+            let (_, password) = command.get_envs().next().unwrap();
+            password.unwrap().to_owned()
+        };
+        assert!(password().len() >= 32);
+        assert_ne!(password(), password());
     }
 
     #[test]

@@ -23,7 +23,7 @@ fn perform(command: Command) -> Result<(), Failure> {
     match command {
         Command::V8 => v8::set_up(&workspace),
         Command::Apps => apps::build_all(&workspace),
-        Command::Demo { app, gateway_args } => demo::run(&workspace, &app, &gateway_args),
+        Command::Demo { app, service, gateway_args } => demo::run(&workspace, &app, service, &gateway_args),
         Command::Test { stages } => stages::run(&workspace, &stages),
         Command::Bench { args } => bench::run(&workspace, &args),
     }

@@ -139,6 +139,15 @@ impl Sessions {
         self
     }
 
+    /// How many rounds a new seal's keys take. Default 8192, as h3 has them. Release candidates of h3 2, on which the
+    /// `useSession` of TanStack Start up to 1.169 stands, read seals of one round alone: give either side the other's
+    /// number. Seals of one round are read whatever this is. 0 is taken as 1.
+    #[must_use]
+    pub fn rounds(mut self, rounds: u32) -> Self {
+        self.rounds = rounds.max(1);
+        self
+    }
+
     /// To which domain and its subdomains the cookie is sent. Default: the host alone.
     #[must_use]
     pub fn domain(mut self, domain: impl Into<String>) -> Self {

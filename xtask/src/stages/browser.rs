@@ -13,14 +13,29 @@ use crate::server::Server;
 use crate::tools;
 use crate::workspace::Workspace;
 
-/// The apps that the suite visits, the variables by which it is told where they are, and their own flags.
-const VISITED: [(&str, &str, &[&str]); 4] = [
-    ("threads-react", "ISOPOD_URL_REACT", &[]),
-    ("threads-solid", "ISOPOD_URL_SOLID", &[]),
+/// What the suite visits: an app behind a gateway of its own.
+struct Visited {
+    app: &'static str,
+    /// Tells the suite where it is.
+    variable: &'static str,
+    flags: &'static [&'static str],
+    /// Whether its functions are those of the threads service.
+    has_service: bool,
+}
+
+const VISITED: [Visited; 6] = [
+    visited("threads-react", "ISOPOD_URL_REACT"),
+    visited("threads-solid", "ISOPOD_URL_SOLID"),
+    Visited { has_service: true, ..visited("threads-react", "ISOPOD_URL_SERVICE_REACT") },
+    Visited { has_service: true, ..visited("threads-solid", "ISOPOD_URL_SERVICE_SOLID") },
     // A note that is written is there in the isolate that took it alone.
-    ("notes-react-router", "ISOPOD_URL_NOTES", &["--renderers", "1"]),
-    ("notes-solid", "ISOPOD_URL_NOTES_SOLID", &[]),
+    Visited { flags: &["--renderers", "1"], ..visited("notes-react-router", "ISOPOD_URL_NOTES") },
+    visited("notes-solid", "ISOPOD_URL_NOTES_SOLID"),
 ];
+
+const fn visited(app: &'static str, variable: &'static str) -> Visited {
+    Visited { app, variable, flags: &[], has_service: false }
+}
 
 const FREE_PORTS: [&str; 4] = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
 
@@ -37,14 +52,17 @@ pub fn run(workspace: &Workspace) -> Result<(), Failure> {
 
     let known = apps::all(workspace)?;
     let mut gateways = Vec::new();
-    for (name, variable, flags) in VISITED {
+    for Visited { app: name, variable, flags, has_service } in VISITED {
         let app = known.iter().find(|app| app.name == name).ok_or_else(|| Failure::NoApp {
             path: workspace.apps().join(name),
             known: known.iter().map(|app| app.name.clone()).collect(),
         })?;
         let flags: Vec<_> = FREE_PORTS.iter().chain(flags).map(OsString::from).collect();
-        let command = demo::gateway(workspace, &app.dist(), &flags);
-        let log = workspace.log(&format!("gateway-{name}"));
+        let mut command = demo::gateway(workspace, &app.dist(), &flags);
+        if has_service {
+            demo::with_service(&mut command, workspace)?;
+        }
+        let log = workspace.log(&format!("gateway-{}", variable.to_lowercase()));
         gateways.push((variable, Server::start(&format!("the gateway for {name}"), command, &log)?));
     }
 

@@ -40,8 +40,9 @@ pub enum SessionsError {
 /// # Errors
 /// When there is no password for them.
 pub fn sessions() -> Result<Sessions, SessionsError> {
-    // The tests speak HTTP, over which browsers do not send a secure cookie.
-    Ok(Sessions::new(COOKIE, std::env::var(PASSWORD)?)?.secure(false))
+    // One round is what `useSession` of this TanStack Start reads; the password is random. The tests speak HTTP, over
+    // which browsers do not send a secure cookie.
+    Ok(Sessions::new(COOKIE, std::env::var(PASSWORD)?)?.rounds(1).secure(false))
 }
 
 /// Middleware: hands the user on, and leads everybody else to the page that asks for a name.

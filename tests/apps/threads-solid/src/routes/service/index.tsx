@@ -4,7 +4,6 @@ import { createFileRoute, Link, useRouter } from '@tanstack/solid-router'
 import {
   becomeGuest,
   countThreads,
-  countWaits,
   listThreads,
   searchThreads,
   signOut,
@@ -80,24 +79,17 @@ function Search() {
   )
 }
 
+/** Their loaders end when the visitor goes elsewhere. */
 function Waits() {
-  const [waits, setWaits] = createSignal('')
-  async function count() {
-    const { running, cancelled } = await countWaits()
-    setWaits(`${running} running, ${cancelled} cancelled`)
-  }
   return (
-    <section>
+    <p>
       <Link id="wait-bundle" to="/service/wait/$way" params={{ way: 'bundle' }}>
         Wait through the bundle
       </Link>
+      {' or '}
       <Link id="wait-direct" to="/service/wait/$way" params={{ way: 'direct' }}>
-        Wait directly
+        wait directly
       </Link>
-      <button id="count-waits" type="button" onClick={count}>
-        Count the waits
-      </button>
-      <p id="waits">{waits()}</p>
-    </section>
+    </p>
   )
 }

@@ -1,0 +1,11 @@
+import { createFileRoute } from '@tanstack/solid-router'
+
+import { countWaits } from '../../functions/service'
+
+export const Route = createFileRoute('/service/waits')({
+  server: {
+    handlers: {
+      GET: async () => Response.json(await countWaits()),
+    },
+  },
+})
