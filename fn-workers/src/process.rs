@@ -8,6 +8,7 @@
 //! ```
 
 use std::io::Write;
+use std::os::fd::RawFd;
 use std::panic::PanicHookInfo;
 use std::path::Path;
 use std::process::ExitCode;
@@ -15,9 +16,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::System;
-use shared::inherited::{ChildArgs, take_socket};
+use shared::inherited::{ChildArgs, ChildArgsError, take_socket};
 use shared::link::{Channel, LinkError};
-use shared::logging;
+use shared::logging::{self, LogFormat};
 use shared::message::control::LoadFailure;
 use shared::message::{FromChild, ToChild};
 use shared::setup::Setup;
@@ -62,28 +63,62 @@ enum ProcessError {
 /// The argument that asks for the functions' types instead of a process that answers calls.
 const EMIT_TYPES: &str = "--emit-types";
 
+/// The argument before the descriptor of a socket from which one who develops an app sends requests, without a
+/// gateway: the link of `@isopod/app/vite`.
+const DEVELOP: &str = "--develop";
+
+/// Calls that wait in development.
+const DEVELOPMENT_MAILBOX: usize = 256;
+
 pub(crate) fn run(worker: Worker, args: impl IntoIterator<Item = String>) -> ExitCode {
     let mut args = args.into_iter().peekable();
     if args.next_if(|first| first == EMIT_TYPES).is_some() {
         return emit_types(worker);
     }
+    if args.next_if(|first| first == DEVELOP).is_some() {
+        let given = args.next().unwrap_or_default();
+        return match given.parse::<RawFd>().ok().filter(|fd| *fd > 2) {
+            Some(link) => start("info", LogFormat::Json, develop(worker, link)),
+            None => refuse(&ChildArgsError::Argument { argument: format!("{DEVELOP} {given}") }),
+        };
+    }
     let args = match ChildArgs::parse(args) {
         Ok(args) => args,
         Err(error) => return refuse(&error),
     };
-    if let Err(error) = logging::init(&args.log_filter, args.log_format) {
+    start(&args.log_filter, args.log_format, live(worker, &args))
+}
+
+fn start(
+    log_filter: &str,
+    log_format: LogFormat,
+    life: impl Future<Output = Result<(), ProcessError>>,
+) -> ExitCode {
+    if let Err(error) = logging::init(log_filter, log_format) {
         return refuse(&error);
     }
     std::panic::set_hook(Box::new(log_panic));
-    match System::new().block_on(live(worker, &args)) {
+    match System::new().block_on(life) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let source = std::error::Error::source(&error).map(ToString::to_string);
+            let source = std::error::Error::source(&error).map(with_causes);
             tracing::error!(source, "{error}");
             let code = if matches!(error, ProcessError::Registration(_)) { BAD_BUILD } else { OWN_FAULT };
             ExitCode::from(code)
         }
     }
+}
+
+/// Serves one link until its other end closes.
+async fn develop(worker: Worker, link: RawFd) -> Result<(), ProcessError> {
+    let channel = Channel::new(take_socket(link)?);
+    let concurrency = worker.calls_at_a_time();
+    let registry = Arc::new(worker.build()?);
+    let team = Team::start(registry, 1, DEVELOPMENT_MAILBOX, concurrency).await;
+    let team = Arc::new(team.ok_or(ProcessError::Arbiter)?);
+    let drain = Drain::new(team.registry().background().clone());
+    UnixLink::new(channel, team, drain).serve().await?;
+    Ok(())
 }
 
 fn emit_types(worker: Worker) -> ExitCode {

@@ -28,9 +28,12 @@ export interface IsopodOptions {
 export interface NativeWorker {
   /**
    * Its path, or the command that runs it, such as `cargo run --quiet --package worker --`; from the app's root. It is
-   * run with `--emit-types` before the app is built. Without it the types that are there are taken as they are.
+   * run with `--emit-types` before the app is built, and runs beside `vite dev`, which sends it what the app calls.
+   * Without it the types that are there are taken as they are.
    */
   worker?: string
+  /** Files and directories, from the app's root: `vite dev` starts the worker anew when one changes. Default: none. */
+  watch?: string | string[]
   /** Where its types are written, from the app's root. Default: `src/native.d.ts`. */
   types?: string
 }

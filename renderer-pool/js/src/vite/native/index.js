@@ -4,17 +4,19 @@
  * - `workers`: the option `native`.
  * - `types`: what the workers print of their functions.
  * - `calls`: whether the app calls what there is.
+ * - `dev`: the workers beside `vite dev`; `process` starts one, `link` asks it, in `frames`.
  */
 
 import { problemsIn } from './calls.js'
+import { nativeDevelopment } from './dev.js'
 import { updateTypes } from './types.js'
 import { readWorkers } from './workers.js'
 
 /** @param given the option `native`; nothing is done without it */
 export function nativeFunctions(given) {
   if (given === undefined) return []
-  const app = { workers: readWorkers(given), root: '', functions: new Map() }
-  return [nativeTypes(app)]
+  const app = { workers: readWorkers(given), root: '', functions: new Map(), owners: new Map() }
+  return [nativeTypes(app), nativeDevelopment(app)]
 }
 
 /** Writes the types before anything is built, and refuses calls of what no worker has. */
@@ -23,7 +25,7 @@ function nativeTypes(app) {
     name: 'isopod:native',
     async configResolved(config) {
       app.root = config.root
-      app.functions = await functionsOf(app)
+      Object.assign(app, await functionsOf(app))
     },
     transform: {
       order: 'post',
@@ -38,14 +40,15 @@ function nativeTypes(app) {
   }
 }
 
-/** All functions of all workers. */
+/** All functions of all workers by their names: the methods, and whose they are. */
 export async function functionsOf({ workers, root }) {
-  const functions = new Map()
+  const [functions, owners] = [new Map(), new Map()]
   for (const worker of workers) {
     for (const [name, method] of await updateTypes(worker, root)) {
       if (functions.has(name)) throw new Error(`isopod(): two workers have a function '${name}'`)
       functions.set(name, method)
+      owners.set(name, worker)
     }
   }
-  return functions
+  return { functions, owners }
 }
