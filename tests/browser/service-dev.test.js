@@ -55,6 +55,9 @@ for (const framework of WORKER ? ['react', 'solid'] : []) {
       app = await develop(framework)
       browser = await launchBrowser()
       ada = await Visitor.arrive(browser, app)
+      // Vite packs dependencies for the browser as it meets them: pages that came too early have to be loaded again.
+      ada.page.setDefaultTimeout(10_000)
+      for (let tries = 1; !(await ada.open('/').catch(() => false)); tries++) assert.ok(tries < 6, app.said())
       ada.page.setDefaultTimeout(60_000)
     })
     after(async () => {
