@@ -7,6 +7,9 @@ import { launchBrowser, Visitor } from './visitor.js'
 const DEADLINE_MS = 10_000
 const FIRST_THREADS = ['What a seal holds', 'A deadline for everything', 'Windows under load', 'Permits that drop']
 
+/** 20 MiB of words. */
+const LONG = 'threads '.repeat((20 << 20) / 8)
+
 /** Asks until the answer is as wanted. */
 async function eventually(what, ask, wanted) {
   const deadline = Date.now() + DEADLINE_MS
@@ -124,6 +127,19 @@ for (const app of runtime === 'isopod' ? servicesUnderTest() : []) {
       await ada.page.fill('#new-title', 'The best title')
       await ada.page.click('#rename-bundle')
       await ada.sees('#title', 'The best title')
+      await ada.leave(...errors)
+    })
+
+    test('a file of 20 MiB becomes a thread, and one that is no text is refused', async () => {
+      const ada = await signedIn('Ada')
+      await ada.page.setInputFiles('#file', { name: 'image.png', mimeType: 'image/png', buffer: Buffer.from([0x89, 0x50, 0xff]) })
+      const { errors } = await answered(ada, () => ada.page.click('#upload'))
+      await ada.sees('#problem', 'file: is no text: byte 0 is not UTF-8')
+
+      await ada.page.setInputFiles('#file', { name: 'long words.txt', mimeType: 'text/plain', buffer: Buffer.from(LONG) })
+      await ada.page.click('#upload')
+      await ada.sees('#title', 'long words.txt')
+      await ada.sees('#size', `${LONG.length / 8} words, ${LONG.length} bytes`)
       await ada.leave(...errors)
     })
 

@@ -14,6 +14,9 @@ use crate::tools;
 use crate::v8;
 use crate::workspace::Workspace;
 
+/// The program of the threads service, a member of the workspace.
+pub const SERVICE_WORKER: &str = "threads-worker";
+
 /// Sets up, builds, and becomes the gateway: its signals, output and exit code are xtask's from then on.
 ///
 /// # Errors
@@ -48,8 +51,10 @@ pub fn with_service(gateway: &mut Command, workspace: &Workspace) -> Result<(), 
         .and_then(|mut file| file.read_exact(&mut bytes))
         .map_err(Failure::file("read", Path::new(RANDOM)))?;
     let password: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    gateway.arg("--fn-worker-bin").arg(workspace.release_binary("threads-worker"));
+    gateway.arg("--fn-worker-bin").arg(workspace.release_binary(SERVICE_WORKER));
     gateway.args(["--env", "SERVICE_PASSWORD"]).env("SERVICE_PASSWORD", password);
+    // For its uploads.
+    gateway.env("ISOPOD_BODY_LIMIT", "32MiB");
     Ok(())
 }
 
@@ -107,8 +112,8 @@ mod tests {
                 run::describe(&command)
                     .ends_with("/c/dist --fn-worker-bin /t/release/threads-worker --env SERVICE_PASSWORD")
             );
-            let (_, password) = command.get_envs().next().unwrap();
-            password.unwrap().to_owned()
+            let password = command.get_envs().find(|(name, _)| *name == "SERVICE_PASSWORD");
+            password.and_then(|(_, password)| password).unwrap().to_owned()
         };
         assert!(password().len() >= 32);
         assert_ne!(password(), password());

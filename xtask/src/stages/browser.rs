@@ -67,7 +67,9 @@ pub fn run(workspace: &Workspace) -> Result<(), Failure> {
     }
 
     let addresses = gateways.iter().map(|(variable, gateway)| (*variable, gateway.address()));
-    let tested = run::shown(&mut tests(&suite, &chromium, addresses));
+    let mut tests = tests(&suite, &chromium, addresses);
+    tests.env("ISOPOD_THREADS_WORKER", workspace.release_binary(demo::SERVICE_WORKER));
+    let tested = run::shown(&mut tests);
     // The gateways are stopped after failing tests too; the first failure is the one to report.
     let stopped = gateways.into_iter().map(|(_, gateway)| gateway.stop());
     std::iter::once(tested).chain(stopped).collect::<Vec<_>>().into_iter().collect()

@@ -8,6 +8,7 @@ declare module '@isopod/app/native' {
     'service.rename': { method: 'POST'; input: Rename; output: Thread }
     'service.signIn': { method: 'POST'; input: SignIn; output: null }
     'service.star': { method: 'POST'; input: Star; output: null }
+    'service.upload': { method: 'POST'; input: FormData; output: Thread }
     'service.wait': { method: 'GET'; input: null; output: null }
     'service.waits': { method: 'GET'; input: null; output: Waits }
   }

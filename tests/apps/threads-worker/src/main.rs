@@ -2,22 +2,26 @@
 //!
 //! - [`account`]: who is signed in, in a session that JavaScript shares.
 //! - [`threads`]: the threads of one owner.
+//! - [`upload`]: a thread made of a file, with the text of [`extraction`].
 //! - [`waiting`]: a call that ends only when its caller leaves.
 //! - [`store`]: the database.
 
 mod account;
+mod extraction;
 mod store;
 mod threads;
+mod upload;
 mod waiting;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use fn_workers::{Function, Worker};
+use fn_workers::{Form, Function, Worker};
 use garde::Validate;
 
 use account::signed_in;
 use store::Store;
+use upload::Upload;
 
 fn main() -> ExitCode {
     Worker::new()
@@ -38,6 +42,12 @@ fn main() -> ExitCode {
         )
         .function(Function::write("service.star", threads::star).middleware(signed_in).idempotent())
         .function(Function::write("service.remove", threads::remove).middleware(signed_in))
+        .function(
+            Function::write("service.upload", upload::upload)
+                .validate(|form: &Form<Upload>| form.0.validate())
+                .middleware(signed_in)
+                .concurrency(4),
+        )
         .function(Function::read("service.wait", waiting::wait).middleware(signed_in))
         .function(Function::read("service.waits", waiting::waits).middleware(signed_in))
         .run()

@@ -150,7 +150,6 @@ impl Store {
         thread.query_row(params![owner, id], read).optional()
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "uploads come with forms"))]
     pub fn add(&self, owner: &str, thread: &NewThread) -> Result<Option<Thread>> {
         let id = insert(&self.connection(), owner, thread)?;
         self.read(owner, id)

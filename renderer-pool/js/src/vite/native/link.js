@@ -33,6 +33,7 @@ export class Link {
         for (const exchange of this.#open.values()) exchange.fail(this.#ended)
       }
       socket.on('error', end)
+      socket.on('end', () => end())
       socket.on('close', () => end())
     })
     // Who waits for it hears of it; nobody else has to.

@@ -29,6 +29,10 @@ export const starThread = createServerFn({ method: 'POST' })
   .validator(nativeInput('service.star'))
   .handler(native('service.star', { direct: true }))
 
+export const uploadThread = createServerFn({ method: 'POST' })
+  .validator(nativeInput('service.upload'))
+  .handler(native('service.upload', { direct: true }))
+
 export const removeThread = createServerFn({ method: 'POST' })
   .validator(nativeInput('service.remove'))
   .handler(native('service.remove'))

@@ -1,5 +1,5 @@
-import { useState } from 'react'
-import { createFileRoute, Link, useRouter } from '@tanstack/react-router'
+import { useState, type FormEvent } from 'react'
+import { createFileRoute, Link, useNavigate, useRouter } from '@tanstack/react-router'
 
 import {
   becomeGuest,
@@ -8,6 +8,7 @@ import {
   searchThreads,
   signOut,
   starThread,
+  uploadThread,
   whoAmI,
 } from '../../functions/service'
 
@@ -44,6 +45,7 @@ function Service() {
         ))}
       </ul>
       <Search />
+      <Upload />
       <Waits />
       <button id="guest" type="button" onClick={() => becomeGuest().then(refresh)}>
         Be a guest
@@ -74,6 +76,32 @@ function Search() {
       </button>
       <p id="found">{found}</p>
     </section>
+  )
+}
+
+function Upload() {
+  const navigate = useNavigate()
+  const [problem, setProblem] = useState('')
+
+  async function submit(event: FormEvent<HTMLFormElement>) {
+    event.preventDefault()
+    try {
+      const { id } = await uploadThread({ data: new FormData(event.currentTarget) })
+      await navigate({ to: '/service/$id', params: { id: String(id) } })
+    } catch (error) {
+      setProblem((error as Error).message)
+    }
+  }
+
+  return (
+    <form onSubmit={submit}>
+      <input id="file" name="file" type="file" />
+      <input id="file-title" name="title" />
+      <button id="upload">Upload</button>
+      <p id="problem" className="error">
+        {problem}
+      </p>
+    </form>
   )
 }
 

@@ -1,5 +1,5 @@
 import { createSignal, For } from 'solid-js'
-import { createFileRoute, Link, useRouter } from '@tanstack/solid-router'
+import { createFileRoute, Link, useNavigate, useRouter } from '@tanstack/solid-router'
 
 import {
   becomeGuest,
@@ -8,6 +8,7 @@ import {
   searchThreads,
   signOut,
   starThread,
+  uploadThread,
   whoAmI,
 } from '../../functions/service'
 
@@ -46,6 +47,7 @@ function Service() {
         </For>
       </ul>
       <Search />
+      <Upload />
       <Waits />
       <button id="guest" type="button" onClick={() => becomeGuest().then(refresh)}>
         Be a guest
@@ -76,6 +78,32 @@ function Search() {
       </button>
       <p id="found">{found()}</p>
     </section>
+  )
+}
+
+function Upload() {
+  const navigate = useNavigate()
+  const [problem, setProblem] = createSignal('')
+
+  async function submit(event: SubmitEvent & { currentTarget: HTMLFormElement }) {
+    event.preventDefault()
+    try {
+      const { id } = await uploadThread({ data: new FormData(event.currentTarget) })
+      await navigate({ to: '/service/$id', params: { id: String(id) } })
+    } catch (error) {
+      setProblem((error as Error).message)
+    }
+  }
+
+  return (
+    <form onSubmit={submit}>
+      <input id="file" name="file" type="file" />
+      <input id="file-title" name="title" />
+      <button id="upload">Upload</button>
+      <p id="problem" class="error">
+        {problem()}
+      </p>
+    </form>
   )
 }
 
