@@ -140,7 +140,8 @@ class Host {
   async call(name, data, { signal, context } = {}) {
     const link = await this.#linkFor(name)
     const store = this.#requests.getStore()
-    const ends = [signal, store && leaving(store.res)].filter(Boolean)
+    if (store) store.left ??= leaving(store.res)
+    const ends = [signal, store?.left].filter(Boolean)
     const fetch = async (url, { method, headers, body }) => {
       const query = url.includes('?') ? url.slice(url.indexOf('?')) : ''
       const request = new Request(`http://localhost/_serverFn/${name}${query}`, { method, headers, body })
