@@ -44,7 +44,8 @@ async function develop(framework) {
     })
     vite.once('exit', () => failed(new Error(`vite dev ended: ${said}`)))
   })
-  return { name: `${framework}-dev`, url, stop, runs, said: () => said, types: () => readFile(join(root, 'src/native.d.ts'), 'utf8') }
+  const workerId = async () => Number(await readFile(join(root, 'worker.pid'), 'utf8'))
+  return { name: `${framework}-dev`, url, stop, runs, workerId, said: () => said }
 }
 
 for (const framework of WORKER ? ['react', 'solid'] : []) {
@@ -96,6 +97,18 @@ for (const framework of WORKER ? ['react', 'solid'] : []) {
       await reloaded
       await ada.hydrated()
       // Its threads were in memory.
+      await ada.sees('#counts', '0 threads, 0 with a star')
+    })
+
+    test('a worker that dies is started again by the next call', async () => {
+      const reloaded = ada.page.waitForEvent('load')
+      await app.runs(`echo $$ > worker.pid; exec ${WORKER} "$@"`)
+      await reloaded
+      await ada.open('/service')
+      await ada.sees('#counts', '0 threads, 0 with a star')
+      process.kill(await app.workerId(), 'SIGKILL')
+      assert.match(await overlay(), /has ended \(SIGKILL\)/)
+      await ada.open('/service')
       await ada.sees('#counts', '0 threads, 0 with a star')
     })
 

@@ -78,9 +78,10 @@ class Running {
     return this.#worker === worker
   }
 
-  /** The link to it, once it runs. */
+  /** The link to it, once it runs; one that has died is started again. */
   async link() {
     await this.#starting
+    if (this.#link?.hasEnded && !(await this.start())) throw this.#problem
     if (this.#link === undefined) throw this.#problem
     return this.#link
   }

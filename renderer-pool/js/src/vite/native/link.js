@@ -15,6 +15,11 @@ export class Link {
   /** Settles when the worker takes requests. */
   opened
 
+  /** Whether the worker has ended. */
+  get hasEnded() {
+    return this.#ended !== undefined
+  }
+
   /** @param {import('node:net').Socket} socket its other end is the worker's */
   constructor(socket) {
     this.#socket = socket
