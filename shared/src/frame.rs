@@ -109,6 +109,11 @@ impl Decoder {
         Self::default()
     }
 
+    /// A decoder for frames that travel without a preface: what carries them has told the version already.
+    pub fn without_preface() -> Self {
+        Self { preface_seen: true }
+    }
+
     /// The next frame, or `None` when the buffer does not yet hold a whole one.
     ///
     /// # Errors

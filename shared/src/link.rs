@@ -37,6 +37,50 @@ pub enum LinkError {
     Payload(#[from] PayloadError),
 }
 
+/// What carries a link's frames to whoever answers them: a socket to one process on this machine, or a message
+/// broker to many on others.
+pub trait Transport {
+    /// What comes back.
+    type In;
+
+    /// Where frames are appended; they leave with the next flush.
+    fn outbound(&mut self) -> &mut BytesMut;
+
+    /// Hands on what was appended. Pending when no more is taken; the waker is registered then.
+    ///
+    /// # Errors
+    /// [`LinkError`] when the other side is gone for good.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>>;
+
+    /// The next message; `None` after the other side's clean close.
+    ///
+    /// # Errors
+    /// [`LinkError`]; the link is unusable afterwards.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Self::In>, LinkError>>;
+
+    /// The other side broke a rule with this call. Says whether that call is ended alone; else the whole link must
+    /// be, as with a peer that is one process.
+    fn end_violator(&mut self, _id: u64) -> bool {
+        false
+    }
+}
+
+impl<Out: Message, In: Message> Transport for Channel<Out, In> {
+    type In = In;
+
+    fn outbound(&mut self) -> &mut BytesMut {
+        Self::outbound(self)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        Self::poll_flush(self, cx)
+    }
+
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<In>, LinkError>> {
+        Self::poll_receive(self, cx)
+    }
+}
+
 /// One side of a link: sends `Out`, receives `In`.
 #[derive(Debug)]
 pub struct Channel<Out, In> {

@@ -100,6 +100,13 @@ pub enum ToWorker {
     },
 }
 
+/// The kind of the frame that begins a [`ToWorker::Call`].
+pub const CALL_KIND: u8 = 1;
+/// The kind of the frame of a [`ToWorker::Cancel`].
+pub const CANCEL_KIND: u8 = 2;
+/// The kind of the frame that begins a [`ToWorker::Request`].
+pub const REQUEST_KIND: u8 = 3;
+
 /// Whom a client's request is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
@@ -119,7 +126,7 @@ impl ToWorker {
         head: RequestHeadRef<'_>,
         headers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
     ) {
-        encode_with(out, 3, id, |out| {
+        encode_with(out, REQUEST_KIND, id, |out| {
             put_request_fields(out, target, deadline_ms);
             head.encode(out, headers);
         });
@@ -146,7 +153,7 @@ impl Message for ToWorker {
     fn encode(&self, out: &mut BytesMut) {
         match self {
             Self::Request { id, target, deadline_ms, head } => {
-                encode_with(out, 3, *id, |out| {
+                encode_with(out, REQUEST_KIND, *id, |out| {
                     put_request_fields(out, target, *deadline_ms);
                     head.encode(out);
                 });
@@ -155,7 +162,7 @@ impl Message for ToWorker {
             Self::BodyEnd { id } => encode(out, 5, *id, &[]),
             Self::BodyFailed { id } => encode(out, 6, *id, &[]),
             Self::Credit { id, bytes } => encode(out, 7, *id, &bytes.to_le_bytes()),
-            Self::Call { id, call } => encode_with(out, 1, *id, |out| {
+            Self::Call { id, call } => encode_with(out, CALL_KIND, *id, |out| {
                 put_bytes(out, call.name.as_bytes());
                 out.put_u8(call.caller as u8);
                 out.put_u32_le(call.deadline_ms);
@@ -163,14 +170,14 @@ impl Message for ToWorker {
                 put_bytes(out, &call.head);
                 out.put_slice(&call.input);
             }),
-            Self::Cancel { id } => encode(out, 2, *id, &[]),
+            Self::Cancel { id } => encode(out, CANCEL_KIND, *id, &[]),
         }
     }
 
     fn decode(Frame { kind, id, payload }: Frame) -> Result<Self, PayloadError> {
         let mut reader = Reader::new(payload);
         match kind {
-            1 => {
+            CALL_KIND => {
                 let name = reader.text("name")?;
                 let caller = match reader.u8("caller")? {
                     1 => Caller::Client,
@@ -183,8 +190,8 @@ impl Message for ToWorker {
                 let call = NativeCall { name, caller, deadline_ms, request_id, head, input: reader.rest() };
                 Ok(Self::Call { id, call })
             }
-            2 => reader.end().map(|()| Self::Cancel { id }),
-            3 => decode_request(id, reader),
+            CANCEL_KIND => reader.end().map(|()| Self::Cancel { id }),
+            REQUEST_KIND => decode_request(id, reader),
             4 => Ok(Self::Body { id, bytes: reader.rest() }),
             5 => reader.end().map(|()| Self::BodyEnd { id }),
             6 => reader.end().map(|()| Self::BodyFailed { id }),
@@ -240,7 +247,23 @@ pub enum FromWorker {
         /// Bytes.
         bytes: u32,
     },
+    /// Whoever ran this call or request is lost, and the link goes on: said by a transport that reaches several
+    /// workers, never by a worker.
+    Lost {
+        /// The call or request.
+        id: u64,
+    },
 }
+
+impl FromWorker {
+    /// Whether nothing comes after a frame of this kind for the call or request that it belongs to.
+    pub fn is_last(kind: u8) -> bool {
+        matches!(kind, 1 | 4 | 5 | LOST_KIND)
+    }
+}
+
+/// The kind of the frame of a [`FromWorker::Lost`].
+const LOST_KIND: u8 = 15;
 
 impl Message for FromWorker {
     fn encode(&self, out: &mut BytesMut) {
@@ -256,6 +279,7 @@ impl Message for FromWorker {
                 encode_with(out, 5, *id, |out| put_bytes(out, cut_text(detail).as_bytes()));
             }
             Self::Credit { id, bytes } => encode(out, 6, *id, &bytes.to_le_bytes()),
+            Self::Lost { id } => encode(out, LOST_KIND, *id, &[]),
         }
     }
 
@@ -274,6 +298,7 @@ impl Message for FromWorker {
                 let bytes = reader.u32("credit")?;
                 reader.end().map(|()| Self::Credit { id, bytes })
             }
+            LOST_KIND => reader.end().map(|()| Self::Lost { id }),
             kind => unknown_kind(kind),
         }
     }
@@ -343,6 +368,7 @@ mod tests {
             FromWorker::End { id: 7 },
             FromWorker::Failed { id: 7, detail: "why".into() },
             FromWorker::Credit { id: 7, bytes: 9 },
+            FromWorker::Lost { id: 7 },
         ];
         let mut buffer = BytesMut::from(&PREFACE[..]);
         to.iter().for_each(|message| message.encode(&mut buffer));
