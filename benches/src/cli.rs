@@ -118,6 +118,11 @@ pub enum Bench {
     Instructions(InstructionsOptions),
     /// Flame graphs of gateway and renderer under load, and V8's own profile of the JavaScript.
     Profile(ProfileOptions),
+    /// A server function in Rust, called by its id: beside the same in JavaScript on Node 26, and a handler of actix-web.
+    ///
+    /// Every server on the same core. Shown: answers per second of CPU time over the server's whole process tree, by GET
+    /// and POST, and what a call from an isolate to a worker and back costs.
+    Functions(FunctionsOptions),
     /// Renders without HTTP: an isolate beside Node 26 in process, both apps, three pages.
     ///
     /// Slices of renders alternate. Shown: CPU-microseconds per render of the whole process, its collector's threads
@@ -161,6 +166,24 @@ impl SoakOptions {
     /// Length of the run.
     pub fn time(&self) -> Duration {
         Duration::from_secs(self.minutes * 60)
+    }
+}
+
+/// Options of `functions`.
+#[derive(Debug, Args)]
+pub struct FunctionsOptions {
+    /// Length of a slice, seconds.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// Slices for each server and kind of call.
+    #[arg(long, default_value = "5")]
+    pub repeat: NonZeroUsize,
+}
+
+impl FunctionsOptions {
+    /// Length of a slice.
+    pub fn slice(&self) -> Duration {
+        Duration::from_secs(self.seconds)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! - [`scenarios`]: what users ask for, beside rivals, at saturation, at parts of it, and while something goes wrong.
 //! - [`pages`], [`isolate`], [`start`], [`overload`], [`soak`]: a part or a property of Isopod by itself.
+//! - [`functions`]: native functions beside the same in JavaScript and bare actix-web.
 //! - [`instructions`]: what the hot paths cost in instructions. [`profile`]: where the time goes.
 //!
 //! They are told with:
@@ -24,6 +25,7 @@ mod cli;
 mod contestants;
 mod error;
 mod floor;
+mod functions;
 mod instructions;
 mod isolate;
 mod load;
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Some(Bench::Profile(options)) => profile::run(&workspace, options),
         Some(Bench::Pages(options)) => pages::run(&workspace, options),
         Some(Bench::Overload(options)) => overload::run(&workspace, options),
+        Some(Bench::Functions(options)) => functions::run(&workspace, options),
         Some(Bench::Isolate(options)) => isolate::run(&workspace, options),
         Some(Bench::Start(options)) => start::run(&workspace, options),
         Some(Bench::Soak(options)) => soak::run(&workspace, options),

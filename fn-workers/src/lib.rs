@@ -35,7 +35,7 @@
 //! The way of a call through the process:
 //!
 //! ```text
-//! gateway thread ==link==> transport::unix   main thread: reads, deadlines, replies in batches
+//! gateway thread ==link==> transport::link   main thread: reads, deadlines, replies in batches
 //!                             |  try_send, the least busy; full -> 503
 //!                          FunctionActor     one for each arbiter: a bounded mailbox, so many calls at a time
 //!                             |
@@ -76,6 +76,7 @@ pub mod route;
 mod router;
 pub mod seroval;
 pub mod session;
+mod standalone;
 mod start;
 mod strings;
 mod team;

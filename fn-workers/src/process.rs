@@ -26,8 +26,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
 use crate::refusals;
+use crate::standalone;
 use crate::team::Team;
-use crate::transport::unix::{Drain, LinkEnd, UnixError, UnixLink};
+use crate::transport::link::{Drain, Link, LinkEnd, LinkFault};
 use crate::worker::{RegistrationError, Worker};
 
 /// How often the gateway is told what was refused.
@@ -39,7 +40,7 @@ const BAD_BUILD: u8 = 65;
 const OWN_FAULT: u8 = 70;
 
 type Control = Channel<FromChild, ToChild>;
-type Links = JoinSet<Result<LinkEnd, UnixError>>;
+type Links = JoinSet<Result<LinkEnd, LinkFault>>;
 
 /// Why the process ends without having been told to.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +56,7 @@ enum ProcessError {
     #[error("the thread of a function actor has ended")]
     Arbiter,
     #[error(transparent)]
-    Link(#[from] UnixError),
+    Link(#[from] LinkFault),
     #[error("the task of a link failed")]
     Task(#[from] tokio::task::JoinError),
 }
@@ -81,6 +82,11 @@ pub(crate) fn run(worker: Worker, args: impl IntoIterator<Item = String>) -> Exi
             Some(link) => start("info", LogFormat::Json, develop(worker, link)),
             None => refuse(&ChildArgsError::Argument { argument: format!("{DEVELOP} {given}") }),
         };
+    }
+    let args: Vec<_> = args.collect();
+    if standalone::is_meant(&args) {
+        std::panic::set_hook(Box::new(log_panic));
+        return standalone::run(worker, args);
     }
     let args = match ChildArgs::parse(args) {
         Ok(args) => args,
@@ -177,7 +183,7 @@ async fn live(worker: Worker, args: &ChildArgs) -> Result<(), ProcessError> {
     let drain = Drain::new(team.registry().background().clone());
     let mut links = Links::new();
     for socket in sockets {
-        let link = UnixLink::new(Channel::new(socket), Arc::clone(&team), drain.clone());
+        let link = Link::new(Channel::new(socket), Arc::clone(&team), drain.clone());
         links.spawn_local(link.serve());
     }
     let (functions, routes) = (team.registry().functions(), team.registry().routes());

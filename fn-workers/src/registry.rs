@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::header::{ALLOW, HeaderName, HeaderValue};
+use remote::announcement::Offer;
 use shared::head::RequestHead;
 use shared::message::control::{FunctionInfo, RouteInfo};
 use shared::message::{Caller, NativeCall, Outcome, Target};
@@ -58,6 +59,20 @@ impl Registry {
             FunctionInfo { name: name.to_owned(), idempotent }
         };
         self.names().into_iter().map(info).collect()
+    }
+
+    /// What gateways of other machines are told of the functions.
+    pub(crate) fn offers(&self) -> Vec<Offer> {
+        let offer = |name: &str| {
+            let signature = self.functions[name].signature();
+            Offer {
+                name: name.to_owned(),
+                method: signature.method.as_str().to_owned(),
+                idempotent: signature.idempotent,
+                registered_at: signature.registered_at.to_string(),
+            }
+        };
+        self.names().into_iter().map(offer).collect()
     }
 
     /// Whether the function reads or writes; `None` when there is none of this name.

@@ -72,6 +72,18 @@ pub struct Metrics {
     pub native_calls: IntCounterVec,
     /// What fn workers refused to read, by reason.
     pub native_refusals: IntCounterVec,
+    /// Connections to NATS that are up.
+    pub nats_connections: IntGauge,
+    /// Fn workers of other machines.
+    pub nats_workers: IntGauge,
+    /// Connections to NATS that were lost.
+    pub nats_disconnects: IntCounter,
+    /// Messages from NATS were dropped.
+    pub nats_slow: IntCounter,
+    /// Functions of which two workers said different things.
+    pub nats_conflicts: IntCounter,
+    /// Calls over NATS that were lost, by `cause`.
+    pub nats_lost_calls: IntCounterVec,
     /// Answers of the app's routes by pattern and class of status; patterns come from the build's manifest.
     pub route_requests: IntCounterVec,
     /// Seconds from a request's head to its response's last byte, by the pattern of the app's route.
@@ -192,6 +204,38 @@ impl Metrics {
                     "isopod_abort_delays_total",
                     "Jobs told to come to their end by abort_delay.",
                 )?,
+            )?,
+            nats_connections: registered(
+                r,
+                IntGauge::new("isopod_nats_connections", "Connections to NATS that are up.")?,
+            )?,
+            nats_workers: registered(
+                r,
+                IntGauge::new("isopod_nats_workers", "Fn workers of other machines.")?,
+            )?,
+            nats_disconnects: registered(
+                r,
+                IntCounter::new("isopod_nats_disconnects_total", "Connections to NATS that were lost.")?,
+            )?,
+            nats_slow: registered(
+                r,
+                IntCounter::new(
+                    "isopod_nats_slow_consumer_total",
+                    "Times that messages from NATS were dropped because the gateway did not take them.",
+                )?,
+            )?,
+            nats_conflicts: registered(
+                r,
+                IntCounter::new(
+                    "isopod_nats_conflicts_total",
+                    "Functions of which two fn workers said different things.",
+                )?,
+            )?,
+            nats_lost_calls: counters(
+                r,
+                "nats_lost_calls_total",
+                "Calls over NATS that were lost after they were sent.",
+                &["cause"],
             )?,
             native_calls: counters(r, "native_calls_total", "Native calls.", &["caller", "outcome"])?,
             native_refusals: counters(

@@ -185,7 +185,11 @@ impl Caller {
                 self.calls.remove(&id);
                 continue;
             }
-            if call.pending.is_empty() { call.pending = frame } else { call.pending.unsplit(frame) }
+            if call.pending.is_empty() {
+                call.pending = frame
+            } else {
+                call.pending.unsplit(frame)
+            }
             self.dirty.insert(id);
         }
     }
@@ -341,7 +345,8 @@ impl Caller {
         if call.in_one_piece {
             self.delivered.push_back(FromWorker::Reply { id, outcome: Outcome::failed(503, reason) });
         } else {
-            let fields = [("content-type", "application/json"), ("retry-after", "1"), ("cache-control", "no-store")];
+            let fields =
+                [("content-type", "application/json"), ("retry-after", "1"), ("cache-control", "no-store")];
             let headers = fields.map(|(name, value)| (name.into(), value.into())).to_vec();
             let json = serde_json::json!({ "error": reason }).to_string();
             self.delivered.push_back(FromWorker::Head { id, head: ResponseHead { status: 503, headers } });
@@ -369,7 +374,11 @@ impl Caller {
         let mut frame = BytesMut::new();
         ToWorker::Cancel { id }.encode(&mut frame);
         let payload = encode(Kind::More, number, &frame);
-        self.out.push_back(Packet { subject: self.subjects.worker(instance), reply: Some(self.reply(id)), payload });
+        self.out.push_back(Packet {
+            subject: self.subjects.worker(instance),
+            reply: Some(self.reply(id)),
+            payload,
+        });
     }
 
     fn reply(&self, id: u64) -> String {

@@ -8,7 +8,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_nats::connection::State;
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, Message, ServerAddr, StatusCode, Subscriber};
+use async_nats::{
+    Client, ConnectErrorKind, ConnectOptions, Event, Message, ServerAddr, StatusCode, Subscriber,
+};
 use bytes::Bytes;
 use futures_util::{Sink, StreamExt};
 use tokio::sync::watch;
@@ -223,7 +225,9 @@ pub async fn connect(access: &Access, name: &str, must_be_let_in: bool) -> Resul
             Err((ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication, error)) => {
                 return Err(ConnectError::Refused(error));
             }
-            Err((ConnectErrorKind::Tls, error)) => return Err(ConnectError::Tls(error)),
+            Err((kind, error)) if kind == ConnectErrorKind::Tls || is_of_tls(&error) => {
+                return Err(ConnectError::Tls(error));
+            }
             Err((_, error)) => tracing::warn!(%error, "NATS cannot be reached yet"),
             Ok(_) => {}
         }
@@ -248,6 +252,12 @@ pub async fn connect(access: &Access, name: &str, must_be_let_in: bool) -> Resul
     Ok(Connection { client, status })
 }
 
+/// A handshake that fails is one more failure of input and output to the client.
+fn is_of_tls(error: &async_nats::ConnectError) -> bool {
+    let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    io.and_then(std::io::Error::get_ref).is_some_and(|inner| inner.is::<rustls::Error>())
+}
+
 fn pause(attempt: usize) -> Duration {
     let doublings = u32::try_from(attempt.saturating_sub(1)).unwrap_or(u32::MAX).min(10);
     let pause = (FIRST_PAUSE * 2u32.pow(doublings)).min(LONGEST_PAUSE);
@@ -264,7 +274,9 @@ fn note(status: &watch::Sender<Status>, is_silent: &AtomicBool, event: &Event) {
             status.send_modify(|status| status.connected = true);
         }
         Event::Disconnected | Event::Closed => {
-            tracing::warn!("the connection to NATS is lost: calls to other machines are refused until it is back");
+            tracing::warn!(
+                "the connection to NATS is lost: calls to other machines are refused until it is back"
+            );
             status.send_modify(|status| {
                 status.losses += 1;
                 status.connected = false;
@@ -293,7 +305,11 @@ impl Connection {
     pub fn max_payload(&self) -> usize {
         let told = self.client.max_payload();
         if self.is_up() && told < MIN_PAYLOAD_BYTES {
-            tracing::warn!(told, least = MIN_PAYLOAD_BYTES, "the NATS server's max_payload is too small: raise it");
+            tracing::warn!(
+                told,
+                least = MIN_PAYLOAD_BYTES,
+                "the NATS server's max_payload is too small: raise it"
+            );
         }
         told
     }
@@ -406,7 +422,9 @@ impl Outbox {
                 return Poll::Ready(());
             }
             let ready = ready!(Pin::new(&mut self.client).poll_ready(cx));
-            let Some(Packet { subject, reply, payload }) = self.waiting.take() else { return Poll::Ready(()) };
+            let Some(Packet { subject, reply, payload }) = self.waiting.take() else {
+                return Poll::Ready(());
+            };
             let message = async_nats::message::OutboundMessage {
                 subject: subject.into(),
                 reply: reply.map(Into::into),

@@ -62,7 +62,9 @@ pub enum EnvelopeError {
     #[error("a message of {0} bytes is too short")]
     Short(usize),
     /// The other side is of another version.
-    #[error("a message of version {0}, this side speaks {VERSION}: gateways and workers must be of one release")]
+    #[error(
+        "a message of version {0}, this side speaks {VERSION}: gateways and workers must be of one release"
+    )]
     Version(u8),
     /// Its kind is unknown.
     #[error("a message of the unknown kind {0}")]

@@ -40,6 +40,8 @@ pub enum LinkError {
 /// What carries a link's frames to whoever answers them: a socket to one process on this machine, or a message
 /// broker to many on others.
 pub trait Transport {
+    /// What is sent.
+    type Out: Message;
     /// What comes back.
     type In;
 
@@ -66,6 +68,7 @@ pub trait Transport {
 }
 
 impl<Out: Message, In: Message> Transport for Channel<Out, In> {
+    type Out = Out;
     type In = In;
 
     fn outbound(&mut self) -> &mut BytesMut {

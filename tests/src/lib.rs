@@ -24,6 +24,7 @@
 //! - [`load`]: many requests at a time.
 //! - [`logs`]: what the processes wrote, as it comes.
 //! - [`metrics`]: the admin port's numbers.
+//! - [`nats`]: NATS servers of the test's own, machines to run workers on, and such workers.
 //! - `older_kernel`: a kernel that lacks what this one has.
 //! - [`process`]: what the kernel knows of a process.
 //! - [`redis`]: a Redis server of the test's own.
@@ -44,6 +45,7 @@ pub mod http2;
 pub mod load;
 pub mod logs;
 pub mod metrics;
+pub mod nats;
 mod older_kernel;
 pub mod process;
 pub mod redis;

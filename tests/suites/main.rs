@@ -26,6 +26,7 @@ mod pipeline;
 mod pipeline_faults;
 mod pipeline_solid;
 mod protocols;
+mod remote;
 mod sandbox;
 mod serving;
 mod shutdown;

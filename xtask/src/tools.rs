@@ -121,13 +121,14 @@ pub fn require_taskset() -> Result<PathBuf, Failure> {
     require("taskset", &["taskset"], &Packages::same_everywhere("util-linux"))
 }
 
-/// Sees that the servers are there which apps of the Rust tests talk to; in CI installs them.
+/// Sees that the servers are there which the Rust tests talk to; in CI installs them.
 ///
 /// # Errors
 ///
 /// When one is missing; the failure names the command that installs it.
 pub fn require_services() -> Result<(), Failure> {
     require("redis-server", &["redis-server"], &Packages::REDIS)?;
+    require("nats-server", &["nats-server"], &Packages::same_everywhere("nats-server"))?;
     require_found("postgresql", postgres, &Packages::POSTGRES)?;
     Ok(())
 }

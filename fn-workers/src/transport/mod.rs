@@ -1,4 +1,6 @@
-//! How calls reach the process. Each transport turns what it receives into [`crate::actor::Run`]s for the team
-//! and carries their ends back.
+//! How calls reach the process. A [`link::Link`] turns what its transport receives into [`crate::actor::Run`]s for the
+//! team and carries their ends back. There are two transports ([`shared::link::Transport`]): a Unix socket of the
+//! gateway on this machine ([`shared::link::Channel`]), and NATS for gateways on any machine.
 
-pub(crate) mod unix;
+pub(crate) mod link;
+pub(crate) mod nats;

@@ -60,6 +60,12 @@ pub enum Kind {
     Patterns,
     /// Where a Redis server is.
     RedisUrl,
+    /// Where NATS servers are; several.
+    NatsServers,
+    /// What subjects of NATS begin with.
+    SubjectPrefix,
+    /// Any text but none.
+    Text,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// Which log lines are written.
@@ -78,6 +84,7 @@ impl Kind {
                 | Self::Paths
                 | Self::EgressRules
                 | Self::V8Flags
+                | Self::NatsServers
         )
     }
 
@@ -97,7 +104,8 @@ impl Kind {
             Self::Networks => "CIDR",
             Self::Origins => "ORIGIN",
             Self::Patterns => "PATTERN",
-            Self::RedisUrl => "URL",
+            Self::RedisUrl | Self::NatsServers => "URL",
+            Self::SubjectPrefix | Self::Text => "TEXT",
             Self::Choice(_) => "WORD",
             Self::LogFilter => "FILTER",
         }
@@ -141,6 +149,9 @@ impl fmt::Display for Kind {
             Self::RedisUrl => {
                 f.write_str("a URL such as redis://127.0.0.1:6379 or redis+unix:///run/redis.sock")
             }
+            Self::NatsServers => f.write_str("URLs such as nats://127.0.0.1:4222 or tls://nats.test:4222"),
+            Self::SubjectPrefix => f.write_str("letters, digits, - and _, with dots between them, at most 64"),
+            Self::Text => f.write_str("a text"),
             Self::Choice(words) => write!(f, "one of: {}", words.join(", ")),
             Self::LogFilter => f.write_str("an EnvFilter directive list, such as info or warn,access=info"),
         }

@@ -16,6 +16,7 @@ pub mod keys;
 pub mod problem;
 pub mod read;
 pub mod reference;
+mod remote;
 pub mod rows;
 pub mod settings;
 pub mod sources;

@@ -253,6 +253,7 @@ mod tests {
                 Kind::Size { .. } => reader.size(key.name).is_some(),
                 Kind::BasePath => reader.base_path(key.name).is_some(),
                 Kind::RequestPath => reader.parsed(key.name, value::request_path).is_some(),
+                Kind::SubjectPrefix => reader.parsed(key.name, ::remote::subject::Subjects::new).is_some(),
                 Kind::Choice(words) => {
                     reader.parsed(key.name, |text| words.contains(&text).then_some(())).is_some()
                 }
@@ -268,6 +269,8 @@ mod tests {
                 | Kind::Origins
                 | Kind::Patterns
                 | Kind::RedisUrl
+                | Kind::NatsServers
+                | Kind::Text
                 | Kind::V8Flags => false,
             };
             assert!(fine, "{}", key.name);

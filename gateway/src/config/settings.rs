@@ -13,9 +13,11 @@ use shared::setup::{Access, BackgroundLimits, FormLimits, IsolateLimits, Sandbox
 
 use super::edge::{self, Edge};
 use super::read::Reader;
+use super::remote;
 use super::value::{self, Listen};
 use crate::admission::breaker::BreakerSettings;
 use crate::admission::class::Shares;
+use crate::pool::RemoteSettings;
 
 /// The most sockets between gateway and children: each gateway thread has a link of its own to each isolate and
 /// to each fn worker.
@@ -47,6 +49,8 @@ pub struct Settings {
     pub processes: Processes,
     /// The work that they do.
     pub jobs: Jobs,
+    /// Workers on other machines.
+    pub remote: Option<RemoteSettings>,
     /// What the edge does with requests and responses.
     pub edge: Arc<Edge>,
     /// The most bytes of static files held in memory.
@@ -250,6 +254,7 @@ pub fn read(reader: &mut Reader<'_>) -> Option<Settings> {
     }
     let protocols = protocols(reader);
     let (clients, processes, jobs) = (clients(reader), processes(reader), jobs(reader));
+    let remote = remote::read(reader);
     let edge = edge::read(reader);
     let static_memory = reader.size("static_memory");
     let debugging = debugging(reader);
@@ -268,6 +273,7 @@ pub fn read(reader: &mut Reader<'_>) -> Option<Settings> {
         clients: clients?,
         processes: processes?,
         jobs: jobs?,
+        remote: remote?,
         edge: edge?,
         static_memory: static_memory?,
         debugging: debugging?,

@@ -560,6 +560,60 @@ pub const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        title: "Workers on other machines",
+        keys: &[
+            key(
+                "nats",
+                Kind::NatsServers,
+                Unset("none, functions run on this machine alone"),
+                "The NATS servers over which `fn-workers --nats` on other machines are reached.",
+            ),
+            key(
+                "nats_prefix",
+                Kind::SubjectPrefix,
+                Text("isopod"),
+                "What all subjects begin with; as at the workers. Clusters that share a server differ in it.",
+            ),
+            key(
+                "nats_credentials",
+                Kind::Path,
+                Unset("none"),
+                "A file with a JWT and its seed, as nsc writes it.",
+            ),
+            key("nats_nkey", Kind::Path, Unset("none"), "A file with the seed of an nkey."),
+            key("nats_user", Kind::Text, Unset("none"), "A user's name; nats_password holds its password."),
+            key("nats_password", Kind::Path, Unset("none"), "The file with the password of nats_user."),
+            key("nats_token", Kind::Path, Unset("none"), "A file with a token."),
+            key("nats_tls", Kind::Switch, Text("false"), "Whether a NATS server without TLS is refused."),
+            key(
+                "nats_ca",
+                Kind::Path,
+                Unset("the system's"),
+                "A file with the certificates that the NATS server's may be signed by.",
+            ),
+            key("nats_cert", Kind::Path, Unset("none"), "A file with the gateway's certificate for NATS."),
+            key("nats_key", Kind::Path, Unset("none"), "The file with the key of nats_cert."),
+            key(
+                "nats_max_calls",
+                count(1, 1024),
+                Text("512"),
+                "Calls of one gateway thread that run on other machines; 503 for more.",
+            ),
+            key(
+                "nats_accept_timeout",
+                time(10, 60 * SECOND),
+                Text("2s"),
+                "How long until a worker must have taken a call; then it is lost: 502, or once more elsewhere.",
+            ),
+            key(
+                "nats_worker_timeout",
+                time(100, 60 * SECOND),
+                Text("2s"),
+                "How long a worker that runs calls may be silent; then they are lost. It is asked four times meanwhile.",
+            ),
+        ],
+    },
+    Section {
         title: "Rates",
         keys: &[
             key(

@@ -1,7 +1,6 @@
 //! Native calls: from a client or from a job, to the least loaded fn worker. They never wait for a render permit:
 //! the job that calls holds one.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::http::header::HeaderMap;
@@ -17,7 +16,7 @@ use super::in_flight::Place;
 use super::job::{End, Hold, Part};
 use super::thread::Thread;
 use super::upload::{self, RequestBody};
-use super::worker_link::WorkerLink;
+use super::worker_link::Opening;
 
 /// How long after a request's deadline the worker's own answer about it may still come.
 const DEADLINE_GRACE: Duration = Duration::from_millis(500);
@@ -100,12 +99,12 @@ impl Thread {
         call.deadline_ms = u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX);
         let again = self.pool.catalog.load().is_idempotent(&call.name).then(|| call.clone());
         let until = Instant::now() + deadline;
-        match (self.attempt_call(call, until).await, again) {
+        match (self.attempt_call(call, until, false).await, again) {
             (Err(("lost", _)), Some(mut again)) => {
                 self.pool.metrics.native_retries.inc();
                 let left = until.saturating_duration_since(Instant::now());
                 again.deadline_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
-                self.attempt_call(again, until).await
+                self.attempt_call(again, until, true).await
             }
             (outcome, _) => outcome,
         }
@@ -115,16 +114,18 @@ impl Thread {
         &self,
         call: NativeCall,
         until: Instant,
+        again: bool,
     ) -> Result<Outcome, (&'static str, Outcome)> {
-        let Some(worker) = self.least_loaded_worker() else {
-            return Err(("unavailable", Outcome::failed(503, "no function worker is ready")));
+        let target = Target::Function(call.name.clone());
+        let Some((worker, way)) = self.way_to(&target, "", again) else {
+            return Err(self.nobody_for(&call.name));
         };
         let Some(place) = worker.enter() else {
             return Err(("refused", Outcome::failed(503, "the function workers are busy")));
         };
         let id = self.next_id();
         let entry = self.pool.in_flight.enter(id, Place::Worker(worker.slot.id));
-        let mut pending = worker.begin(id, call, place, entry);
+        let mut pending = worker.begin(id, &way, call, place, entry);
         match tokio::time::timeout_at(until, pending.outcome()).await {
             Ok(Some(outcome)) => Ok(outcome),
             Ok(None) => Err(("lost", Outcome::failed(502, "the function's worker was lost"))),
@@ -141,10 +142,10 @@ impl Thread {
         let may_retry = body.is_none() && head.method == "GET";
         let timeout = timeout.min(self.pool.settings.native_call_timeout);
         let until = Instant::now() + timeout;
-        let mut answered = self.attempt_request(&target, head, headers, body.take(), until).await;
+        let mut answered = self.attempt_request(&target, head, headers, body.take(), (until, false)).await;
         if may_retry && matches!(answered, Err(NativeError::Lost)) {
             self.pool.metrics.native_retries.inc();
-            answered = self.attempt_request(&target, head, headers, None, until).await;
+            answered = self.attempt_request(&target, head, headers, None, (until, true)).await;
         }
         tally.outcome = match &answered {
             Ok(_) => "value",
@@ -159,16 +160,18 @@ impl Thread {
         head: RequestHeadRef<'_>,
         headers: &HeaderMap,
         body: Option<RequestBody>,
-        until: Instant,
+        (until, again): (Instant, bool),
     ) -> Result<Rendered, NativeError> {
-        let worker = self.least_loaded_worker().ok_or(NativeError::Unavailable)?;
+        let path = path_of(head.url);
+        let (worker, way) = self.way_to(target, path, again).ok_or(NativeError::Unavailable)?;
         let place = worker.enter().ok_or(NativeError::Busy)?;
         let id = self.next_id();
         let entry = self.pool.in_flight.enter(id, Place::Worker(worker.slot.id));
         let left = until.saturating_duration_since(Instant::now());
         let deadline_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
         let hold = Hold::on_worker(place, entry);
-        let handle = worker.begin_request(id, target, deadline_ms, head, headers, hold);
+        let handle =
+            worker.begin_request(Opening { id, way: &way, target, deadline_ms }, head, headers, hold);
         if let Some(body) = body {
             upload::spawn(body, &handle);
         }
@@ -193,14 +196,21 @@ impl Thread {
         }
     }
 
-    fn least_loaded_worker(&self) -> Option<Rc<WorkerLink>> {
-        let workers = self.workers.borrow();
-        let count = workers.len();
-        let index = (0..count)
-            .map(|step| (self.worker_rotor.get() + step) % count)
-            .filter(|index| workers[*index].is_ready())
-            .min_by_key(|index| workers[*index].slot.in_flight())?;
-        self.worker_rotor.set(index + 1);
-        Some(workers[index].clone())
+    /// What a call is told that no worker can take.
+    fn nobody_for(&self, name: &str) -> (&'static str, Outcome) {
+        let catalog = self.pool.catalog.load();
+        if catalog.has_elsewhere() && catalog.function(name).is_none() {
+            let message = format!("there is no native function `{name}`");
+            return ("failed", Outcome::failed(404, message));
+        }
+        ("unavailable", Outcome::failed(503, "no function worker is ready"))
     }
+}
+
+/// The path of a URL with scheme and authority.
+fn path_of(url: &str) -> &str {
+    let after_scheme = url.find("://").map_or(0, |at| at + 3);
+    let rest = &url[after_scheme..];
+    let path = rest.find('/').map_or("/", |at| &rest[at..]);
+    path.split(['?', '#']).next().unwrap_or(path)
 }

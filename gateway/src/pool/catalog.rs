@@ -1,52 +1,135 @@
-//! What the fn workers have: their functions and routes, as the newest of them reported.
+//! What the fn workers have: their functions and routes, as the newest of this machine and all of other machines
+//! reported.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
+use remote::directory::Listing;
 use shared::message::control::{FunctionInfo, RouteInfo};
 use shared::route::{Pattern, Policy, Tree, TreeBuilder};
+
+/// What the newest worker of this machine has.
+#[derive(Debug, Default)]
+pub(crate) struct Reported {
+    pub functions: Vec<FunctionInfo>,
+    pub routes: Vec<RouteInfo>,
+}
+
+/// What a catalog is made of.
+#[derive(Debug, Default)]
+pub(crate) struct Offered {
+    /// On this machine.
+    pub here: Reported,
+    /// On others.
+    pub elsewhere: Listing,
+}
+
+/// A function.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Whether a worker of this machine has it.
+    pub here: bool,
+    /// The workers of other machines that have it.
+    pub instances: Vec<String>,
+    /// Whether a call may be sent again when its worker is lost.
+    pub idempotent: bool,
+}
+
+/// A route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct FoundRoute {
+    here: bool,
+    /// The pattern, as the workers of other machines have it.
+    elsewhere: Option<String>,
+}
 
 /// Functions and routes.
 #[derive(Debug)]
 pub(crate) struct Catalog {
-    idempotent: HashSet<String>,
-    routes: Tree<()>,
+    functions: HashMap<String, Found>,
+    routes: Tree<FoundRoute>,
+    has_elsewhere: bool,
 }
 
 impl Default for Catalog {
     fn default() -> Self {
-        Self { idempotent: HashSet::new(), routes: TreeBuilder::new(Policy::default()).build() }
+        Self::new(&Offered::default(), &[])
     }
 }
 
 impl Catalog {
-    /// What a worker has reported. It has checked its routes; one that does not parse here is logged and left out.
-    /// A route that answers what `app_routes` would answer is logged too.
-    pub fn new(functions: Vec<FunctionInfo>, routes: &[RouteInfo], app_routes: &[String]) -> Self {
-        report_shadows(routes, app_routes);
-        let idempotent = functions.into_iter().filter(|function| function.idempotent);
-        let mut tree = TreeBuilder::new(Policy::default());
-        for RouteInfo { pattern, registered_at } in routes {
-            match Pattern::parse(pattern) {
-                Ok(parsed) => {
-                    if let Err(conflict) = tree.insert(parsed, ()) {
-                        tracing::error!(%conflict, registered_at, "a worker's route is left out");
-                    }
-                }
-                Err(error) => tracing::error!(%error, registered_at, "a worker's route is left out"),
-            }
+    /// What workers have reported. They have checked their routes; one that does not parse here is logged and left
+    /// out. A route that answers what `app_routes` would answer is logged too.
+    pub fn new(offered: &Offered, app_routes: &[String]) -> Self {
+        let Offered { here, elsewhere } = offered;
+        report_shadows(&here.routes, app_routes);
+        let mut functions: HashMap<String, Found> = HashMap::new();
+        for function in &here.functions {
+            let found = Found { here: true, instances: Vec::new(), idempotent: function.idempotent };
+            functions.insert(function.name.clone(), found);
         }
-        Self { idempotent: idempotent.map(|function| function.name).collect(), routes: tree.build() }
+        for (name, listed) in &elsewhere.functions {
+            let found = functions.entry(name.clone());
+            let found = found.or_insert(Found { idempotent: true, ..Found::default() });
+            found.instances.clone_from(&listed.instances);
+            found.idempotent &= listed.idempotent;
+        }
+        let has_elsewhere = elsewhere.members > 0;
+        Self { functions, routes: tree(here, elsewhere), has_elsewhere }
+    }
+
+    /// A function, if any worker has it.
+    pub fn function(&self, name: &str) -> Option<&Found> {
+        self.functions.get(name)
+    }
+
+    /// Whether workers of other machines have said what they have.
+    pub fn has_elsewhere(&self) -> bool {
+        self.has_elsewhere
     }
 
     /// Whether a call may be sent again when its worker is lost.
     pub fn is_idempotent(&self, name: &str) -> bool {
-        self.idempotent.contains(name)
+        self.functions.get(name).is_some_and(|found| found.idempotent)
     }
 
     /// Whether a worker answers this path.
     pub fn has_route(&self, path: &str) -> bool {
         !self.routes.is_empty() && self.routes.find(path).is_some()
     }
+
+    /// Whether a worker of this machine answers the path, and by which pattern those of other machines do.
+    pub fn route(&self, path: &str) -> Option<(bool, Option<&str>)> {
+        let found = self.routes.find(path)?.value;
+        Some((found.here, found.elsewhere.as_deref()))
+    }
+}
+
+fn tree(here: &Reported, elsewhere: &Listing) -> Tree<FoundRoute> {
+    let mut routes: Vec<(&str, &str, FoundRoute)> = Vec::new();
+    for RouteInfo { pattern, registered_at } in &here.routes {
+        routes.push((pattern, registered_at, FoundRoute { here: true, elsewhere: None }));
+    }
+    for route in &elsewhere.routes {
+        let elsewhere = Some(route.pattern.clone());
+        match routes.iter_mut().find(|(pattern, ..)| *pattern == route.pattern) {
+            Some((.., found)) => found.elsewhere = elsewhere,
+            None => {
+                routes.push((&route.pattern, &route.registered_at, FoundRoute { here: false, elsewhere }))
+            }
+        }
+    }
+    let mut tree = TreeBuilder::new(Policy::default());
+    for (pattern, registered_at, found) in routes {
+        match Pattern::parse(pattern) {
+            Ok(parsed) => {
+                if let Err(conflict) = tree.insert(parsed, found) {
+                    tracing::error!(%conflict, registered_at, "a worker's route is left out");
+                }
+            }
+            Err(error) => tracing::error!(%error, registered_at, "a worker's route is left out"),
+        }
+    }
+    tree.build()
 }
 
 /// Says which of the app's own routes never answer.
@@ -74,17 +157,46 @@ fn shadows<'r>(routes: &'r [RouteInfo], app_routes: &[String]) -> Vec<(&'r str, 
 
 #[cfg(test)]
 mod tests {
+    use remote::announcement::RouteOffer;
+    use remote::directory::Listed;
+
     use super::*;
+
+    fn route(pattern: &str) -> RouteInfo {
+        RouteInfo { pattern: pattern.into(), registered_at: "a.rs:1:1".into() }
+    }
 
     #[test]
     fn routes_that_hide_routes_of_the_app_are_found() {
-        let route = |pattern: &str| RouteInfo { pattern: pattern.into(), registered_at: "a.rs:1:1".into() };
-        let routes = [route("/threads/$id"), route("/api/time")];
+        let routes = vec![route("/threads/$id"), route("/api/time")];
         let app_routes = ["/", "/threads/$thread", "/api/$", "/threads"].map(String::from);
         let found = shadows(&routes, &app_routes);
         assert_eq!(found, [("/threads/$id", "a.rs:1:1", "/threads/$thread".to_owned())]);
-        let catalog = Catalog::new(Vec::new(), &routes, &app_routes);
+        let here = Reported { functions: Vec::new(), routes };
+        let catalog = Catalog::new(&Offered { here, elsewhere: Listing::default() }, &app_routes);
         assert!(catalog.has_route("/threads/7") && catalog.has_route("/api/time"));
         assert!(!catalog.has_route("/threads") && !Catalog::default().has_route("/"));
+    }
+
+    #[test]
+    fn what_two_machines_have_is_one_entry_and_the_careful_one_counts() {
+        let info = |name: &str, idempotent| FunctionInfo { name: name.into(), idempotent };
+        let here =
+            Reported { functions: vec![info("both", true), info("here", true)], routes: vec![route("/a")] };
+        let listed = |idempotent| Listed { idempotent, instances: vec!["x".into()] };
+        let offer = |pattern: &str| RouteOffer { pattern: pattern.into(), registered_at: "b.rs:1:1".into() };
+        let elsewhere = Listing {
+            functions: [("both".to_owned(), listed(false)), ("there".to_owned(), listed(true))].into(),
+            routes: vec![offer("/a"), offer("/b/$id")],
+            members: 1,
+            ..Listing::default()
+        };
+        let catalog = Catalog::new(&Offered { here, elsewhere }, &[]);
+        let both = Found { here: true, instances: vec!["x".into()], idempotent: false };
+        assert_eq!(catalog.function("both"), Some(&both));
+        assert!(catalog.is_idempotent("here") && catalog.is_idempotent("there"));
+        assert_eq!(catalog.route("/a"), Some((true, Some("/a"))));
+        assert_eq!(catalog.route("/b/1"), Some((false, Some("/b/$id"))));
+        assert_eq!(catalog.route("/c"), None);
     }
 }

@@ -24,7 +24,7 @@ const MAX_CALLS_PER_JOB: usize = 64;
 #[derive(Debug)]
 pub(super) struct IsolateLink {
     pub isolate: IsolateId,
-    link: Link<ToRenderer, FromRenderer>,
+    link: Link<Channel<ToRenderer, FromRenderer>>,
     /// The jobs that the isolate has not let go of.
     jobs: RefCell<HashMap<u64, Rc<Job>>>,
     metrics: Metrics,

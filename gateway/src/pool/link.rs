@@ -1,4 +1,5 @@
-//! One link of a gateway thread to an isolate or an fn worker: the socket, driven by one local task.
+//! One link of a gateway thread to an isolate or an fn worker: the socket, or what stands for it where workers are on
+//! other machines, driven by one local task.
 //!
 //! Whoever has something to send appends it with [`Link::queue`] and goes on; the task is woken and hands all
 //! that came together to the kernel in one write. What comes in goes to the owner's handler, message by message.
@@ -7,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::task::{Context, Poll, Waker};
 
 use bytes::BytesMut;
-use shared::link::{Channel, LinkError};
+use shared::link::{LinkError, Transport};
 use shared::message::Message;
 
 /// How many messages the task takes in before other tasks of its thread have their turn.
@@ -51,23 +52,33 @@ pub(super) enum RuleError {
     Window { id: u64, source: shared::window::WindowError },
 }
 
-/// A socket with its outbound buffer. Not shared between threads.
+impl RuleError {
+    /// The job or call that it concerns.
+    pub fn id(&self) -> u64 {
+        match self {
+            Self::UnknownId(id) | Self::SecondHead(id) | Self::NoHead(id) | Self::EarlyHints(id) => *id,
+            Self::SecondCall { id, .. } | Self::Window { id, .. } => *id,
+        }
+    }
+}
+
+/// A transport with its outbound buffer. Not shared between threads.
 #[derive(Debug)]
-pub(super) struct Link<Out, In> {
+pub(super) struct Link<T> {
     /// `None` once the link has ended.
-    channel: RefCell<Option<Channel<Out, In>>>,
+    channel: RefCell<Option<T>>,
     task: RefCell<Option<Waker>>,
     /// The task is at work and will flush before it rests: it need not be woken.
     in_turn: Cell<bool>,
 }
 
-impl<Out: Message, In: Message> Link<Out, In> {
-    pub fn new(channel: Channel<Out, In>) -> Self {
+impl<T: Transport> Link<T> {
+    pub fn new(channel: T) -> Self {
         Self { channel: RefCell::new(Some(channel)), task: RefCell::new(None), in_turn: Cell::new(false) }
     }
 
     /// Appends a message. Without effect once the link has ended: whoever waits on it is told then.
-    pub fn queue(&self, message: &Out) {
+    pub fn queue(&self, message: &T::Out) {
         self.append(|out| message.encode(out));
     }
 
@@ -83,6 +94,11 @@ impl<Out: Message, In: Message> Link<Out, In> {
         }
     }
 
+    /// The transport, until the link has ended.
+    pub fn with_transport<R>(&self, act: impl FnOnce(&mut T) -> R) -> Option<R> {
+        self.channel.borrow_mut().as_mut().map(act)
+    }
+
     pub fn is_open(&self) -> bool {
         self.channel.borrow().is_some()
     }
@@ -91,7 +107,10 @@ impl<Out: Message, In: Message> Link<Out, In> {
     ///
     /// # Errors
     /// [`LinkFault`] unless the peer closed the link between two messages.
-    pub async fn run(&self, mut receive: impl FnMut(In) -> Result<(), RuleError>) -> Result<(), LinkFault> {
+    pub async fn run(
+        &self,
+        mut receive: impl FnMut(T::In) -> Result<(), RuleError>,
+    ) -> Result<(), LinkFault> {
         let end = std::future::poll_fn(|cx| {
             self.remember_task(cx);
             self.in_turn.set(true);
@@ -128,7 +147,7 @@ impl<Out: Message, In: Message> Link<Out, In> {
     fn poll_turn(
         &self,
         cx: &mut Context<'_>,
-        receive: &mut impl FnMut(In) -> Result<(), RuleError>,
+        receive: &mut impl FnMut(T::In) -> Result<(), RuleError>,
     ) -> Poll<Result<(), LinkFault>> {
         if let Poll::Ready(end) = self.poll_inbound(cx, receive)? {
             return Poll::Ready(Ok(end));
@@ -148,7 +167,7 @@ impl<Out: Message, In: Message> Link<Out, In> {
     fn poll_inbound(
         &self,
         cx: &mut Context<'_>,
-        receive: &mut impl FnMut(In) -> Result<(), RuleError>,
+        receive: &mut impl FnMut(T::In) -> Result<(), RuleError>,
     ) -> Result<Poll<()>, LinkFault> {
         for _ in 0..MESSAGES_PER_TURN {
             let message = match self.channel.borrow_mut().as_mut() {

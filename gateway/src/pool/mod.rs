@@ -34,6 +34,7 @@ mod link;
 mod patience;
 mod ports;
 mod process;
+mod remote;
 mod render;
 pub mod restart;
 mod roster;
@@ -48,7 +49,9 @@ mod tests;
 mod thread;
 mod upload;
 mod watch;
+mod way;
 mod worker_link;
+mod worker_transport;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -65,7 +68,7 @@ use tokio::sync::watch as latest;
 use crate::admission::{Admission, AdmissionSettings};
 use crate::metrics::Metrics;
 use app_metrics::AppTotals;
-use catalog::Catalog;
+use catalog::{Catalog, Offered};
 use examination::Examinations;
 use in_flight::InFlight;
 use ports::Ports;
@@ -81,6 +84,7 @@ pub use dispatcher::{Dispatcher, OnEarlyHints, RenderJob};
 pub use error::{NativeError, RenderError, RequestBodyError, StartError};
 pub use examination::{ExamineError, Examined};
 pub use patience::JobTimes;
+pub use remote::RemoteSettings;
 pub use roster::{Heap, State};
 pub use slot::ChildKind;
 pub use status::{ChildStatus, IsolateStatus, PoolStatus, Readiness};
@@ -119,6 +123,8 @@ pub struct PoolSettings {
     pub load_timeout: Duration,
     /// How long a job may take.
     pub job_times: JobTimes,
+    /// Workers on other machines.
+    pub remote: Option<RemoteSettings>,
     /// The longest that a native call may take.
     pub native_call_timeout: Duration,
     /// How long a child may take to finish what runs after it was told to end; SIGTERM and SIGKILL follow.
@@ -155,6 +161,8 @@ pub(crate) struct Pool {
     in_flight: Arc<InFlight>,
     /// What the fn workers have.
     catalog: ArcSwap<Catalog>,
+    /// What the catalog is made of.
+    offered: Mutex<Offered>,
     ports: Ports,
     roster: Mutex<Roster>,
     app_metrics: Mutex<AppTotals>,
@@ -177,6 +185,7 @@ impl Pool {
             admission: Admission::new(settings.admission, metrics.clone()),
             in_flight: Arc::default(),
             catalog: ArcSwap::default(),
+            offered: Mutex::default(),
             ports: Ports::new(settings.threads),
             roster: Mutex::default(),
             app_metrics: Mutex::new(AppTotals::new(settings.app_metrics)),
@@ -196,6 +205,13 @@ impl Pool {
 
     fn app_metrics(&self) -> MutexGuard<'_, AppTotals> {
         self.app_metrics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What workers have has changed.
+    fn offer(&self, change: impl FnOnce(&mut Offered)) {
+        let mut offered = self.offered.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut offered);
+        self.catalog.store(Arc::new(Catalog::new(&offered, &self.settings.app_routes)));
     }
 
     fn is_draining(&self) -> bool {
@@ -235,6 +251,7 @@ pub fn start(settings: PoolSettings, metrics: Metrics) -> Result<PoolHandle, Sta
     let scratch = Scratch::create_in(&temporary)
         .map_err(|source| StartError::Scratch { path: temporary, source: Arc::new(source) })?;
     let pool = Arc::new(Pool::new(settings, metrics, scratch));
+    remote::watch(&pool);
     let supervisor = Supervisor::new(pool.clone()).start();
     // Set once: the pool was made above.
     let _ = pool.supervisor.set(supervisor);

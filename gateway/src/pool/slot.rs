@@ -41,6 +41,9 @@ impl fmt::Display for ChildId {
     }
 }
 
+/// The place of what stands for all workers of other machines, in logs and lists.
+pub(crate) const ELSEWHERE: ChildId = ChildId { kind: ChildKind::FnWorker, slot: usize::MAX, generation: 0 };
+
 /// One isolate of one renderer process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct IsolateId {

@@ -24,7 +24,7 @@ use shared::message::FromChild;
 use shared::message::control::{CodeUse, Layers, LoadFailure, RefusalCount};
 use tokio::sync::mpsc;
 
-use super::catalog::Catalog;
+use super::catalog::Reported;
 use super::error::StartError;
 use super::examination::HandOn;
 use super::lineup::Lineup;
@@ -156,11 +156,7 @@ impl Supervisor {
                 if let Some(member) = self.pool.roster().member(id) {
                     member.functions = functions.iter().map(|function| function.name.clone()).collect();
                 }
-                self.pool.catalog.store(Arc::new(Catalog::new(
-                    functions,
-                    &routes,
-                    &self.pool.settings.app_routes,
-                )));
+                self.pool.offer(|offered| offered.here = Reported { functions, routes });
                 self.loaded(id, 0, ctx);
             }
             FromChild::LoadFailed(failure) => self.load_failed(id, failure),

@@ -14,7 +14,8 @@ use super::link::LinkFault;
 use super::ports::{NewLink, Peer};
 use super::slot::{ChildId, IsolateId};
 use super::supervisor::LinkEnded;
-use super::worker_link::WorkerLink;
+use super::worker_link::{MAX_CALLS_PER_WORKER, WorkerLink};
+use super::worker_transport::WorkerTransport;
 
 /// The bits of an id that count within a thread; the higher ones are the thread's number.
 const COUNTER_BITS: u32 = 48;
@@ -27,6 +28,8 @@ pub(super) struct Thread {
     pub pool: Arc<Pool>,
     isolates: RefCell<Vec<Rc<IsolateLink>>>,
     pub workers: RefCell<Vec<Rc<WorkerLink>>>,
+    /// The link to the workers of other machines, while there is one.
+    pub remote: RefCell<Option<Rc<WorkerLink>>>,
     /// Where the search for the least loaded worker starts, so that ties rotate.
     pub worker_rotor: Cell<usize>,
 }
@@ -39,6 +42,7 @@ impl Thread {
             pool,
             isolates: RefCell::default(),
             workers: RefCell::default(),
+            remote: RefCell::default(),
             worker_rotor: Cell::new(0),
         }
     }
@@ -79,7 +83,12 @@ impl Thread {
             }
             Peer::Worker(slot) => {
                 let failures = self.pool.metrics.job_failures.clone();
-                let link = Rc::new(WorkerLink::new(slot, Channel::new(stream), failures));
+                let link = Rc::new(WorkerLink::new(
+                    slot,
+                    WorkerTransport::Unix(Channel::new(stream)),
+                    MAX_CALLS_PER_WORKER,
+                    failures,
+                ));
                 self.workers.borrow_mut().push(link.clone());
                 let mut ending = self.ending(AnyLink::Worker(link.clone()));
                 actix_web::rt::spawn(async move {

@@ -1,5 +1,5 @@
-//! A gateway thread's link to an fn worker, the native calls that run over it and the clients' requests that it
-//! answers.
+//! A gateway thread's link to an fn worker, or to all those of other machines: the native calls that run over it and
+//! the clients' requests that are answered over it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use actix_web::http::header::HeaderMap;
 use bytes::Bytes;
 use prometheus::IntCounterVec;
 use shared::head::RequestHeadRef;
-use shared::link::Channel;
+use shared::link::Transport;
 use shared::message::{
     CancelReason, Failure, FailureKind, FromWorker, NativeCall, Outcome, Target, ToWorker,
 };
@@ -22,15 +22,32 @@ use super::job_handle::{JobHandle, JobLink};
 use super::link::{Link, LinkFault, RuleError};
 use super::slot::{WorkerPlace, WorkerSlot};
 use super::thread::Thread;
+use super::way::Way;
+use super::worker_transport::WorkerTransport;
 
 /// The calls that a worker may have running at a time, over all gateway threads; more are answered with 503.
 pub(super) const MAX_CALLS_PER_WORKER: usize = 1024;
 
-/// One thread's link to one fn worker.
+/// How a request begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Opening<'a> {
+    /// Its id.
+    pub id: u64,
+    /// Where on the link it opens.
+    pub way: &'a Way,
+    /// Whom it is for.
+    pub target: &'a Target,
+    /// Milliseconds until the head of the response must have come.
+    pub deadline_ms: u32,
+}
+
+/// One thread's link to one fn worker, or to all those of other machines.
 #[derive(Debug)]
 pub(super) struct WorkerLink {
     pub slot: Arc<WorkerSlot>,
-    link: Link<ToWorker, FromWorker>,
+    link: Link<WorkerTransport>,
+    /// The calls that it may have running at a time.
+    most: usize,
     calls: RefCell<HashMap<u64, oneshot::Sender<Outcome>>>,
     /// The requests that the worker has not let go of.
     jobs: RefCell<HashMap<u64, Rc<Job>>>,
@@ -40,11 +57,12 @@ pub(super) struct WorkerLink {
 impl WorkerLink {
     pub fn new(
         slot: Arc<WorkerSlot>,
-        channel: Channel<ToWorker, FromWorker>,
+        transport: WorkerTransport,
+        most: usize,
         failures: IntCounterVec,
     ) -> Self {
         let (calls, jobs) = (RefCell::default(), RefCell::default());
-        Self { slot, link: Link::new(channel), calls, jobs, failures }
+        Self { slot, link: Link::new(transport), most, calls, jobs, failures }
     }
 
     /// Whether it takes calls.
@@ -58,35 +76,36 @@ impl WorkerLink {
 
     /// Takes a place for a call or a request; `None` when the worker has as many as it may.
     pub fn enter(&self) -> Option<WorkerPlace> {
-        self.slot.enter(MAX_CALLS_PER_WORKER)
+        self.slot.enter(self.most)
     }
 
-    /// Sends a call. Dropping the returned value cancels it.
+    /// Sends a call, by `way` if the link leads to several workers. Dropping the returned value cancels it.
     pub fn begin(
         self: &Rc<Self>,
         id: u64,
+        way: &Way,
         call: NativeCall,
         place: WorkerPlace,
         entry: Entry,
     ) -> PendingCall {
         let (sender, outcome) = oneshot::channel();
         self.calls.borrow_mut().insert(id, sender);
+        self.link.with_transport(|transport| transport.open(id, way));
         self.link.queue(&ToWorker::Call { id, call });
         PendingCall { id, link: self.clone(), outcome, _place: place, _entry: entry }
     }
 
-    /// Sends a request. Its response comes to the returned handle; dropping that cancels it.
+    /// Sends a request, by `way` if the link leads to several workers. Its response comes to the returned handle; dropping that cancels it.
     pub fn begin_request(
         self: &Rc<Self>,
-        id: u64,
-        target: &Target,
-        deadline_ms: u32,
+        Opening { id, way, target, deadline_ms }: Opening<'_>,
         head: RequestHeadRef<'_>,
         headers: &HeaderMap,
         hold: Hold,
     ) -> JobHandle {
         let job = Rc::new(Job::new(id, head.request_id, hold));
         self.jobs.borrow_mut().insert(id, job.clone());
+        self.link.with_transport(|transport| transport.open(id, way));
         self.link.append(|out| {
             let fields = headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
             ToWorker::encode_request(out, id, target, deadline_ms, head, fields);
@@ -96,7 +115,15 @@ impl WorkerLink {
 
     /// Drives the link until it ends.
     pub async fn run(&self, thread: &Thread) -> Result<(), LinkFault> {
-        self.link.run(|message| self.receive(message, thread)).await
+        self.link
+            .run(|message| match self.receive(message, thread) {
+                Err(error) if self.ends_violator(error.id()) => {
+                    tracing::warn!(%error, "a worker of another machine broke the protocol; its call was ended");
+                    Ok(())
+                }
+                received => received,
+            })
+            .await
     }
 
     /// Tells all who wait that the worker is lost. The socket closes unless it is to outlive this thread.
@@ -108,6 +135,11 @@ impl WorkerLink {
         self.calls.borrow_mut().clear();
         let jobs = std::mem::take(&mut *self.jobs.borrow_mut());
         jobs.into_values().for_each(|job| job.finish(End::Lost));
+    }
+
+    /// Whether a broken rule ends one call alone.
+    fn ends_violator(&self, id: u64) -> bool {
+        self.link.with_transport(|transport| transport.end_violator(id)).unwrap_or(false)
     }
 
     fn receive(&self, message: FromWorker, thread: &Thread) -> Result<(), RuleError> {
@@ -127,6 +159,14 @@ impl WorkerLink {
                 Ok(())
             }
             FromWorker::Credit { id, bytes } => self.job(id)?.on_credit(bytes),
+            FromWorker::Lost { id } => {
+                // Who waits for a call learns it by the end of the channel.
+                self.calls.borrow_mut().remove(&id);
+                if let Some(job) = self.jobs.borrow_mut().remove(&id) {
+                    job.finish(End::Lost);
+                }
+                Ok(())
+            }
         }
     }
 

@@ -418,6 +418,7 @@ fn pool_settings(
         },
         load_timeout: processes.load_timeout,
         job_times: JobTimes { abort_delay: jobs.abort_delay, abort_grace: jobs.abort_grace },
+        remote: settings.remote.clone(),
         native_call_timeout: jobs.native_call_timeout,
         child_drain_timeout: CHILD_DRAIN_TIMEOUT,
         log_filter: settings.log_filter.clone(),

@@ -77,6 +77,7 @@ fn settings() -> PoolSettings {
         restart: RestartPolicy { initial_backoff: Duration::from_millis(1), ..Default::default() },
         load_timeout: Duration::from_secs(20),
         job_times: JobTimes { abort_delay: Duration::from_secs(15), abort_grace: Duration::from_secs(5) },
+        remote: None,
         native_call_timeout: Duration::from_secs(10),
         child_drain_timeout: Duration::from_secs(5),
         log_filter: "off".into(),

@@ -6,7 +6,7 @@ use shared::message::{Caller, NativeCall, Outcome, Target};
 use shared::window::INITIAL_WINDOW;
 
 use super::*;
-use crate::pool::catalog::Catalog;
+use crate::pool::catalog::Reported;
 use crate::pool::{NativeError, NativeRequest};
 
 type Answering = actix_web::rt::task::JoinHandle<Result<Rendered, NativeError>>;
@@ -119,7 +119,7 @@ async fn a_reading_request_is_tried_on_another_worker_and_a_writing_one_is_not()
 async fn only_a_call_that_may_be_repeated_is_sent_again() {
     let gateway = gateway();
     let functions = vec![FunctionInfo { name: "again".into(), idempotent: true }];
-    gateway.pool.catalog.store(Arc::new(Catalog::new(functions, &[], &[])));
+    gateway.pool.offer(|offered| offered.here = Reported { functions, routes: Vec::new() });
     for (name, status) in [("again", 200), ("once", 502)] {
         let (mut first, mut second) = (gateway.worker(0), gateway.worker(1));
         // The first of the two is asked first.

@@ -1,4 +1,4 @@
-//! One gateway thread's link: calls in, replies out.
+//! A link: calls in, replies out. One gateway thread's socket, or all gateways that come by NATS.
 //!
 //! Memory is bounded whatever the other side does: at most [`MAX_CALLS`] calls are open, replies gather only up
 //! to [`GATHER_BYTES`] before the socket must take them, and nothing is read meanwhile. Deadlines are kept here
@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use shared::head::{RequestHead, ResponseHead};
-use shared::link::{Channel, LinkError};
-use shared::message::{FromWorker, Outcome, Target, ToWorker};
+use shared::link::{LinkError, Transport};
+use shared::message::{FromWorker, Message, Outcome, Target, ToWorker};
 use shared::window::{ReceiveWindow, SendWindow, WindowError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -60,7 +60,7 @@ pub(crate) enum LinkEnd {
 
 /// A broken rule of the link.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum UnixError {
+pub(crate) enum LinkFault {
     #[error("a link to the gateway failed")]
     Link(#[from] LinkError),
     #[error("the gateway used the id {0} for two calls at a time")]
@@ -70,8 +70,8 @@ pub(crate) enum UnixError {
 }
 
 /// A link and the calls that came by it.
-pub(crate) struct UnixLink {
-    channel: Channel<FromWorker, ToWorker>,
+pub(crate) struct Link<T> {
+    transport: T,
     team: Arc<Team>,
     drain: Drain,
     open: HashMap<u64, OpenCall>,
@@ -115,17 +115,17 @@ enum Event {
     Finished,
 }
 
-impl UnixLink {
-    pub(crate) fn new(channel: Channel<FromWorker, ToWorker>, team: Arc<Team>, drain: Drain) -> Self {
+impl<T: Transport<Out = FromWorker, In = ToWorker>> Link<T> {
+    pub(crate) fn new(transport: T, team: Arc<Team>, drain: Drain) -> Self {
         // One place for each open call: reporting an end never waits and never overflows.
         let (end, ends) = mpsc::channel(MAX_CALLS);
         let (say, said) = mpsc::channel(SAID_WAITING);
         let deadlines = DelayQueue::new();
-        Self { channel, team, drain, open: HashMap::new(), deadlines, ends, end, said, say }
+        Self { transport, team, drain, open: HashMap::new(), deadlines, ends, end, said, say }
     }
 
     /// Serves the link until it ends. Calls that are open then are cancelled.
-    pub(crate) async fn serve(mut self) -> Result<LinkEnd, UnixError> {
+    pub(crate) async fn serve(mut self) -> Result<LinkEnd, LinkFault> {
         let drain = self.drain.clone();
         let mut finished = pin!(drain.finished.cancelled());
         loop {
@@ -136,13 +136,16 @@ impl UnixLink {
                 self.poll_event(context)
             });
             match next.await? {
-                Event::Message(message) => self.receive(message)?,
+                Event::Message(message) => match self.receive(message) {
+                    Err(LinkFault::Window { id, .. }) if self.transport.end_violator(id) => self.cancel(id),
+                    received => received?,
+                },
                 Event::Ended((id, outcome)) => self.end(id, outcome),
                 Event::Said(id, said) => self.hear(id, said),
                 Event::DeadlinePassed(id) => self.expire(id),
                 Event::Closed => return Ok(LinkEnd::Closed),
                 Event::Finished => {
-                    self.channel.flush().await?;
+                    std::future::poll_fn(|cx| self.transport.poll_flush(cx)).await?;
                     return Ok(LinkEnd::Drained);
                 }
             }
@@ -155,7 +158,7 @@ impl UnixLink {
             if let Poll::Ready(Some(passed)) = self.deadlines.poll_expired(context) {
                 return Poll::Ready(Ok(Event::DeadlinePassed(passed.into_inner())));
             }
-            let may_gather = self.channel.outbound().len() < GATHER_BYTES;
+            let may_gather = self.transport.outbound().len() < GATHER_BYTES;
             if may_gather {
                 if let Poll::Ready(Some((id, said))) = self.said.poll_recv(context) {
                     return Poll::Ready(Ok(Event::Said(id, said)));
@@ -165,11 +168,11 @@ impl UnixLink {
                     self.hear_all();
                     return Poll::Ready(Ok(Event::Ended(ended)));
                 }
-                if let Poll::Ready(received) = self.channel.poll_receive(context)? {
+                if let Poll::Ready(received) = self.transport.poll_receive(context)? {
                     return Poll::Ready(Ok(received.map_or(Event::Closed, Event::Message)));
                 }
             }
-            match self.channel.poll_flush(context)? {
+            match self.transport.poll_flush(context)? {
                 Poll::Ready(()) if may_gather => return Poll::Pending,
                 Poll::Ready(()) => {}
                 Poll::Pending => return Poll::Pending,
@@ -177,7 +180,7 @@ impl UnixLink {
         }
     }
 
-    fn receive(&mut self, message: ToWorker) -> Result<(), UnixError> {
+    fn receive(&mut self, message: ToWorker) -> Result<(), LinkFault> {
         match message {
             ToWorker::Call { id, call } => {
                 let time = self.team.registry().time_for(&call.name, call.deadline_ms);
@@ -192,7 +195,7 @@ impl UnixLink {
             }
             ToWorker::Body { id, bytes } => {
                 let Some(exchange) = self.exchange(id) else { return Ok(()) };
-                let window = |source| UnixError::Window { id, source };
+                let window = |source| LinkFault::Window { id, source };
                 exchange.received.received(bytes.len()).map_err(window)?;
                 // Empty pieces cost no window, so they must cost no memory either.
                 if let Some(upload) = exchange.side.upload.as_ref().filter(|_| !bytes.is_empty()) {
@@ -216,7 +219,7 @@ impl UnixLink {
             ToWorker::Credit { id, bytes } => {
                 let Some(exchange) = self.exchange(id) else { return Ok(()) };
                 let bytes = bytes as usize;
-                exchange.sent.credit(bytes).map_err(|source| UnixError::Window { id, source })?;
+                exchange.sent.credit(bytes).map_err(|source| LinkFault::Window { id, source })?;
                 exchange.side.credit(bytes);
                 Ok(())
             }
@@ -234,7 +237,7 @@ impl UnixLink {
         target: Target,
         deadline_ms: u32,
         head: RequestHead,
-    ) -> Result<(), UnixError> {
+    ) -> Result<(), LinkFault> {
         let name = match &target {
             Target::Function(name) => name.as_str(),
             Target::Route => "",
@@ -256,9 +259,9 @@ impl UnixLink {
         time: Duration,
         exchange: Option<OpenExchange>,
         work: Work,
-    ) -> Result<(), UnixError> {
+    ) -> Result<(), LinkFault> {
         if self.open.contains_key(&id) {
-            return Err(UnixError::DuplicateId(id));
+            return Err(LinkFault::DuplicateId(id));
         }
         let refusal = if self.drain.begun.is_cancelled() {
             Some("the function worker is ending")
@@ -311,32 +314,32 @@ impl UnixLink {
             Said::Whole(head, bytes) => {
                 exchange.sent.take(bytes.len());
                 exchange.stage = Stage::Over;
-                self.channel.queue(&FromWorker::Head { id, head });
+                self.queue(&FromWorker::Head { id, head });
                 if !bytes.is_empty() {
-                    self.channel.queue(&FromWorker::Body { id, bytes });
+                    self.queue(&FromWorker::Body { id, bytes });
                 }
-                self.channel.queue(&FromWorker::End { id });
+                self.queue(&FromWorker::End { id });
             }
             Said::Head(head) => {
                 exchange.stage = Stage::Headed;
-                self.channel.queue(&FromWorker::Head { id, head });
+                self.queue(&FromWorker::Head { id, head });
             }
             Said::Body(bytes) => {
                 exchange.sent.take(bytes.len());
-                self.channel.queue(&FromWorker::Body { id, bytes });
+                self.queue(&FromWorker::Body { id, bytes });
             }
             Said::End => {
                 exchange.stage = Stage::Over;
-                self.channel.queue(&FromWorker::End { id });
+                self.queue(&FromWorker::End { id });
             }
             Said::Failed(detail) => {
                 exchange.stage = Stage::Over;
-                self.channel.queue(&FromWorker::Failed { id, detail });
+                self.queue(&FromWorker::Failed { id, detail });
             }
             Said::Consumed(bytes) => {
                 if let Some(credit) = exchange.received.consumed(bytes) {
                     let bytes = u32::try_from(credit).unwrap_or(u32::MAX);
-                    self.channel.queue(&FromWorker::Credit { id, bytes });
+                    self.queue(&FromWorker::Credit { id, bytes });
                 }
             }
         }
@@ -346,9 +349,9 @@ impl UnixLink {
     fn refuse(&mut self, id: u64, status: u16, message: &str) {
         let json = serde_json::json!({ "error": message }).to_string();
         let headers = vec![("content-type".into(), "application/json".into())];
-        self.channel.queue(&FromWorker::Head { id, head: ResponseHead { status, headers } });
-        self.channel.queue(&FromWorker::Body { id, bytes: json.into() });
-        self.channel.queue(&FromWorker::End { id });
+        self.queue(&FromWorker::Head { id, head: ResponseHead { status, headers } });
+        self.queue(&FromWorker::Body { id, bytes: json.into() });
+        self.queue(&FromWorker::End { id });
     }
 
     fn cancel(&mut self, id: u64) {
@@ -395,18 +398,22 @@ impl UnixLink {
                 }
                 _ => {
                     let detail = "the task ended before its response".into();
-                    self.channel.queue(&FromWorker::Failed { id, detail });
+                    self.queue(&FromWorker::Failed { id, detail });
                 }
             },
         }
     }
 
+    fn queue(&mut self, message: &FromWorker) {
+        message.encode(self.transport.outbound());
+    }
+
     fn reply(&mut self, id: u64, outcome: Outcome) {
-        self.channel.queue(&FromWorker::Reply { id, outcome });
+        self.queue(&FromWorker::Reply { id, outcome });
     }
 }
 
-impl Drop for UnixLink {
+impl<T> Drop for Link<T> {
     fn drop(&mut self) {
         self.open.values().for_each(|open| open.cancellation.cancel());
     }
