@@ -24,6 +24,8 @@ pub mod caller;
 pub mod connection;
 pub mod directory;
 pub mod envelope;
+#[cfg(test)]
+mod simulation;
 pub mod subject;
 
 use bytes::Bytes;
