@@ -48,7 +48,7 @@ impl Request {
     /// When the answer is wrong.
     pub fn fetch(&self, contestant: &str, address: &str) -> Result<String, BenchFailure> {
         let wrong = |problem: String| BenchFailure::Load { contestant: contestant.to_owned(), problem };
-        let mut request = ureq::http::Request::builder().method(self.method);
+        let mut request = http::Request::builder().method(self.method);
         request = request.uri(format!("{}{}", address.trim_end_matches('/'), self.path));
         for (name, value) in &self.fields {
             request = request.header(name, value);
