@@ -123,7 +123,7 @@ async fn develop(worker: Worker, link: RawFd) -> Result<(), ProcessError> {
     let team = Team::start(registry, 1, DEVELOPMENT_MAILBOX, concurrency).await;
     let team = Arc::new(team.ok_or(ProcessError::Arbiter)?);
     let drain = Drain::new(team.registry().background().clone());
-    UnixLink::new(channel, team, drain).serve().await?;
+    Link::new(channel, team, drain).serve().await?;
     Ok(())
 }
 
