@@ -19,13 +19,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Streams};
 use crate::registry::Registry;
 
 /// What is to be answered.
 pub(crate) enum Work {
-    /// A call, by an outcome.
-    Call(NativeCall),
+    /// A call, by an outcome, or by its streams where it has some.
+    Call(NativeCall, Option<Streams>),
     /// A client's request, by a response that goes its own way.
     Exchange(Exchange),
 }
@@ -208,7 +208,7 @@ impl Work {
     /// What names it in the log: the function, and the request.
     fn names(&self) -> (String, String) {
         match self {
-            Self::Call(call) => (call.name.clone(), call.request_id.clone()),
+            Self::Call(call, _) => (call.name.clone(), call.request_id.clone()),
             Self::Exchange(exchange) => {
                 let function = match &exchange.target {
                     Target::Function(name) => name.clone(),
@@ -226,7 +226,7 @@ impl Work {
         cancellation: CancellationToken,
     ) -> Option<Outcome> {
         match self {
-            Self::Call(call) => Some(registry.call(call, deadline, cancellation).await),
+            Self::Call(call, streams) => registry.call(call, streams, deadline, cancellation).await,
             Self::Exchange(exchange) => {
                 registry.exchange(exchange, deadline, cancellation).await;
                 None

@@ -2,21 +2,24 @@
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::header::{HeaderName, HeaderValue, SET_COOKIE};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared::message::Caller;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::answer::Value;
 use crate::blocking::BlockingPool;
 use crate::cookie::{self, Cookie};
 use crate::error::FunctionError;
 use crate::exchange::RequestBody;
 use crate::form::FormLimits;
+use crate::function::Registered;
 use crate::handler::{Inject, State, States};
 use crate::input::Payload;
 use crate::request::Request;
@@ -24,6 +27,7 @@ use crate::seroval::Limits;
 
 /// What the process offers to every call.
 pub(crate) struct Services {
+    pub(crate) functions: HashMap<&'static str, Arc<dyn Registered>>,
     pub(crate) states: States,
     pub(crate) blocking: BlockingPool,
     pub(crate) form_limits: FormLimits,
@@ -53,13 +57,23 @@ pub(crate) struct CallInfo {
     pub(crate) added: Additions,
     /// The body that a route's handler reads; taken once.
     pub(crate) body: Mutex<Option<RequestBody>>,
+    /// How many functions have called each other to get here.
+    pub(crate) depth: u8,
 }
 
 /// What middleware and handler add to a call on its way.
 #[derive(Default)]
 pub(crate) struct Additions {
     values: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
-    headers: Mutex<Vec<(HeaderName, HeaderValue)>>,
+    beside: Mutex<Beside>,
+}
+
+/// What goes out beside a call's value.
+#[derive(Default)]
+pub(crate) struct Beside {
+    pub(crate) fields: Vec<(HeaderName, HeaderValue)>,
+    /// What the client's middleware gets.
+    pub(crate) context: Option<Arc<dyn Value + Send + Sync>>,
 }
 
 impl Context {
@@ -89,13 +103,22 @@ impl Context {
     /// Adds a field to the response, beside the value. `Content-Type`, `Content-Length` and `Location` are the
     /// response's own and are dropped.
     pub fn add_header(&self, name: HeaderName, value: HeaderValue) {
-        let mut headers = self.call.added.headers.lock().unwrap_or_else(PoisonError::into_inner);
-        headers.push((name, value));
+        self.beside().fields.push((name, value));
     }
 
-    pub(crate) fn take_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
-        let mut headers = self.call.added.headers.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *headers)
+    /// Sends a value to the client's middleware, beside the function's own: what `sendContext` of TanStack Start's
+    /// server middleware does, an object as a rule. A later one takes an earlier one's place. Clients of a direct
+    /// function get it; where the call passes through the bundle, the bundle's own middleware sends to the client.
+    pub fn send_context<T: Serialize + Send + Sync + 'static>(&self, value: T) {
+        self.beside().context = Some(Arc::new(value));
+    }
+
+    pub(crate) fn take_beside(&self) -> Beside {
+        std::mem::take(&mut *self.beside())
+    }
+
+    fn beside(&self) -> MutexGuard<'_, Beside> {
+        self.call.added.beside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hands a value on to what comes later: middleware further in, and the handler, which takes it as
@@ -204,6 +227,14 @@ impl Context {
     /// What values may hold.
     pub(crate) fn value_limits(&self) -> &Limits {
         &self.services.value_limits
+    }
+
+    pub(crate) fn info(&self) -> &CallInfo {
+        &self.call
+    }
+
+    pub(crate) fn services(&self) -> &Arc<Services> {
+        &self.services
     }
 
     pub(crate) fn states(&self) -> &States {

@@ -74,13 +74,31 @@ pub(crate) fn exchange(
     head: RequestHead,
     said: mpsc::Sender<(u64, Said)>,
 ) -> (LinkSide, Exchange) {
+    let (side, body, responder) = streams(id, head.has_body, said);
+    (side, Exchange { target, head, body, responder })
+}
+
+/// What is there for a call beside its input and its outcome: a body, and an answer that comes piece by piece.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    pub(crate) body: RequestBody,
+    pub(crate) responder: Responder,
+}
+
+/// Both sides of a call's streams.
+pub(crate) fn call_streams(id: u64, has_body: bool, said: mpsc::Sender<(u64, Said)>) -> (LinkSide, Streams) {
+    let (side, body, responder) = streams(id, has_body, said);
+    (side, Streams { body, responder })
+}
+
+fn streams(id: u64, has_body: bool, said: mpsc::Sender<(u64, Said)>) -> (LinkSide, RequestBody, Responder) {
     // The sender keeps to its window, which the link checks: the channel holds no more than that.
     let (upload, parts) = mpsc::unbounded_channel();
     let window = Arc::new(Semaphore::new(INITIAL_WINDOW));
-    let upload = head.has_body.then_some(upload);
+    let upload = has_body.then_some(upload);
     let body = RequestBody { id, parts, said: said.clone() };
     let responder = Responder { id, said, window: Arc::clone(&window), state: State::Silent };
-    (LinkSide { upload, window }, Exchange { target, head, body, responder })
+    (LinkSide { upload, window }, body, responder)
 }
 
 /// The body of a request, as it comes.

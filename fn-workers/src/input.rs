@@ -25,6 +25,8 @@ pub(crate) enum Payload {
     Strings(Arc<[(String, String)]>),
     /// What TanStack Start's client sends: seroval's document of `{ data, context }`.
     Start(Bytes),
+    /// seroval's document of the input.
+    Serialized(Bytes),
     /// A form.
     Form(Arc<Fields>),
 }
@@ -34,7 +36,7 @@ impl Payload {
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::None | Self::Strings(_) | Self::Form(_) => 0,
-            Self::Json(bytes) | Self::Start(bytes) => bytes.len(),
+            Self::Json(bytes) | Self::Start(bytes) | Self::Serialized(bytes) => bytes.len(),
         }
     }
 
@@ -49,10 +51,10 @@ impl Payload {
             Self::Json(bytes) => json::read(bytes),
             Self::Strings(pairs) => read_strings(Strings::of(pairs)),
             Self::Form(form) => read_strings(Strings { texts: &form.texts, files: &form.files }),
-            Self::Start(bytes) => match read_member(bytes, Some("data"), limits)? {
-                Some(input) => Ok(input),
-                None => json::read_absent(),
-            },
+            Self::Start(bytes) => {
+                read_member(bytes, Some("data"), limits)?.map_or_else(json::read_absent, Ok)
+            }
+            Self::Serialized(bytes) => read_member(bytes, None, limits)?.map_or_else(json::read_absent, Ok),
         }
     }
 
@@ -65,7 +67,7 @@ impl Payload {
         limits: &Limits,
     ) -> Result<Option<T>, FunctionError> {
         match self {
-            Self::None | Self::Json(_) | Self::Strings(_) => Ok(None),
+            Self::None | Self::Json(_) | Self::Strings(_) | Self::Serialized(_) => Ok(None),
             Self::Start(bytes) => read_member(bytes, Some("context"), limits),
             // There it is the whole document.
             Self::Form(form) => match &form.context {

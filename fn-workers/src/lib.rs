@@ -56,6 +56,7 @@
 mod actor;
 pub mod answer;
 mod blocking;
+mod call;
 pub mod context;
 pub mod cookie;
 pub mod error;

@@ -1,22 +1,23 @@
 //! All functions of a process, by name.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use http::header::{ALLOW, HeaderName, HeaderValue};
+use bytes::Bytes;
+use http::header::{ALLOW, HeaderValue};
 use remote::announcement::Offer;
 use shared::head::RequestHead;
 use shared::message::control::{FunctionInfo, RouteInfo};
-use shared::message::{Caller, NativeCall, Outcome, Target};
+use shared::message::{CallInput, Caller, NativeCall, Outcome, Target};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::answer::{Answer, IntoAnswer, Response};
-use crate::context::{Additions, CallInfo, Context, Services};
+use crate::context::{Additions, Beside, CallInfo, Context, Services};
 use crate::error::FunctionError;
-use crate::exchange::{Exchange, RequestBody};
+use crate::exchange::{Exchange, RequestBody, Streams};
+use crate::form;
 use crate::function::{Method, Registered, Signature};
 use crate::input::Payload;
 use crate::isolate;
@@ -26,18 +27,13 @@ use crate::start;
 
 /// The functions that a process answers for.
 pub struct Registry {
-    functions: HashMap<&'static str, Arc<dyn Registered>>,
     router: Router,
     services: Arc<Services>,
 }
 
 impl Registry {
-    pub(crate) fn new(
-        functions: HashMap<&'static str, Arc<dyn Registered>>,
-        router: Router,
-        services: Arc<Services>,
-    ) -> Self {
-        Self { functions, router, services }
+    pub(crate) fn new(router: Router, services: Arc<Services>) -> Self {
+        Self { router, services }
     }
 
     /// What the gateway must know of the routes.
@@ -47,7 +43,7 @@ impl Registry {
 
     /// The functions' names, in alphabetical order.
     pub fn names(&self) -> Vec<&'static str> {
-        let mut names: Vec<_> = self.functions.keys().copied().collect();
+        let mut names: Vec<_> = self.services.functions.keys().copied().collect();
         names.sort_unstable();
         names
     }
@@ -55,7 +51,7 @@ impl Registry {
     /// What the gateway must know of the functions, by name.
     pub(crate) fn functions(&self) -> Vec<FunctionInfo> {
         let info = |name: &str| {
-            let idempotent = self.functions[name].signature().idempotent;
+            let idempotent = self.services.functions[name].signature().idempotent;
             FunctionInfo { name: name.to_owned(), idempotent }
         };
         self.names().into_iter().map(info).collect()
@@ -64,7 +60,7 @@ impl Registry {
     /// What gateways of other machines are told of the functions.
     pub(crate) fn offers(&self) -> Vec<Offer> {
         let offer = |name: &str| {
-            let signature = self.functions[name].signature();
+            let signature = self.services.functions[name].signature();
             Offer {
                 name: name.to_owned(),
                 method: signature.method.as_str().to_owned(),
@@ -77,7 +73,7 @@ impl Registry {
 
     /// Whether the function reads or writes; `None` when there is none of this name.
     pub fn method(&self, name: &str) -> Option<Method> {
-        self.functions.get(name).map(|function| function.signature().method)
+        self.services.functions.get(name).map(|function| function.signature().method)
     }
 
     /// Counts what calls have left running.
@@ -88,36 +84,62 @@ impl Registry {
     /// How long a call of `name` may take: what the caller grants, or less where the function says so.
     pub(crate) fn time_for(&self, name: &str, granted_ms: u32) -> Duration {
         let granted = Duration::from_millis(granted_ms.into());
-        let own = self.functions.get(name).and_then(|function| function.signature().deadline);
+        let own = self.services.functions.get(name).and_then(|function| function.signature().deadline);
         own.map_or(granted, |own| own.min(granted))
     }
 
-    /// Runs a call to its end. Failures are logged here; dropping the future cancels the call.
-    pub async fn call(
+    /// Runs a call to its end; `None` when its answer has gone out by the streams. Failures are logged here; dropping
+    /// the future cancels the call.
+    pub(crate) async fn call(
         &self,
         call: NativeCall,
+        streams: Option<Streams>,
         deadline: Instant,
         cancellation: CancellationToken,
-    ) -> Outcome {
+    ) -> Option<Outcome> {
         let NativeCall { name, caller, request_id, head, input, .. } = call;
         let terms = Terms { caller, request_id, deadline, cancellation };
         // A head that does not decode is none: the gateway passes on what an isolate said.
         let request = RequestHead::decode(head).map_or_else(|_| Request::default(), Request::new);
-        let outcome = match self.find(&name) {
-            Ok(function) => {
+        let outcome = match (self.find(&name), streams) {
+            (Ok(function), None) => {
                 let context = self.context(function, terms, request, Payload::Json(input), None);
-                let answer = Arc::clone(function).call(context.clone()).await;
-                match caller {
-                    Caller::Isolate => isolate::outcome(answer, context.take_headers()).await,
-                    Caller::Client => isolate::plain(answer),
+                isolate::plain(Arc::clone(function).call(context).await).map(Some)
+            }
+            (Ok(function), Some(Streams { body, mut responder })) => {
+                match self.read_input(function.signature(), input, body).await {
+                    Ok(payload) => {
+                        let context = self.context(function, terms, request, payload, None);
+                        let answer = Arc::clone(function).call(context.clone()).await;
+                        isolate::outcome(answer, context.take_beside().fields, &mut responder).await
+                    }
+                    Err(error) => Err(error),
                 }
             }
-            Err(error) => Err(error),
+            (Err(error), _) => Err(error),
         };
         outcome.unwrap_or_else(|error| {
             error.log();
-            error.into()
+            Some(error.into())
         })
+    }
+
+    /// What JavaScript on the server has sent.
+    async fn read_input(
+        &self,
+        signature: &Signature,
+        input: Bytes,
+        mut body: RequestBody,
+    ) -> Result<Payload, FunctionError> {
+        match CallInput::decode(input) {
+            CallInput::Json(json) => Ok(Payload::Json(json)),
+            CallInput::Serialized(document) => Ok(Payload::Serialized(document)),
+            CallInput::Body { content_type } => {
+                let limits = signature.form_limits(&self.services.form_limits);
+                let form = form::read(&content_type, &mut body, &limits).await?;
+                Ok(Payload::Form(form.into()))
+            }
+        }
     }
 
     /// Answers a client's request to its end. Failures are logged here; dropping the future cancels the call.
@@ -131,7 +153,7 @@ impl Registry {
         let request_id = String::from_utf8_lossy(&head.request_id).into_owned();
         let request = Request::new(head);
         let terms = Terms { caller: Caller::Client, request_id, deadline, cancellation };
-        let mut added = Vec::new();
+        let mut added = Beside::default();
         let Target::Function(name) = target else {
             let outcome = self.route(terms, &request, body, &mut added).await;
             if let Err(error) = &outcome {
@@ -142,14 +164,14 @@ impl Registry {
         let outcome = match self.find(&name) {
             Ok(function) if function.signature().method.as_str() != request.method() => {
                 let method = function.signature().method.as_str();
-                added.push((ALLOW, HeaderValue::from_static(method)));
+                added.fields.push((ALLOW, HeaderValue::from_static(method)));
                 Err(FunctionError::new(405, format!("expected {method} method. Got {}", request.method())))
             }
             Ok(function) => match self.read(function.signature(), &request, &mut body).await {
                 Ok(payload) => {
                     let context = self.context(function, terms, request.clone(), payload, None);
                     let outcome = Arc::clone(function).call(context.clone()).await;
-                    added = context.take_headers();
+                    added = context.take_beside();
                     outcome
                 }
                 Err(error) => Err(error),
@@ -177,7 +199,7 @@ impl Registry {
         terms: Terms,
         request: &Request,
         body: RequestBody,
-        added: &mut Vec<(HeaderName, HeaderValue)>,
+        added: &mut Beside,
     ) -> Result<Answer, FunctionError> {
         match self.router.find(request.method(), request.path()) {
             Found::Handler(handler, params) => {
@@ -189,7 +211,7 @@ impl Registry {
                     Some(body),
                 );
                 let outcome = Arc::clone(handler).call(context.clone()).await;
-                *added = context.take_headers();
+                *added = context.take_beside();
                 outcome
             }
             Found::Methods(methods) => {
@@ -197,7 +219,7 @@ impl Registry {
                 if request.method() == "OPTIONS" {
                     return Ok(Response::new(204).header(ALLOW, allow).into_answer());
                 }
-                added.push((ALLOW, allow));
+                added.fields.push((ALLOW, allow));
                 Err(FunctionError::new(405, format!("this route takes {methods}")))
             }
             Found::Nothing => Err(FunctionError::not_found("there is no such route")),
@@ -206,7 +228,7 @@ impl Registry {
 
     fn find(&self, name: &str) -> Result<&Arc<dyn Registered>, FunctionError> {
         let missing = || FunctionError::not_found(format!("there is no native function `{name}`"));
-        self.functions.get(name).ok_or_else(missing)
+        self.services.functions.get(name).ok_or_else(missing)
     }
 
     fn context(
@@ -230,6 +252,7 @@ impl Registry {
             sent,
             added: Additions::default(),
             body: Mutex::new(body),
+            depth: 0,
         };
         Context::new(info, Arc::clone(&self.services))
     }
@@ -308,16 +331,17 @@ mod tests {
     fn call(name: &str, input: &str) -> NativeCall {
         NativeCall {
             name: name.into(),
-            caller: Caller::Isolate,
+            caller: Caller::Client,
             deadline_ms: 5000,
             request_id: "r".into(),
-            head: bytes::Bytes::new(),
+            head: Bytes::new(),
             input: input.to_owned().into(),
         }
     }
 
     async fn answer(name: &str, input: &str) -> Outcome {
-        registry().call(call(name, input), Instant::now(), CancellationToken::new()).await
+        let (deadline, cancellation) = (Instant::now(), CancellationToken::new());
+        registry().call(call(name, input), None, deadline, cancellation).await.unwrap()
     }
 
     async fn failure(name: &str, input: &str) -> (u16, String) {

@@ -18,6 +18,8 @@
 //! `frame-protocol.ts` of `@tanstack/start-server-core`. Who calls without `x-tsr-serverFn: true` is no client of
 //! Start's and gets plain JSON.
 
+use std::sync::Arc;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::stream::LocalBoxStream;
@@ -27,6 +29,7 @@ use shared::head::HeaderField;
 use shared::message::control::Refusal;
 
 use crate::answer::{Answer, Body, Kind, Response, Value};
+use crate::context::Beside;
 use crate::error::{FunctionError, Instead};
 use crate::exchange::{CollectError, RequestBody, Responder};
 use crate::form::{self, FormLimits};
@@ -95,16 +98,17 @@ fn query_payload(query: &str) -> Result<Payload, FunctionError> {
     Ok(Payload::Start(text.into()))
 }
 
-/// Sends what a call came to. `added` are the fields that the function set beside its value.
+/// Sends what a call came to, and what the function set beside its value.
 pub(crate) async fn write(
     request: &Request,
     outcome: Result<Answer, FunctionError>,
-    added: Vec<(HeaderName, HeaderValue)>,
+    beside: Beside,
     responder: &mut Responder,
 ) {
     let is_client = request.header("x-tsr-serverfn") == Some("true");
     let is_head = request.method() == "HEAD";
-    let mut reply = Reply { is_client, is_head, added, responder };
+    let Beside { fields: added, context } = beside;
+    let mut reply = Reply { is_client, is_head, added, context, responder };
     match outcome {
         Ok(Answer(Kind::Value(value))) => reply.value(&*value).await,
         Ok(Answer(Kind::Response(response))) => reply.response(response).await,
@@ -119,6 +123,7 @@ struct Reply<'r> {
     /// The response is sent without its body.
     is_head: bool,
     added: Vec<(HeaderName, HeaderValue)>,
+    context: Option<Arc<dyn Value + Send + Sync>>,
     responder: &'r mut Responder,
 }
 
@@ -163,7 +168,7 @@ impl Reply<'_> {
             return;
         }
         let mut writer = Writer::new(MAX_RECORD_BYTES);
-        match wrapped(&mut writer, "result", |writer| value.write(writer)) {
+        match self.result(&mut writer, |writer| value.write(writer)) {
             Ok(()) => self.serialized(200, writer.into_bytes()).await,
             Err(error) => self.unserialisable(error.into()).await,
         }
@@ -198,6 +203,21 @@ impl Reply<'_> {
                 self.json(error.status(), json.into_bytes()).await;
             }
         }
+    }
+
+    /// Writes the object in which Start expects a value, with what the client's middleware gets beside it.
+    fn result(
+        &self,
+        writer: &mut Writer,
+        value: impl FnOnce(&mut Writer) -> Result<(), seroval::Error>,
+    ) -> Result<(), seroval::Error> {
+        let Some(context) = &self.context else { return wrapped(writer, "result", value) };
+        writer.open_object();
+        value(writer)?;
+        writer.raw(",");
+        context.write(writer)?;
+        writer.close_object(br#""result","context""#);
+        Ok(())
     }
 
     async fn response(&mut self, response: Response) {
@@ -254,12 +274,14 @@ impl Reply<'_> {
             return self.pipe(stream).await;
         }
         let mut writer = Writer::new(MAX_RECORD_BYTES);
-        // A record of this size always fits.
-        let _ = wrapped(&mut writer, "result", |writer| {
+        let written = self.result(&mut writer, |writer| {
             writer.open("25");
             writer.raw(r#","c":"tss/RawStream","s":{"streamId":{"t":0,"s":1}}}"#);
             Ok(())
         });
+        if let Err(error) = written {
+            return self.unserialisable(error.into()).await;
+        }
         self.framed(&writer.into_bytes()).await;
         while let Some(bytes) = stream.next().await {
             match bytes {
@@ -291,11 +313,13 @@ impl Reply<'_> {
         }
         let mut writer = Writer::new(MAX_RECORD_BYTES);
         let mut id = 0;
-        // A record of this size always fits.
-        let _ = wrapped(&mut writer, "result", |writer| {
+        let written = self.result(&mut writer, |writer| {
             id = writer.readable_stream();
             Ok(())
         });
+        if let Err(error) = written {
+            return self.unserialisable(error.into()).await;
+        }
         self.framed(&writer.take()).await;
         while let Some(value) = stream.next().await {
             let error = match value {

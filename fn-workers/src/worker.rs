@@ -163,13 +163,14 @@ impl Worker {
         }
         let blocking = BlockingPool::start(blocking_threads)?;
         let services = Services {
+            functions,
             states,
             blocking,
             form_limits,
             value_limits: values.into(),
             background: TaskTracker::new(),
         };
-        Ok(Registry::new(functions, router, Arc::new(services)))
+        Ok(Registry::new(router, Arc::new(services)))
     }
 
     /// The functions' types as a module of TypeScript, which `program` says that it has written.

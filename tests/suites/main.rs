@@ -20,6 +20,7 @@ mod limits;
 mod load_failures;
 mod memory;
 mod native;
+mod native_values;
 mod overload;
 mod packages;
 mod pipeline;

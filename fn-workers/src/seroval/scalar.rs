@@ -10,6 +10,8 @@ use super::time;
 
 /// The names by which this crate's serializer and deserializer know these types.
 pub(super) mod name {
+    /// All of them begin so.
+    pub const PREFIX: &str = "$isopod::";
     pub const UNDEFINED: &str = "$isopod::Undefined";
     pub const BIG_INT: &str = "$isopod::BigInt";
     pub const DATE: &str = "$isopod::Date";

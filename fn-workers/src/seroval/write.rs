@@ -27,6 +27,8 @@ pub struct Writer {
     depth: usize,
     /// What the next sequence or map is to be, where it is not an array or an object.
     next: Shape,
+    /// JSON would have held all of it.
+    plain: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,12 +41,17 @@ enum Shape {
 impl Writer {
     /// An empty text of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { out: Vec::with_capacity(256), next_id: 0, limit, depth: 0, next: Shape::Plain }
+        Self { out: Vec::with_capacity(256), next_id: 0, limit, depth: 0, next: Shape::Plain, plain: true }
     }
 
     /// The text.
     pub fn into_bytes(self) -> Vec<u8> {
         self.out
+    }
+
+    /// Whether JSON would have held all that was written: no types but its own, and nothing shared.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.plain
     }
 
     /// The text so far; what follows may refer to values in it.
@@ -127,6 +134,7 @@ impl Writer {
     }
 
     pub(crate) fn constant(&mut self, code: u8) {
+        self.plain &= matches!(code, 0 | 2 | 3);
         self.raw(r#"{"t":2,"s":"#);
         self.number(code);
         self.raw("}");
@@ -316,6 +324,7 @@ impl<'w> Serializer for &'w mut Writer {
     }
 
     fn serialize_bytes(self, bytes: &[u8]) -> Result<(), Error> {
+        self.plain = false;
         self.open("15");
         self.raw(r#","c":"Uint8Array","f":"#);
         self.buffer(bytes)?;
@@ -351,6 +360,7 @@ impl<'w> Serializer for &'w mut Writer {
         name: &'static str,
         value: &T,
     ) -> Result<(), Error> {
+        self.plain &= !name.starts_with(name::PREFIX);
         match name {
             name::UNDEFINED => self.constant(1),
             name::BIG_INT => self.big_int(&inner_text(value)?),

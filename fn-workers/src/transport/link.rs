@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use shared::head::{RequestHead, ResponseHead};
 use shared::link::{LinkError, Transport};
-use shared::message::{FromWorker, Message, Outcome, Target, ToWorker};
+use shared::message::{CallInput, Caller, FromWorker, Message, Outcome, Target, ToWorker};
 use shared::window::{ReceiveWindow, SendWindow, WindowError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -23,7 +23,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tokio_util::time::{DelayQueue, delay_queue};
 
 use crate::actor::{Ended, Reply, Run, Work};
-use crate::exchange::{BodyBroken, LinkSide, SAID_WAITING, Said, exchange};
+use crate::exchange::{BodyBroken, LinkSide, SAID_WAITING, Said, call_streams, exchange};
 use crate::team::Team;
 
 /// The most calls that one link has open; more are refused with 503.
@@ -97,6 +97,15 @@ struct OpenExchange {
     received: ReceiveWindow,
     sent: SendWindow,
     stage: Stage,
+    /// It is a call: what answers it before it streams is a reply.
+    is_call: bool,
+}
+
+impl OpenExchange {
+    fn new(side: LinkSide, is_call: bool) -> Self {
+        let (received, sent) = (ReceiveWindow::default(), SendWindow::default());
+        Self { side, received, sent, stage: Stage::Silent, is_call }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,7 +193,13 @@ impl<T: Transport<Out = FromWorker, In = ToWorker>> Link<T> {
         match message {
             ToWorker::Call { id, call } => {
                 let time = self.team.registry().time_for(&call.name, call.deadline_ms);
-                self.accept(id, time, None, Work::Call(call))
+                if call.caller == Caller::Client {
+                    return self.accept(id, time, None, Work::Call(call, None));
+                }
+                let has_body = CallInput::has_body(&call.input);
+                let (side, streams) = call_streams(id, has_body, self.say.clone());
+                let open = OpenExchange::new(side, true);
+                self.accept(id, time, Some(open), Work::Call(call, Some(streams)))
             }
             ToWorker::Request { id, target, deadline_ms, head } => {
                 self.accept_request(id, target, deadline_ms, head)
@@ -244,12 +259,7 @@ impl<T: Transport<Out = FromWorker, In = ToWorker>> Link<T> {
         };
         let time = self.team.registry().time_for(name, deadline_ms);
         let (side, exchange) = exchange(id, target, head, self.say.clone());
-        let open = OpenExchange {
-            side,
-            received: ReceiveWindow::default(),
-            sent: SendWindow::default(),
-            stage: Stage::Silent,
-        };
+        let open = OpenExchange::new(side, false);
         self.accept(id, time, Some(open), Work::Exchange(exchange))
     }
 
@@ -272,8 +282,8 @@ impl<T: Transport<Out = FromWorker, In = ToWorker>> Link<T> {
         };
         if let Some(message) = refusal {
             match exchange {
-                Some(_) => self.refuse(id, 503, message),
-                None => self.reply(id, Outcome::failed(503, message)),
+                Some(OpenExchange { is_call: false, .. }) => self.refuse(id, 503, message),
+                _ => self.reply(id, Outcome::failed(503, message)),
             }
             return Ok(());
         }
@@ -371,6 +381,10 @@ impl<T: Transport<Out = FromWorker, In = ToWorker>> Link<T> {
         let message = "the function did not answer in time";
         match &mut open.exchange {
             None => self.reply(id, Outcome::failed(504, message)),
+            Some(exchange) if exchange.stage == Stage::Silent && exchange.is_call => {
+                exchange.stage = Stage::Over;
+                self.reply(id, Outcome::failed(504, message));
+            }
             // The deadline ends with the head of the response.
             Some(exchange) if exchange.stage == Stage::Silent => {
                 exchange.stage = Stage::Over;
@@ -386,11 +400,14 @@ impl<T: Transport<Out = FromWorker, In = ToWorker>> Link<T> {
         if let Some(deadline) = open.deadline {
             self.deadlines.remove(&deadline);
         }
-        match open.exchange.map(|exchange| exchange.stage) {
-            None if waiting => {
+        let stage = open.exchange.as_ref().map(|exchange| exchange.stage);
+        let is_call = open.exchange.is_none_or(|exchange| exchange.is_call && stage == Some(Stage::Silent));
+        match stage {
+            _ if is_call && waiting => {
                 let lost = || Outcome::failed(500, "the call was lost");
                 self.reply(id, outcome.unwrap_or_else(lost));
             }
+            _ if is_call => {}
             None | Some(Stage::Over) => {}
             Some(stage) => match outcome {
                 Some(Outcome::Failed { status, message }) if stage == Stage::Silent => {

@@ -78,6 +78,7 @@ async fn context_cookies_and_middleware_work_around_a_value() {
     let target = || Target::Function("start.greet".into());
     let got = client.gateway.answer(target(), &request).await;
     assert_eq!(client.sees(&got, "it.result"), json!("Ada by a page at 192.0.2.7"));
+    assert_eq!(client.sees(&got, "it.context.seen"), json!(true));
     assert_eq!(got.header("set-cookie"), Some("seen=yes; Path=/; HttpOnly; Secure; SameSite=Lax"));
     assert_eq!(got.header("x-stamp"), Some("1"));
     request.headers.push(("cookie".into(), "banned=1".into()));

@@ -254,6 +254,7 @@ struct Sent {
 
 async fn greet(_: (), user: Added<User>, context: Context) -> Result<String, FunctionError> {
     context.set_cookie(&Cookie::new("seen", "yes"))?;
+    context.send_context(serde_json::json!({ "seen": true }));
     let from = context.sent_context::<Sent>()?.map_or_else(|| "nobody".into(), |sent| sent.from);
     let ip = context.request().client_ip().to_owned();
     Ok(format!("{} by {from} at {ip}", user.0))

@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use actix_web::http::header::HeaderMap;
-use bytes::Bytes;
 use prometheus::IntCounterVec;
-use shared::head::RequestHeadRef;
+use shared::head::{RequestHeadRef, ResponseHead};
 use shared::message::{Caller, CancelReason, MAX_CALL_BYTES, NativeCall, Outcome, Target};
 use tokio::time::Instant;
 
@@ -16,7 +15,7 @@ use super::in_flight::Place;
 use super::job::{End, Hold, Part};
 use super::thread::Thread;
 use super::upload::{self, RequestBody};
-use super::worker_link::Opening;
+use super::worker_link::{CallAnswer, Opening, PendingCall};
 
 /// How long after a request's deadline the worker's own answer about it may still come.
 const DEADLINE_GRACE: Duration = Duration::from_millis(500);
@@ -33,6 +32,15 @@ pub struct NativeRequest<'a> {
     pub body: Option<RequestBody>,
     /// Until the head of the response must have come.
     pub timeout: Duration,
+}
+
+/// What a call came to.
+#[derive(Debug)]
+pub(super) enum Answered {
+    /// Its end.
+    Outcome(Outcome),
+    /// An answer that comes piece by piece; the call holds its place until then.
+    Stream(ResponseHead, RenderedBody, PendingCall),
 }
 
 /// The longest name of a function together with a request's id, in bytes; they share a frame with the input.
@@ -56,38 +64,37 @@ impl Drop for Tally {
 }
 
 impl Thread {
-    /// A call that a job makes.
-    pub async fn call_for_job(&self, name: String, head: Bytes, input: Bytes, request_id: &str) -> Outcome {
-        let request_id = request_id.to_owned();
-        self.call(NativeCall {
-            name,
-            caller: Caller::Isolate,
-            deadline_ms: u32::MAX,
-            request_id,
-            head,
-            input,
-        })
-        .await
+    /// Calls a native function, for one who takes an answer in one piece alone.
+    pub async fn call(&self, call: NativeCall) -> Outcome {
+        match self.call_for_job(call, None).await {
+            Answered::Outcome(outcome) => outcome,
+            Answered::Stream(..) => Outcome::failed(502, "the function answers with a stream"),
+        }
     }
 
-    /// Calls a native function.
-    pub async fn call(&self, call: NativeCall) -> Outcome {
+    /// A call that a job makes, with a body where its input says that one follows.
+    pub(super) async fn call_for_job(&self, call: NativeCall, body: Option<RequestBody>) -> Answered {
         let calls = self.pool.metrics.native_calls.clone();
         let mut tally = Tally { calls, caller: call.caller, outcome: "cancelled" };
-        let (label, outcome) = match self.forward(call).await {
-            Ok(Outcome::Value(value)) if value.len() > MAX_CALL_BYTES => {
-                ("failed", Outcome::failed(502, "the function's value is too large"))
+        let (label, answered) = match self.forward(call, body).await {
+            Ok(Answered::Outcome(Outcome::Value(value))) if value.len() > MAX_CALL_BYTES => {
+                let refusal = Outcome::failed(502, "the function's value is too large");
+                ("failed", Answered::Outcome(refusal))
             }
-            Ok(outcome @ (Outcome::Value(_) | Outcome::Answer { .. })) => ("value", outcome),
-            Ok(outcome @ Outcome::Failed { .. }) => ("failed", outcome),
-            Err(refusal) => refusal,
+            Ok(Answered::Outcome(outcome @ Outcome::Failed { .. })) => ("failed", Answered::Outcome(outcome)),
+            Ok(answered) => ("value", answered),
+            Err((label, refusal)) => (label, Answered::Outcome(refusal)),
         };
         tally.outcome = label;
-        outcome
+        answered
     }
 
     /// Sends the call to a worker, and to another when the first is lost and the function says that it may.
-    async fn forward(&self, mut call: NativeCall) -> Result<Outcome, (&'static str, Outcome)> {
+    async fn forward(
+        &self,
+        mut call: NativeCall,
+        body: Option<RequestBody>,
+    ) -> Result<Answered, (&'static str, Outcome)> {
         if call.input.len() > MAX_CALL_BYTES {
             return Err(("refused", Outcome::failed(413, "the function's input is too large")));
         }
@@ -97,14 +104,16 @@ impl Thread {
         let asked = Duration::from_millis(call.deadline_ms.into());
         let deadline = asked.min(self.pool.settings.native_call_timeout);
         call.deadline_ms = u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX);
-        let again = self.pool.catalog.load().is_idempotent(&call.name).then(|| call.clone());
+        // A body is gone with the worker that read it.
+        let may_repeat = body.is_none() && self.pool.catalog.load().is_idempotent(&call.name);
+        let again = may_repeat.then(|| call.clone());
         let until = Instant::now() + deadline;
-        match (self.attempt_call(call, until, false).await, again) {
+        match (self.attempt_call(call, body, until, false).await, again) {
             (Err(("lost", _)), Some(mut again)) => {
                 self.pool.metrics.native_retries.inc();
                 let left = until.saturating_duration_since(Instant::now());
                 again.deadline_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
-                self.attempt_call(again, until, true).await
+                self.attempt_call(again, None, until, true).await
             }
             (outcome, _) => outcome,
         }
@@ -113,9 +122,10 @@ impl Thread {
     async fn attempt_call(
         &self,
         call: NativeCall,
+        body: Option<RequestBody>,
         until: Instant,
         again: bool,
-    ) -> Result<Outcome, (&'static str, Outcome)> {
+    ) -> Result<Answered, (&'static str, Outcome)> {
         let target = Target::Function(call.name.clone());
         let Some((worker, way)) = self.way_to(&target, "", again) else {
             return Err(self.nobody_for(&call.name));
@@ -125,9 +135,16 @@ impl Thread {
         };
         let id = self.next_id();
         let entry = self.pool.in_flight.enter(id, Place::Worker(worker.slot.id));
+        let request_id = call.request_id.clone();
         let mut pending = worker.begin(id, &way, call, place, entry);
+        if let Some(body) = body {
+            pending.upload(body, &request_id);
+        }
         match tokio::time::timeout_at(until, pending.outcome()).await {
-            Ok(Some(outcome)) => Ok(outcome),
+            Ok(Some(CallAnswer::Outcome(outcome))) => Ok(Answered::Outcome(outcome)),
+            Ok(Some(CallAnswer::Stream(head, handle))) => {
+                Ok(Answered::Stream(head, RenderedBody::new(handle, None), pending))
+            }
             Ok(None) => Err(("lost", Outcome::failed(502, "the function's worker was lost"))),
             Err(_) => Err(("timeout", Outcome::failed(504, "the function took too long"))),
         }

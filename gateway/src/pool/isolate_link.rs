@@ -2,19 +2,30 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 use actix_web::http::header::HeaderMap;
 use bytes::Bytes;
-use shared::head::RequestHeadRef;
+use futures_core::Stream;
+use shared::head::{RequestHeadRef, ResponseHead};
 use shared::link::Channel;
-use shared::message::{CancelReason, FromRenderer, Outcome, ToRenderer};
+use shared::message::{
+    AnswerKind, CallInput, Caller, CancelReason, FromRenderer, KIND_FIELD, NativeCall, Outcome, ToRenderer,
+};
+use shared::window::{MAX_CHUNK_BYTES, WindowError};
+use tokio::sync::mpsc;
 
+use super::body::RenderedBody;
+use super::call_flow::CallFlow;
+use super::calls::Answered;
 use super::job::{End, Hold, Job};
 use super::job_handle::{JobHandle, JobLink};
 use super::link::{Link, LinkFault, RuleError};
 use super::slot::IsolateId;
 use super::thread::Thread;
+use super::upload::RequestBody;
 use crate::metrics::Metrics;
 
 /// The native calls that a job may have running at a time; more are answered with 503.
@@ -107,6 +118,16 @@ impl IsolateLink {
                     Ok(())
                 }
             },
+            FromRenderer::CallBody { id, call, bytes } => {
+                self.with_flow(id, call, thread, |flow| flow.on_body(bytes))
+            }
+            FromRenderer::CallBodyEnd { id, call } => self.with_flow(id, call, thread, |flow| {
+                flow.on_body_end();
+                Ok(())
+            }),
+            FromRenderer::ReplyCredit { id, call, bytes } => {
+                self.with_flow(id, call, thread, |flow| flow.on_credit(bytes))
+            }
             FromRenderer::CallCancel { id, call } => match self.job(id) {
                 Ok(job) => {
                     // The reply may have crossed the cancel.
@@ -143,22 +164,120 @@ impl IsolateLink {
             self.reply(id, call, Outcome::failed(503, "too many native calls at a time"));
             return Ok(());
         }
-        let (thread, link, request_id) = (thread.clone(), self.clone(), job.request_id.clone());
+        let (flow, body) = match CallInput::has_body(&input) {
+            true => {
+                let (flow, body) = CallFlow::with_body();
+                (Rc::new(flow), Some(body))
+            }
+            false => (Rc::default(), None),
+        };
+        let body = body.map(|body| self.call_body(id, call, body, &flow));
+        let native = NativeCall {
+            name,
+            caller: Caller::Isolate,
+            deadline_ms: u32::MAX,
+            request_id: job.request_id.to_string(),
+            head,
+            input,
+        };
+        let (thread, link, windows) = (thread.clone(), self.clone(), flow.clone());
         let task = actix_web::rt::spawn(async move {
-            let outcome = thread.call_for_job(name, head, input, &request_id).await;
-            if let Ok(job) = link.job(id)
-                && job.remove_call(call).is_some()
-            {
-                link.reply(id, call, outcome);
+            match thread.call_for_job(native, body).await {
+                Answered::Outcome(outcome) => {
+                    if link.job(id).is_ok_and(|job| job.remove_call(call).is_some()) {
+                        link.reply(id, call, outcome);
+                    }
+                }
+                Answered::Stream(head, body, pending) => {
+                    link.relay(id, call, head, body, &windows).await;
+                    drop(pending);
+                }
             }
         });
-        job.add_call(call, task.abort_handle());
+        job.add_call(call, task.abort_handle(), flow);
         Ok(())
+    }
+
+    /// A call's body on its way to the worker; what is taken of it gives the isolate credit.
+    fn call_body(
+        self: &Rc<Self>,
+        id: u64,
+        call: u32,
+        mut body: mpsc::UnboundedReceiver<Bytes>,
+        flow: &Rc<CallFlow>,
+    ) -> RequestBody {
+        let (link, flow) = (self.clone(), flow.clone());
+        Box::pin(futures_util::stream::poll_fn(move |cx| {
+            let bytes = std::task::ready!(body.poll_recv(cx));
+            if let Some(bytes) = bytes.as_ref().and_then(|bytes| flow.consumed(bytes.len())) {
+                link.link.queue(&ToRenderer::CallCredit { id, call, bytes });
+            }
+            Poll::Ready(bytes.map(Ok))
+        }))
+    }
+
+    /// Hands an answer on that comes piece by piece, as fast as the isolate reads it.
+    async fn relay(
+        &self,
+        id: u64,
+        call: u32,
+        mut head: ResponseHead,
+        mut body: RenderedBody,
+        flow: &CallFlow,
+    ) {
+        let Some(kind) = take_kind(&mut head) else {
+            if self.job(id).is_ok_and(|job| job.remove_call(call).is_some()) {
+                self.reply(id, call, Outcome::failed(502, "the function's answer is of no known kind"));
+            }
+            return;
+        };
+        self.link.queue(&ToRenderer::ReplyBegins { id, call, kind, head });
+        let whole = loop {
+            match std::future::poll_fn(|cx| Pin::new(&mut body).poll_next(cx)).await {
+                None => break true,
+                Some(Err(_)) => break false,
+                Some(Ok(mut bytes)) => {
+                    while !bytes.is_empty() {
+                        let wanted = bytes.len().min(MAX_CHUNK_BYTES);
+                        let taken = std::future::poll_fn(|cx| flow.poll_take(wanted, cx)).await;
+                        let bytes = bytes.split_to(taken);
+                        self.link.queue(&ToRenderer::ReplyBody { id, call, bytes });
+                    }
+                }
+            }
+        };
+        if self.job(id).is_ok_and(|job| job.remove_call(call).is_some()) {
+            self.link.queue(&ToRenderer::ReplyEnds { id, call, whole });
+        }
+    }
+
+    /// What concerns a call that has ended has crossed its end on the way.
+    fn with_flow(
+        &self,
+        id: u64,
+        call: u32,
+        thread: &Thread,
+        then: impl FnOnce(&CallFlow) -> Result<(), WindowError>,
+    ) -> Result<(), RuleError> {
+        match self.job(id) {
+            Ok(job) => match job.flow(call) {
+                Some(flow) => then(&flow).map_err(|source| RuleError::Window { id, source }),
+                None => Ok(()),
+            },
+            Err(error) => thread.was_issued(id).then_some(()).ok_or(error),
+        }
     }
 
     fn reply(&self, id: u64, call: u32, outcome: Outcome) {
         self.link.queue(&ToRenderer::Reply { id, call, outcome });
     }
+}
+
+/// What the answer is, as the worker says among its fields.
+fn take_kind(head: &mut ResponseHead) -> Option<AnswerKind> {
+    let at = head.headers.iter().position(|(name, _)| &name[..] == KIND_FIELD)?;
+    let (_, value) = head.headers.remove(at);
+    AnswerKind::from_number(std::str::from_utf8(&value).ok()?.parse().ok()?)
 }
 
 /// A function, and what it is called with.

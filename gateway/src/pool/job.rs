@@ -14,6 +14,7 @@ use shared::message::{EarlyHints, Failure, FailureKind};
 use shared::window::{MAX_CHUNK_BYTES, ReceiveWindow, SendWindow};
 use tokio::task::AbortHandle;
 
+use super::call_flow::CallFlow;
 use super::error::RequestBodyError;
 use super::in_flight::Entry;
 use super::link::RuleError;
@@ -72,6 +73,13 @@ impl Hold {
     }
 }
 
+/// A native call of a job.
+#[derive(Debug)]
+struct OpenCall {
+    task: AbortHandle,
+    flow: Rc<CallFlow>,
+}
+
 /// A job on a link.
 #[derive(Debug)]
 pub(super) struct Job {
@@ -97,7 +105,7 @@ struct State {
     end: Option<End>,
     reader: Option<Waker>,
     uploader: Option<Waker>,
-    calls: HashMap<u32, AbortHandle>,
+    calls: HashMap<u32, OpenCall>,
     hold: Option<Hold>,
 }
 
@@ -118,6 +126,15 @@ fn wake(waker: Option<Waker>) {
 
 impl Job {
     pub fn new(id: u64, request_id: &str, hold: Hold) -> Self {
+        Self::holding(id, request_id, Some(hold))
+    }
+
+    /// The streams of a native call; its place is held by who has begun it.
+    pub fn of_call(id: u64, request_id: &str) -> Self {
+        Self::holding(id, request_id, None)
+    }
+
+    fn holding(id: u64, request_id: &str, hold: Option<Hold>) -> Self {
         let state = State {
             head: None,
             headed: false,
@@ -131,7 +148,7 @@ impl Job {
             reader: None,
             uploader: None,
             calls: HashMap::new(),
-            hold: Some(hold),
+            hold,
         };
         Self {
             id,
@@ -238,7 +255,7 @@ impl Job {
         let calls = std::mem::take(&mut state.calls);
         let (reader, uploader) = (state.reader.take(), state.uploader.take());
         drop(state);
-        calls.into_values().for_each(|call| call.abort());
+        calls.into_values().for_each(|call| call.task.abort());
         drop(hold);
         wake(reader);
         wake(uploader);
@@ -338,8 +355,12 @@ impl Job {
         self.state.borrow().calls.len()
     }
 
-    pub fn add_call(&self, call: u32, task: AbortHandle) {
-        self.state.borrow_mut().calls.insert(call, task);
+    pub fn add_call(&self, call: u32, task: AbortHandle, flow: Rc<CallFlow>) {
+        self.state.borrow_mut().calls.insert(call, OpenCall { task, flow });
+    }
+
+    pub fn flow(&self, call: u32) -> Option<Rc<CallFlow>> {
+        self.state.borrow().calls.get(&call).map(|call| call.flow.clone())
     }
 
     pub fn has_call(&self, call: u32) -> bool {
@@ -347,7 +368,7 @@ impl Job {
     }
 
     pub fn remove_call(&self, call: u32) -> Option<AbortHandle> {
-        self.state.borrow_mut().calls.remove(&call)
+        self.state.borrow_mut().calls.remove(&call).map(|call| call.task)
     }
 }
 

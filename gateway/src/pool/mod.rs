@@ -18,6 +18,7 @@
 
 mod app_metrics;
 mod body;
+mod call_flow;
 mod calls;
 mod catalog;
 #[cfg(test)]

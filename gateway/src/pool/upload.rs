@@ -18,6 +18,11 @@ pub type RequestBody = Pin<Box<dyn Stream<Item = Result<Bytes, RequestBodyError>
 /// Sends `body` in a local task, which ends with the body, or when the job has ended or is given up.
 pub(super) fn spawn(body: RequestBody, handle: &JobHandle) {
     let (job, link) = handle.upload();
+    spawn_for(body, job, link);
+}
+
+/// As [`spawn`], for a job that has no handle yet.
+pub(super) fn spawn_for(body: RequestBody, job: Rc<Job>, link: Rc<dyn JobLink>) {
     let mut upload = Upload { body, pending: Bytes::new(), job, link };
     actix_web::rt::spawn(std::future::poll_fn(move |cx| upload.poll(cx)));
 }

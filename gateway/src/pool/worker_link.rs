@@ -9,7 +9,7 @@ use std::sync::Arc;
 use actix_web::http::header::HeaderMap;
 use bytes::Bytes;
 use prometheus::IntCounterVec;
-use shared::head::RequestHeadRef;
+use shared::head::{RequestHeadRef, ResponseHead};
 use shared::link::Transport;
 use shared::message::{
     CancelReason, Failure, FailureKind, FromWorker, NativeCall, Outcome, Target, ToWorker,
@@ -22,11 +22,28 @@ use super::job_handle::{JobHandle, JobLink};
 use super::link::{Link, LinkFault, RuleError};
 use super::slot::{WorkerPlace, WorkerSlot};
 use super::thread::Thread;
+use super::upload::{self, RequestBody};
 use super::way::Way;
 use super::worker_transport::WorkerTransport;
 
 /// The calls that a worker may have running at a time, over all gateway threads; more are answered with 503.
 pub(super) const MAX_CALLS_PER_WORKER: usize = 1024;
+
+/// Who waits for the end of a call.
+#[derive(Debug)]
+struct Caller {
+    answer: oneshot::Sender<CallAnswer>,
+    request_id: String,
+}
+
+/// What a call comes to.
+#[derive(Debug)]
+pub(super) enum CallAnswer {
+    /// Its end.
+    Outcome(Outcome),
+    /// The head of an answer that comes piece by piece.
+    Stream(ResponseHead, JobHandle),
+}
 
 /// How a request begins.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +65,7 @@ pub(super) struct WorkerLink {
     link: Link<WorkerTransport>,
     /// The calls that it may have running at a time.
     most: usize,
-    calls: RefCell<HashMap<u64, oneshot::Sender<Outcome>>>,
+    calls: RefCell<HashMap<u64, Caller>>,
     /// The requests that the worker has not let go of.
     jobs: RefCell<HashMap<u64, Rc<Job>>>,
     failures: IntCounterVec,
@@ -88,11 +105,18 @@ impl WorkerLink {
         place: WorkerPlace,
         entry: Entry,
     ) -> PendingCall {
-        let (sender, outcome) = oneshot::channel();
-        self.calls.borrow_mut().insert(id, sender);
+        let (answer, outcome) = oneshot::channel();
+        let request_id = call.request_id.clone();
+        self.calls.borrow_mut().insert(id, Caller { answer, request_id });
         self.link.with_transport(|transport| transport.open(id, way));
         self.link.queue(&ToWorker::Call { id, call });
-        PendingCall { id, link: self.clone(), outcome, _place: place, _entry: entry }
+        PendingCall { id, link: self.clone(), outcome, upload: None, _place: place, _entry: entry }
+    }
+
+    /// The streams of a call: its body, and an answer that comes piece by piece.
+    fn streams(&self, id: u64, request_id: &str) -> Rc<Job> {
+        let open = || Rc::new(Job::of_call(id, request_id));
+        self.jobs.borrow_mut().entry(id).or_insert_with(open).clone()
     }
 
     /// Sends a request, by `way` if the link leads to several workers. Its response comes to the returned handle; dropping that cancels it.
@@ -114,7 +138,7 @@ impl WorkerLink {
     }
 
     /// Drives the link until it ends.
-    pub async fn run(&self, thread: &Thread) -> Result<(), LinkFault> {
+    pub async fn run(self: &Rc<Self>, thread: &Thread) -> Result<(), LinkFault> {
         self.link
             .run(|message| match self.receive(message, thread) {
                 Err(error) if self.ends_violator(error.id()) => {
@@ -142,42 +166,83 @@ impl WorkerLink {
         self.link.with_transport(|transport| transport.end_violator(id)).unwrap_or(false)
     }
 
-    fn receive(&self, message: FromWorker, thread: &Thread) -> Result<(), RuleError> {
+    fn receive(self: &Rc<Self>, message: FromWorker, thread: &Thread) -> Result<(), RuleError> {
+        let (FromWorker::Reply { id, .. }
+        | FromWorker::Head { id, .. }
+        | FromWorker::Body { id, .. }
+        | FromWorker::End { id }
+        | FromWorker::Failed { id, .. }
+        | FromWorker::Credit { id, .. }
+        | FromWorker::Lost { id }) = message;
+        if let FromWorker::Reply { outcome, .. } = message {
+            return self.take_reply(id, outcome, thread);
+        }
+        if let FromWorker::Head { head, .. } = message {
+            return self.take_head(id, head, thread);
+        }
+        if let FromWorker::Lost { .. } = message {
+            // Who waits for a call learns it by the end of the channel.
+            self.calls.borrow_mut().remove(&id);
+            if let Some(job) = self.jobs.borrow_mut().remove(&id) {
+                job.finish(End::Lost);
+            }
+            return Ok(());
+        }
+        let Some(job) = self.job(id) else {
+            // It crossed a call's cancel.
+            return thread.was_issued(id).then_some(()).ok_or(RuleError::UnknownId(id));
+        };
         match message {
-            FromWorker::Reply { id, outcome } => self.take_reply(id, outcome, thread),
-            FromWorker::Head { id, head } => self.job(id)?.on_head(head),
-            FromWorker::Body { id, bytes } => self.job(id)?.on_body(bytes),
-            FromWorker::End { id } => {
-                self.job(id)?.on_end()?;
-                self.jobs.borrow_mut().remove(&id);
+            FromWorker::Reply { .. } | FromWorker::Head { .. } | FromWorker::Lost { .. } => Ok(()),
+            FromWorker::Body { bytes, .. } => job.on_body(bytes),
+            FromWorker::End { .. } => {
+                job.on_end()?;
+                self.forget(id);
                 Ok(())
             }
-            FromWorker::Failed { id, detail } => {
+            FromWorker::Failed { detail, .. } => {
                 // The worker has logged why, with the request's id.
-                self.job(id)?.on_failed(&Failure { kind: FailureKind::Threw, detail });
-                self.jobs.borrow_mut().remove(&id);
+                job.on_failed(&Failure { kind: FailureKind::Threw, detail });
+                self.forget(id);
                 Ok(())
             }
-            FromWorker::Credit { id, bytes } => self.job(id)?.on_credit(bytes),
-            FromWorker::Lost { id } => {
-                // Who waits for a call learns it by the end of the channel.
-                self.calls.borrow_mut().remove(&id);
-                if let Some(job) = self.jobs.borrow_mut().remove(&id) {
-                    job.finish(End::Lost);
-                }
-                Ok(())
-            }
+            FromWorker::Credit { bytes, .. } => job.on_credit(bytes),
         }
     }
 
-    fn job(&self, id: u64) -> Result<Rc<Job>, RuleError> {
-        self.jobs.borrow().get(&id).cloned().ok_or(RuleError::UnknownId(id))
+    fn job(&self, id: u64) -> Option<Rc<Job>> {
+        self.jobs.borrow().get(&id).cloned()
+    }
+
+    fn forget(&self, id: u64) {
+        self.jobs.borrow_mut().remove(&id);
+    }
+
+    /// A response begins, or the answer to a call that comes piece by piece.
+    fn take_head(self: &Rc<Self>, id: u64, head: ResponseHead, thread: &Thread) -> Result<(), RuleError> {
+        let caller = self.calls.borrow_mut().remove(&id);
+        let Some(Caller { answer, request_id }) = caller else {
+            return match self.job(id) {
+                Some(job) => job.on_head(head),
+                None => thread.was_issued(id).then_some(()).ok_or(RuleError::UnknownId(id)),
+            };
+        };
+        let handle = JobHandle::new(self.streams(id, &request_id), self.clone());
+        handle.job.on_head(ResponseHead { status: head.status, headers: Vec::new() })?;
+        // The caller has gone: the handle comes back and cancels.
+        drop(answer.send(CallAnswer::Stream(head, handle)));
+        Ok(())
     }
 
     fn take_reply(&self, id: u64, outcome: Outcome, thread: &Thread) -> Result<(), RuleError> {
         let caller = self.calls.borrow_mut().remove(&id);
+        if let Some(job) = self.job(id) {
+            // It had a body.
+            job.finish(End::Complete);
+            self.forget(id);
+        }
         match caller {
-            Some(caller) => drop(caller.send(outcome)),
+            Some(caller) => drop(caller.answer.send(CallAnswer::Outcome(outcome))),
             // The reply crossed a cancel.
             None if thread.was_issued(id) => {}
             None => return Err(RuleError::UnknownId(id)),
@@ -217,21 +282,34 @@ impl JobLink for WorkerLink {
 pub(super) struct PendingCall {
     id: u64,
     link: Rc<WorkerLink>,
-    outcome: oneshot::Receiver<Outcome>,
+    outcome: oneshot::Receiver<CallAnswer>,
+    /// The way of the call's body, if it has one.
+    upload: Option<Rc<Job>>,
     _place: WorkerPlace,
     _entry: Entry,
 }
 
 impl PendingCall {
     /// The call's outcome; `None` when the worker is lost.
-    pub async fn outcome(&mut self) -> Option<Outcome> {
+    pub async fn outcome(&mut self) -> Option<CallAnswer> {
         (&mut self.outcome).await.ok()
+    }
+
+    /// Sends a body after the call.
+    pub fn upload(&mut self, body: RequestBody, request_id: &str) {
+        let job = self.link.streams(self.id, request_id);
+        upload::spawn_for(body, job.clone(), self.link.clone());
+        self.upload = Some(job);
     }
 }
 
 impl Drop for PendingCall {
     fn drop(&mut self) {
         if self.link.calls.borrow_mut().remove(&self.id).is_some() {
+            if let Some(job) = self.upload.take() {
+                job.abandon();
+                self.link.forget(self.id);
+            }
             self.link.link.queue(&ToWorker::Cancel { id: self.id });
         }
     }

@@ -18,6 +18,9 @@ pub struct Handlers {
     cancel: v8::Global<v8::Function>,
     writable: v8::Global<v8::Function>,
     reply: v8::Global<v8::Function>,
+    reply_begins: v8::Global<v8::Function>,
+    reply_body: v8::Global<v8::Function>,
+    reply_ends: v8::Global<v8::Function>,
     set_app: v8::Global<v8::Function>,
     warm: v8::Global<v8::Function>,
     create_pipeline: v8::Global<v8::Function>,
@@ -51,6 +54,9 @@ impl Handlers {
             cancel: function("cancel")?,
             writable: function("writable")?,
             reply: function("reply")?,
+            reply_begins: function("replyBegins")?,
+            reply_body: function("replyBody")?,
+            reply_ends: function("replyEnds")?,
             set_app: function("setApp")?,
             warm: function("warm")?,
             create_pipeline: function("createPipeline")?,
@@ -209,6 +215,22 @@ fn call(scope: &mut v8::PinScope<'_, '_>, handlers: &Handlers, event: Event) -> 
             };
             let fields = text(scope, &reply.fields)?;
             invoke(scope, &handlers.reply, &[key, call, status, content, kind, fields])
+        }
+        Event::ReplyBegins { key, call, kind, head } => {
+            let (key, call) = (number(scope, key), number(scope, call));
+            let (status, kind) = (number(scope, head.status.into()), number(scope, kind as u32));
+            let fields = text(scope, &joined_fields(&head.headers))?;
+            invoke(scope, &handlers.reply_begins, &[key, call, status, kind, fields])
+        }
+        Event::ReplyBody { key, call, bytes } => {
+            let (key, call) = (number(scope, key), number(scope, call));
+            let chunk = byte_array(scope, bytes)?;
+            invoke(scope, &handlers.reply_body, &[key, call, chunk])
+        }
+        Event::ReplyEnds { key, call, whole } => {
+            let (key, call) = (number(scope, key), number(scope, call));
+            let whole = v8::Boolean::new(scope, whole).into();
+            invoke(scope, &handlers.reply_ends, &[key, call, whole])
         }
     }
 }

@@ -53,6 +53,7 @@ deno_core::extension!(
         op_isopod_compiled,
         op_isopod_env,
         op_job_call,
+        op_job_call_body,
         op_job_call_cancel,
         op_job_consumed,
         op_job_decline,
@@ -60,6 +61,7 @@ deno_core::extension!(
         op_job_end,
         op_job_fail,
         op_job_head,
+        op_job_reply_consumed,
         op_job_write,
         op_job_write_text,
         op_log,
@@ -75,10 +77,12 @@ deno_core::extension!(
         "fetch.js",
         "jobs.js",
         "leftovers.js",
+        "native_calls.js",
         "pipeline.js",
         "request.js",
         "start.js",
         "uncaught.js",
+        "values.js",
     ],
     options = {
         jobs: Option<SharedJobTable>,
@@ -189,6 +193,27 @@ fn op_job_call(
 ) -> String {
     let jobs = state.borrow::<SharedJobTable>();
     jobs.borrow_mut().call(key, call, name, input).err().unwrap_or_default()
+}
+
+/// A call whose input is a body of `content_type`. Returns why the call is not made, or nothing.
+#[op2]
+#[string]
+fn op_job_call_body(
+    state: &mut OpState,
+    key: u32,
+    call: u32,
+    #[string] name: &str,
+    #[string] content_type: &str,
+    #[buffer] body: &[u8],
+) -> String {
+    let jobs = state.borrow::<SharedJobTable>();
+    jobs.borrow_mut().call_with_body(key, call, name, content_type, body).err().unwrap_or_default()
+}
+
+/// JavaScript has read so much of a call's answer.
+#[op2(fast)]
+fn op_job_reply_consumed(state: &mut OpState, key: u32, call: u32, bytes: u32) {
+    state.borrow::<SharedJobTable>().borrow_mut().reply_consumed(key, call, bytes as usize);
 }
 
 #[op2(fast)]

@@ -9,12 +9,12 @@ use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use shared::frame::{HEADER_BYTES, extend_last};
-use shared::head::RequestHead;
+use shared::head::{RequestHead, ResponseHead};
 use shared::link::{Channel, LinkError};
 use shared::message::renderer::MAX_EARLY_HINTS_PER_JOB;
 use shared::message::{
-    CancelReason, EarlyHints, Failure, FailureKind, FromRenderer, HintPhase, MAX_CALL_BYTES, Outcome,
-    ToRenderer,
+    AnswerKind, CallInput, CancelReason, EarlyHints, Failure, FailureKind, FromRenderer, HintPhase,
+    MAX_CALL_BYTES, Outcome, ToRenderer,
 };
 use shared::window::{MAX_CHUNK_BYTES, ReceiveWindow, SendWindow, WindowError};
 
@@ -80,6 +80,35 @@ pub enum Event {
         /// How.
         outcome: Outcome,
     },
+    /// A native call's answer begins, and comes piece by piece.
+    ReplyBegins {
+        /// The job.
+        key: u32,
+        /// Which of its calls.
+        call: u32,
+        /// What comes.
+        kind: AnswerKind,
+        /// What belongs to it.
+        head: ResponseHead,
+    },
+    /// A piece of a native call's answer.
+    ReplyBody {
+        /// The job.
+        key: u32,
+        /// Which of its calls.
+        call: u32,
+        /// The piece.
+        bytes: Bytes,
+    },
+    /// A native call's answer has ended.
+    ReplyEnds {
+        /// The job.
+        key: u32,
+        /// Which of its calls.
+        call: u32,
+        /// Whether it came whole.
+        whole: bool,
+    },
 }
 
 /// The gateway has closed every link: nobody is left to answer.
@@ -111,11 +140,44 @@ struct Job {
     upload: ReceiveWindow,
     head_sent: bool,
     ended: bool,
-    calls: usize,
+    /// Its native calls, by their numbers.
+    calls: HashMap<u32, Call>,
     /// So many reports of early hints may still be sent.
     early_hints_left: usize,
     /// Another isolate may run it again as long as its head is not sent (RFC 9110, section 9.2.1: safe methods).
     is_safe: bool,
+}
+
+/// A native call that is under way.
+#[derive(Debug, Default)]
+struct Call {
+    upload: SendWindow,
+    /// What is left of the input that leaves as a body; `None` once all of it has.
+    body: Option<Bytes>,
+    reply: ReceiveWindow,
+}
+
+impl Call {
+    /// Sends of the body what the window lets through.
+    fn send(&mut self, link: &mut Link, id: u64, call: u32) {
+        let Some(body) = &mut self.body else { return };
+        while !body.is_empty() {
+            let length = self.upload.take(body.len().min(MAX_CHUNK_BYTES));
+            if length == 0 {
+                return;
+            }
+            link.queue(&FromRenderer::CallBody { id, call, bytes: body.split_to(length) });
+        }
+        self.body = None;
+        link.queue(&FromRenderer::CallBodyEnd { id, call });
+    }
+}
+
+/// A native call that is to begin.
+struct NewCall<'a> {
+    number: u32,
+    name: &'a str,
+    input: Bytes,
 }
 
 /// What names a job in a log line.
@@ -265,7 +327,11 @@ impl JobTable {
         | ToRenderer::BodyEnd { id }
         | ToRenderer::Cancel { id, .. }
         | ToRenderer::Credit { id, .. }
-        | ToRenderer::Reply { id, .. }) = message;
+        | ToRenderer::Reply { id, .. }
+        | ToRenderer::ReplyBegins { id, .. }
+        | ToRenderer::ReplyBody { id, .. }
+        | ToRenderer::ReplyEnds { id, .. }
+        | ToRenderer::CallCredit { id, .. }) = message;
         if let ToRenderer::Job { head, .. } = message {
             return Ok(self.start(link, id, head));
         }
@@ -293,8 +359,30 @@ impl JobTable {
                 self.credited(key)
             }
             ToRenderer::Reply { call, outcome, .. } => {
-                job.calls = job.calls.saturating_sub(1);
-                Some(Event::Reply { key, call, outcome })
+                job.calls.remove(&call).map(|_| Event::Reply { key, call, outcome })
+            }
+            ToRenderer::ReplyBegins { call, kind, head, .. } => {
+                job.calls.contains_key(&call).then_some(Event::ReplyBegins { key, call, kind, head })
+            }
+            ToRenderer::ReplyBody { call, bytes, .. } => match job.calls.get_mut(&call) {
+                Some(open) => {
+                    open.reply.received(bytes.len())?;
+                    Some(Event::ReplyBody { key, call, bytes })
+                }
+                // It crossed the call's cancel.
+                None => None,
+            },
+            ToRenderer::ReplyEnds { call, whole, .. } => {
+                job.calls.remove(&call).map(|_| Event::ReplyEnds { key, call, whole })
+            }
+            ToRenderer::CallCredit { call, bytes, .. } => {
+                if let Some(open) = job.calls.get_mut(&call) {
+                    open.upload.credit(bytes as usize)?;
+                    if let Some(link) = &mut self.links[link] {
+                        open.send(link, id, call);
+                    }
+                }
+                None
             }
         })
     }
@@ -318,7 +406,7 @@ impl JobTable {
             upload: ReceiveWindow::default(),
             head_sent: false,
             ended: false,
-            calls: 0,
+            calls: HashMap::new(),
             early_hints_left: if head.options.early_hints { MAX_EARLY_HINTS_PER_JOB } else { 0 },
             is_safe: !head.has_body && matches!(&head.method[..], b"GET" | b"HEAD"),
         };
@@ -466,25 +554,67 @@ impl JobTable {
             let given = input.len();
             return Err(format!("the input has {given} bytes, {MAX_CALL_BYTES} are allowed"));
         }
-        if job.calls == MAX_CALLS_PER_JOB {
+        let call = NewCall { number: call, name, input: Bytes::copy_from_slice(input.as_bytes()) };
+        Self::begin_call(&mut self.links, job, call, None)
+    }
+
+    /// A job calls a native function whose input is a body of this type: it leaves as fast as the worker reads it.
+    ///
+    /// # Errors
+    /// Why the call is not made, for the caller.
+    pub fn call_with_body(
+        &mut self,
+        key: u32,
+        call: u32,
+        name: &str,
+        content_type: &str,
+        body: &[u8],
+    ) -> Result<(), String> {
+        let Some(job) = self.jobs.get_mut(&key) else { return Err("the request is over".into()) };
+        let call = NewCall { number: call, name, input: CallInput::encode_body(content_type) };
+        Self::begin_call(&mut self.links, job, call, Some(Bytes::copy_from_slice(body)))
+    }
+
+    fn begin_call(
+        links: &mut [Option<Link>],
+        job: &mut Job,
+        NewCall { number, name, input }: NewCall<'_>,
+        body: Option<Bytes>,
+    ) -> Result<(), String> {
+        if job.calls.len() == MAX_CALLS_PER_JOB {
             return Err(format!(
                 "{MAX_CALLS_PER_JOB} calls of this request are under way, no more are allowed"
             ));
         }
-        job.calls += 1;
-        let input = Bytes::copy_from_slice(input.as_bytes());
         let mut head = BytesMut::new();
         job.head.encode(&mut head);
-        let message = FromRenderer::Call { id: job.id, call, name: name.into(), head: head.freeze(), input };
-        Self::say(&mut self.links, job, &message);
+        let (name, head) = (name.into(), head.freeze());
+        let message = FromRenderer::Call { id: job.id, call: number, name, head, input };
+        Self::say(links, job, &message);
+        let mut open = Call { body, ..Call::default() };
+        if let Some(link) = &mut links[job.link] {
+            open.send(link, job.id, number);
+        }
+        job.calls.insert(number, open);
         Ok(())
+    }
+
+    /// JavaScript has read so much of a call's answer.
+    pub fn reply_consumed(&mut self, key: u32, call: u32, bytes: usize) {
+        let Some(job) = self.jobs.get_mut(&key) else { return };
+        let Some(credit) = job.calls.get_mut(&call).and_then(|open| open.reply.consumed(bytes)) else {
+            return;
+        };
+        let bytes = u32::try_from(credit).unwrap_or(u32::MAX);
+        Self::say(&mut self.links, job, &FromRenderer::ReplyCredit { id: job.id, call, bytes });
     }
 
     /// A job does not wait for a call any more.
     pub fn cancel_call(&mut self, key: u32, call: u32) {
         let Some(job) = self.jobs.get_mut(&key) else { return };
-        job.calls = job.calls.saturating_sub(1);
-        Self::say(&mut self.links, job, &FromRenderer::CallCancel { id: job.id, call });
+        if job.calls.remove(&call).is_some() {
+            Self::say(&mut self.links, job, &FromRenderer::CallCancel { id: job.id, call });
+        }
     }
 
     /// What names a job in a log line; empty for a job that is over and for none.

@@ -68,15 +68,77 @@ pub enum AnswerKind {
     NotFound = 3,
     /// A response.
     Response = 4,
+    /// The function's value, as a node of seroval's.
+    Serialized = 5,
+    /// A stream of bytes; it comes as records.
+    Bytes = 6,
+    /// A stream of values; it comes as records.
+    Values = 7,
+}
+
+/// The header field by which a worker tells what an answer is that comes piece by piece.
+pub const KIND_FIELD: &[u8] = b":kind";
+
+/// What the input of a native call holds, as a job sends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallInput {
+    /// JSON.
+    Json(Bytes),
+    /// seroval's document of the input.
+    Serialized(Bytes),
+    /// Nothing yet: a body of this type follows.
+    Body {
+        /// The body's `Content-Type`.
+        content_type: String,
+    },
+}
+
+impl CallInput {
+    /// Before seroval's document; no JSON begins so.
+    const SERIALIZED: u8 = 0;
+    /// Before the type of a body.
+    const BODY: u8 = 1;
+
+    /// The input of a call whose body follows.
+    pub fn encode_body(content_type: &str) -> Bytes {
+        let mut input = BytesMut::with_capacity(1 + content_type.len());
+        input.put_u8(Self::BODY);
+        input.put_slice(content_type.as_bytes());
+        input.freeze()
+    }
+
+    /// Whether a body follows.
+    pub fn has_body(input: &[u8]) -> bool {
+        input.first() == Some(&Self::BODY)
+    }
+
+    /// Reads an input.
+    pub fn decode(mut input: Bytes) -> Self {
+        match input.first() {
+            Some(&Self::SERIALIZED) => Self::Serialized(input.split_off(1)),
+            Some(&Self::BODY) => {
+                Self::Body { content_type: String::from_utf8_lossy(&input[1..]).into_owned() }
+            }
+            _ => Self::Json(input),
+        }
+    }
 }
 
 impl AnswerKind {
+    /// The kind of this number, if there is one.
+    pub fn from_number(value: u8) -> Option<Self> {
+        Self::decode(value).ok()
+    }
+
     fn decode(value: u8) -> Result<Self, PayloadError> {
         Ok(match value {
             1 => Self::Value,
             2 => Self::Redirect,
             3 => Self::NotFound,
             4 => Self::Response,
+            5 => Self::Serialized,
+            6 => Self::Bytes,
+            7 => Self::Values,
             value => return Err(PayloadError::Unknown { field: "answer", value: value.into() }),
         })
     }

@@ -16,7 +16,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{Message, Outcome, cut_text, unknown_kind};
+use super::{AnswerKind, Message, Outcome, cut_text, unknown_kind};
 use crate::frame::{Frame, encode, encode_with};
 use crate::head::{RequestHead, RequestHeadRef, ResponseHead};
 use crate::wire::{PayloadError, Reader, put_bytes};
@@ -134,6 +134,13 @@ impl EarlyHints {
     }
 }
 
+fn encode_of_call(out: &mut BytesMut, kind: u8, id: u64, call: u32, payload: &[u8]) {
+    encode_with(out, kind, id, |out| {
+        out.put_u32_le(call);
+        out.put_slice(payload);
+    });
+}
+
 /// From a gateway thread to an isolate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ToRenderer {
@@ -179,6 +186,44 @@ pub enum ToRenderer {
         /// How it ended.
         outcome: Outcome,
     },
+    /// A native call's answer begins, and comes piece by piece under a window of its own.
+    ReplyBegins {
+        /// The job that called.
+        id: u64,
+        /// Which of its calls.
+        call: u32,
+        /// What comes.
+        kind: AnswerKind,
+        /// Status and fields.
+        head: ResponseHead,
+    },
+    /// A piece of a native call's answer.
+    ReplyBody {
+        /// The job that called.
+        id: u64,
+        /// Which of its calls.
+        call: u32,
+        /// At most [`crate::window::MAX_CHUNK_BYTES`].
+        bytes: Bytes,
+    },
+    /// The end of a native call's answer.
+    ReplyEnds {
+        /// The job that called.
+        id: u64,
+        /// Which of its calls.
+        call: u32,
+        /// Whether it came whole.
+        whole: bool,
+    },
+    /// The worker has read so much of a call's body.
+    CallCredit {
+        /// The job that called.
+        id: u64,
+        /// Which of its calls.
+        call: u32,
+        /// Bytes.
+        bytes: u32,
+    },
 }
 
 impl ToRenderer {
@@ -205,6 +250,17 @@ impl Message for ToRenderer {
                 out.put_u32_le(*call);
                 outcome.encode(out);
             }),
+            Self::ReplyBegins { id, call, kind, head } => encode_with(out, 7, *id, |out| {
+                out.put_u32_le(*call);
+                out.put_u8(*kind as u8);
+                let fields = head.headers.iter().map(|(name, value)| (&name[..], &value[..]));
+                ResponseHead::encode(out, head.status, fields);
+            }),
+            Self::ReplyBody { id, call, bytes } => encode_of_call(out, 8, *id, *call, bytes),
+            Self::ReplyEnds { id, call, whole } => encode_of_call(out, 9, *id, *call, &[u8::from(*whole)]),
+            Self::CallCredit { id, call, bytes } => {
+                encode_of_call(out, 10, *id, *call, &bytes.to_le_bytes());
+            }
         }
     }
 
@@ -231,6 +287,20 @@ impl Message for ToRenderer {
             6 => {
                 let call = reader.u32("call")?;
                 Ok(Self::Reply { id, call, outcome: Outcome::decode(reader)? })
+            }
+            7 => {
+                let call = reader.u32("call")?;
+                let kind = AnswerKind::decode(reader.u8("answer")?)?;
+                Ok(Self::ReplyBegins { id, call, kind, head: ResponseHead::decode(reader.rest())? })
+            }
+            8 => Ok(Self::ReplyBody { id, call: reader.u32("call")?, bytes: reader.rest() }),
+            9 => {
+                let (call, whole) = (reader.u32("call")?, reader.u8("whole")?);
+                reader.end().map(|()| Self::ReplyEnds { id, call, whole: whole != 0 })
+            }
+            10 => {
+                let (call, bytes) = (reader.u32("call")?, reader.u32("credit")?);
+                reader.end().map(|()| Self::CallCredit { id, call, bytes })
             }
             kind => unknown_kind(kind),
         }
@@ -293,6 +363,31 @@ pub enum FromRenderer {
         /// Which of its calls.
         call: u32,
     },
+    /// A piece of the body of a call whose input says that one follows.
+    CallBody {
+        /// The job.
+        id: u64,
+        /// Which of its calls.
+        call: u32,
+        /// At most [`crate::window::MAX_CHUNK_BYTES`].
+        bytes: Bytes,
+    },
+    /// The body of a call is complete.
+    CallBodyEnd {
+        /// The job.
+        id: u64,
+        /// Which of its calls.
+        call: u32,
+    },
+    /// The job has read so much of a call's answer.
+    ReplyCredit {
+        /// The job.
+        id: u64,
+        /// Which of its calls.
+        call: u32,
+        /// Bytes.
+        bytes: u32,
+    },
     /// What the response will need, before its head.
     EarlyHints {
         /// The job.
@@ -340,6 +435,11 @@ impl Message for FromRenderer {
                 out.put_slice(input);
             }),
             Self::CallCancel { id, call } => encode(out, 7, *id, &call.to_le_bytes()),
+            Self::CallBody { id, call, bytes } => encode_of_call(out, 9, *id, *call, bytes),
+            Self::CallBodyEnd { id, call } => encode_of_call(out, 10, *id, *call, &[]),
+            Self::ReplyCredit { id, call, bytes } => {
+                encode_of_call(out, 11, *id, *call, &bytes.to_le_bytes());
+            }
             Self::EarlyHints { id, hints } => encode_with(out, 8, *id, |out| {
                 out.put_u8(hints.phase as u8);
                 out.put_slice(&hints.links);
@@ -385,6 +485,15 @@ impl Message for FromRenderer {
                 let phase = reader.u8("phase")?;
                 Ok(Self::EarlyHints { id, hints: EarlyHints::decode(phase, reader.rest())? })
             }
+            9 => Ok(Self::CallBody { id, call: reader.u32("call")?, bytes: reader.rest() }),
+            10 => {
+                let call = reader.u32("call")?;
+                reader.end().map(|()| Self::CallBodyEnd { id, call })
+            }
+            11 => {
+                let (call, bytes) = (reader.u32("call")?, reader.u32("credit")?);
+                reader.end().map(|()| Self::ReplyCredit { id, call, bytes })
+            }
             kind => unknown_kind(kind),
         }
     }
@@ -397,7 +506,6 @@ mod tests {
     use super::*;
     use crate::frame::{Decoder, PREFACE};
     use crate::head::{HandlerOptions, JobContext};
-    use crate::message::AnswerKind;
 
     fn through_the_wire<M: Message>(message: &M) -> M {
         let mut buffer = BytesMut::from(&PREFACE[..]);
@@ -433,6 +541,16 @@ mod tests {
             ToRenderer::Credit { id: 5, bytes: 70_000 },
             ToRenderer::Reply { id: 6, call: 1, outcome: Outcome::Value("{}".into()) },
             ToRenderer::Reply { id: 6, call: 2, outcome: Outcome::failed(404, "no such function") },
+            ToRenderer::ReplyBegins {
+                id: 6,
+                call: 4,
+                kind: AnswerKind::Values,
+                head: ResponseHead { status: 200, headers: vec![("a".into(), "b".into())] },
+            },
+            ToRenderer::ReplyBody { id: 6, call: 4, bytes: "abc".into() },
+            ToRenderer::ReplyEnds { id: 6, call: 4, whole: true },
+            ToRenderer::ReplyEnds { id: 6, call: 4, whole: false },
+            ToRenderer::CallCredit { id: 6, call: 4, bytes: 70_000 },
             ToRenderer::Reply {
                 id: 6,
                 call: 3,
@@ -467,6 +585,9 @@ mod tests {
             FromRenderer::Failed { id: 4, failure: failure(FailureKind::HeapLimit) },
             FromRenderer::Failed { id: 4, failure: failure(FailureKind::Displaced) },
             FromRenderer::Credit { id: 5, bytes: 1 },
+            FromRenderer::CallBody { id: 6, call: 4, bytes: "abc".into() },
+            FromRenderer::CallBodyEnd { id: 6, call: 4 },
+            FromRenderer::ReplyCredit { id: 6, call: 4, bytes: 70_000 },
             FromRenderer::Call {
                 id: 6,
                 call: 9,

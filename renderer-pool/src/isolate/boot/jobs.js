@@ -1,13 +1,11 @@
 // Answers jobs with the app's handler. Evaluated when an isolate starts, not in the snapshot, so that its ops are
 // the fast ones.
 //
-// Rust calls `start`, `body`, `bodyEnd`, `bodyFailed`, `abort`, `cancel`, `writable` and `reply`; each returns at once, what
-// takes longer goes on in promises. `key` names a job in both languages.
+// Rust calls `start`, `body`, `bodyEnd`, `bodyFailed`, `abort`, `cancel`, `writable` and the handlers of
+// `native_calls.js`; each returns at once, what takes longer goes on in promises. `key` names a job in both languages.
 (function () {
   const { core } = __bootstrap;
   const {
-    op_job_call,
-    op_job_call_cancel,
     op_job_consumed,
     op_job_decline,
     op_job_early_hints,
@@ -26,6 +24,7 @@
   const { fromInnerRequest, newInnerRequest } = core.loadExtScript("ext:deno_fetch/23_request.js");
   const { Response, toInnerResponse, wireHeaderList } = core.loadExtScript("ext:deno_fetch/23_response.js");
   const { currentJob } = core.loadExtScript("ext:isopod/current_job.js");
+  const nativeCalls = core.loadExtScript("ext:isopod/native_calls.js");
   const pipeline = core.loadExtScript("ext:isopod/pipeline.js");
   const { waitUntil, withClient } = core.loadExtScript("ext:isopod/request.js");
   const { exceptionTaken, rejectionTaken } = core.loadExtScript("ext:isopod/uncaught.js");
@@ -44,6 +43,7 @@
   const WARMING_BYTES = 4 << 20;
 
   const jobs = new Map();
+  const { abandon, callNative, handlers: replyHandlers } = nativeCalls.create(jobs, headerPairs);
   const isDevelopment = core.loadExtScript("ext:isopod/environment.js").get("NODE_ENV") === "development";
   let handler;
 
@@ -355,7 +355,7 @@
     job.upload?.fail(job.reason);
     job.reader?.cancel(job.reason).catch(() => {});
     job.resume?.();
-    job.calls?.forEach((call) => call.reject(job.reason));
+    abandon(job, job.reason);
   }
 
   function writable(key) {
@@ -364,72 +364,6 @@
     const resume = job.resume;
     job.resume = null;
     resume?.();
-  }
-
-  class NativeError extends Error {
-    constructor(message, status) {
-      super(message);
-      this.name = "NativeError";
-      this.status = status;
-    }
-  }
-
-  function callNative(name, data, { signal } = {}) {
-    const job = currentJob.get();
-    if (job === undefined || !jobs.has(job.key)) {
-      return Promise.reject(new NativeError(`${name}: native functions can be called only while a request runs`, 500));
-    }
-    if (signal?.aborted) return Promise.reject(signal.reason);
-    return new Promise((resolve, reject) => {
-      const number = ++job.lastCall;
-      const onAbort = () => {
-        job.calls.delete(number);
-        op_job_call_cancel(job.key, number);
-        reject(signal.reason);
-      };
-      signal?.addEventListener("abort", onAbort, { once: true });
-      job.calls ??= new Map();
-      job.calls.set(number, { resolve, reject, settled: () => signal?.removeEventListener("abort", onAbort) });
-      const problem = op_job_call(job.key, number, name, JSON.stringify(data) ?? "null");
-      if (problem !== "") {
-        job.calls.delete(number);
-        reject(new NativeError(`${name}: ${problem}`, 413));
-      }
-    });
-  }
-
-  // Kinds of answers, as in `AnswerKind`; 0 is a failure, whose content is a message.
-  const VALUE = 1;
-  const REDIRECT = 2;
-  const NOT_FOUND = 3;
-  const RESPONSE = 4;
-
-  function reply(key, number, status, content, kind, rawFields) {
-    const job = jobs.get(key);
-    const call = job?.calls?.get(number);
-    if (call === undefined) return;
-    job.calls.delete(number);
-    call.settled();
-    const fields = headerPairs(rawFields);
-    // What a function sets beside its value goes out with the job's own response.
-    if (kind !== RESPONSE && fields.length > 0) (job.fields ??= []).push(...fields);
-    if (kind === VALUE) call.resolve(JSON.parse(content));
-    else if (kind === REDIRECT) call.reject(redirect(status, JSON.parse(content)));
-    else if (kind === NOT_FOUND) call.reject(JSON.parse(content));
-    else if (kind === RESPONSE) call.resolve(response(status, fields, content));
-    else call.reject(new NativeError(content, status));
-  }
-
-  function response(status, fields, body) {
-    return new Response([101, 204, 205, 304].includes(status) ? null : body, { status, headers: fields });
-  }
-
-  // As TanStack Router's `redirect()` makes it: a response with the router's options.
-  function redirect(status, options) {
-    const headers = options.href === undefined ? {} : { location: options.href };
-    const made = new Response(null, { status, headers });
-    made.options = options;
-    return made;
   }
 
   function currentJobKey() {
@@ -486,7 +420,7 @@
       abort,
       cancel,
       writable,
-      reply,
+      ...replyHandlers,
       setApp,
       warm,
     },

@@ -1,0 +1,96 @@
+//! A worker whose functions take and give every kind of value; the suites call it through a bundle.
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use fn_workers::seroval::{Date, Graph};
+use fn_workers::{
+    Chunks, Form, FormFile, Function, FunctionError, NotFound, Redirect, Response, Values, Worker,
+};
+use futures_util::{Stream, stream};
+use serde::Deserialize;
+
+/// Pieces of endless streams that were asked for.
+static PRODUCED: AtomicUsize = AtomicUsize::new(0);
+
+/// The length of such a piece, in bytes.
+const PIECE_BYTES: usize = 10_000;
+
+fn main() -> ExitCode {
+    Worker::new()
+        .function(Function::read("values.echo", echo))
+        .function(Function::read("values.day", day))
+        .function(Function::read("values.bytes", bytes))
+        .function(Function::read("values.dates", dates))
+        .function(Function::read("values.breaks", breaks))
+        .function(Function::read("values.endless", endless))
+        .function(Function::read("values.produced", produced))
+        .function(Function::read("values.download", download))
+        .function(Function::read("values.elsewhere", elsewhere))
+        .function(Function::read("values.nothing", nothing))
+        .function(Function::write("values.upload", upload))
+        .run()
+}
+
+async fn echo(value: Graph) -> Result<Graph, FunctionError> {
+    Ok(value)
+}
+
+async fn day(date: Date) -> Result<Date, FunctionError> {
+    Ok(Date::from_millis(date.millis().unwrap_or_default() + 86_400_000))
+}
+
+fn pieces(count: usize) -> impl Stream<Item = Result<Bytes, FunctionError>> {
+    stream::iter((0..count).map(|_| {
+        PRODUCED.fetch_add(1, Ordering::Relaxed);
+        Ok(Bytes::from(vec![7; PIECE_BYTES]))
+    }))
+}
+
+async fn bytes(
+    count: usize,
+) -> Result<Chunks<impl Stream<Item = Result<Bytes, FunctionError>>>, FunctionError> {
+    Ok(Chunks(pieces(count)))
+}
+
+async fn endless(_: ()) -> Result<Chunks<impl Stream<Item = Result<Bytes, FunctionError>>>, FunctionError> {
+    Ok(Chunks(pieces(usize::MAX)))
+}
+
+async fn produced(_: ()) -> Result<usize, FunctionError> {
+    Ok(PRODUCED.load(Ordering::Relaxed) * PIECE_BYTES)
+}
+
+async fn dates(count: i64) -> Result<Values<impl Stream<Item = Result<Date, FunctionError>>>, FunctionError> {
+    Ok(Values(stream::iter((0..count).map(|millis| Ok(Date::from_millis(millis))))))
+}
+
+async fn breaks(_: ()) -> Result<Values<impl Stream<Item = Result<u8, FunctionError>>>, FunctionError> {
+    Ok(Values(stream::iter([Ok(1), Err(FunctionError::new(500, "it broke").because("a secret"))])))
+}
+
+async fn download(count: usize) -> Result<Response, FunctionError> {
+    Ok(Response::new(201).content_type("application/x-seven").stream(pieces(count)))
+}
+
+async fn elsewhere(_: ()) -> Result<(), FunctionError> {
+    Err(Redirect::to("/threads/$id").param("id", "7").into())
+}
+
+async fn nothing(_: ()) -> Result<(), FunctionError> {
+    Err(NotFound::new().data(&"gone").into())
+}
+
+#[derive(Deserialize)]
+struct Upload {
+    title: String,
+    file: FormFile,
+}
+
+async fn upload(form: Form<Upload>) -> Result<serde_json::Value, FunctionError> {
+    let file = &form.file;
+    Ok(serde_json::json!({
+        "title": form.title, "name": file.safe_name(), "length": file.len(), "on_disk": file.is_on_disk(),
+    }))
+}
