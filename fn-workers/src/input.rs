@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use shared::message::control::Refusal;
 
@@ -100,7 +99,7 @@ fn read_member<T: DeserializeOwned>(
         Some(name) => whole.member(name).map_err(refused)?,
     };
     let Some(member) = member else { return Ok(None) };
-    if Option::<serde::de::IgnoredAny>::deserialize(member).map_err(refused)?.is_none() {
+    if member.is_absent().map_err(refused)? {
         return Ok(None);
     }
     let value = serde_path_to_error::deserialize(member).map_err(|error| {

@@ -20,6 +20,7 @@ use crate::process;
 use crate::registry::Registry;
 use crate::route::{Registration, Routes};
 use crate::router::Router;
+use crate::seroval::Limits;
 use crate::typescript::{Declarations, NameClash};
 
 /// Calls that one function actor runs at a time, unless [`Worker::concurrency`] says otherwise.
@@ -167,7 +168,7 @@ impl Worker {
             states,
             blocking,
             form_limits,
-            value_limits: values.into(),
+            value_limits: limits(values),
             background: TaskTracker::new(),
         };
         Ok(Registry::new(router, Arc::new(services)))
@@ -239,6 +240,20 @@ impl Worker {
     /// As [`Worker::run`], for a binary that reads arguments of its own first.
     pub fn run_with(self, args: impl IntoIterator<Item = String>) -> ExitCode {
         process::run(self, args)
+    }
+}
+
+/// What the configuration says of values, for their reader.
+fn limits(values: ValueLimits) -> Limits {
+    let default = Limits::default();
+    let parts = values.max_nodes as usize;
+    Limits {
+        depth: values.max_depth as usize,
+        parts,
+        references: values.max_references as usize,
+        expanded_bytes: usize::try_from(values.max_bytes).unwrap_or(usize::MAX),
+        expanded_values: parts.min(default.expanded_values),
+        ..default
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
 use super::binary::ArrayClass;
 use super::document::{Document, Form, Items, Node, View, error_name};
@@ -74,7 +74,7 @@ pub enum Value {
 
 /// Values that name each other, and which of them is meant.
 ///
-/// In other formats than seroval's it is its seroval text.
+/// It is written as its seroval text in other formats than seroval's, and read from any value of theirs.
 #[derive(Clone)]
 pub struct Graph {
     values: Vec<Value>,
@@ -170,25 +170,6 @@ impl Serialize for Graph {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text = self.to_text().map_err(serde::ser::Error::custom)?;
         serializer.serialize_newtype_struct(name::GRAPH, &text)
-    }
-}
-
-impl<'de> Deserialize<'de> for Graph {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Graph;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("any value")
-            }
-
-            fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<Graph, D::Error> {
-                let text = String::deserialize(inner)?;
-                Graph::from_text(text.as_bytes()).map_err(serde::de::Error::custom)
-            }
-        }
-        deserializer.deserialize_newtype_struct(name::GRAPH, Visitor)
     }
 }
 

@@ -1,7 +1,5 @@
 //! How large a value from outside may be. Each limit holds before the memory that it bounds is taken.
 
-use shared::setup::ValueLimits;
-
 /// The limits of one reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -18,21 +16,6 @@ pub struct Limits {
     pub expanded_bytes: usize,
     /// The most values that come out, where references repeat them. Default 1,000,000.
     pub expanded_values: usize,
-}
-
-impl From<ValueLimits> for Limits {
-    fn from(limits: ValueLimits) -> Self {
-        let parts = limits.max_nodes as usize;
-        let default = Self::default();
-        Self {
-            depth: limits.max_depth as usize,
-            parts,
-            references: limits.max_references as usize,
-            expanded_bytes: usize::try_from(limits.max_bytes).unwrap_or(usize::MAX),
-            expanded_values: parts.min(default.expanded_values),
-            ..default
-        }
-    }
 }
 
 impl Default for Limits {

@@ -24,6 +24,7 @@
 //!
 //! What several places share is read as copies, bounded by [`Limits`]; only a [`Graph`] holds a cycle.
 
+mod any;
 mod binary;
 mod document;
 mod error;

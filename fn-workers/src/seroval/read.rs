@@ -33,6 +33,15 @@ impl<'d, 't> Reader<'d, 't> {
         Self { document, entry: document.root(), depth: 0 }
     }
 
+    /// Whether the value is `null` or `undefined`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn is_absent(self) -> Result<bool, Error> {
+        Ok(self.document.may_be_absent(self.entry)
+            && self.value(|_, node| Ok(matches!(node, Node::Null | Node::Undefined)))?)
+    }
+
     /// A property of an object; `None` when it has none of this name.
     ///
     /// # Errors
@@ -249,9 +258,7 @@ impl<'t> Deserializer<'t> for Reader<'_, 't> {
     }
 
     fn deserialize_option<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Error> {
-        let absent = self.document.may_be_absent(self.entry)
-            && self.value(|_, node| Ok(matches!(node, Node::Null | Node::Undefined)))?;
-        if absent { visitor.visit_none() } else { visitor.visit_some(self) }
+        if self.is_absent()? { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_bytes<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -271,7 +278,7 @@ impl<'t> Deserializer<'t> for Reader<'_, 't> {
             name::BIG_INT | name::DATE | name::REG_EXP | name::URL | name::ERROR => self.named(name, visitor),
             name::GRAPH => {
                 let graph = Graph::read(self.document, self.entry)?;
-                visitor.visit_newtype_struct(StringDeserializer::new(graph.to_text()?))
+                visitor.visit_byte_buf(graph.to_text()?.into_bytes())
             }
             _ => visitor.visit_newtype_struct(self),
         }

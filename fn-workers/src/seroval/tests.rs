@@ -199,7 +199,51 @@ fn parts_of_buffers_are_read_wherever_they_begin() {
     }
 }
 
+/// Texts of the reader's own words: deeper into it than arbitrary bytes get.
+fn node_soup() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just(r#"{"t":2,"s":1}"#.to_owned()),
+        (0u32..4).prop_map(|id| format!(r#"{{"t":4,"i":{id}}}"#)),
+        (0u32..40, 0u32..4).prop_map(|(kind, id)| format!(
+            r#"{{"t":{kind},"i":{id},"s":"x","m":"","c":"Uint8Array","l":9,"b":3}}"#
+        )),
+        (0u32..4, "[A-Za-z0-9+/=]{0,8}")
+            .prop_map(|(id, text)| format!(r#"{{"t":19,"i":{id},"s":"{text}"}}"#)),
+        any::<f64>().prop_map(|number| format!(r#"{{"t":0,"s":{number:e}}}"#)),
+    ];
+    leaf.prop_recursive(6, 40, 4, |inner| {
+        prop_oneof![
+            (0u32..40, 0u32..4, proptest::collection::vec(inner.clone(), 0..4)).prop_map(|(kind, id, items)| {
+                format!(r#"{{"t":{kind},"i":{id},"a":[{}],"o":0}}"#, items.join(","))
+            }),
+            (0u32..40, 0u32..4, inner.clone(), inner.clone()).prop_map(|(kind, id, key, value)| {
+                format!(
+                    r#"{{"t":{kind},"i":{id},"p":{{"k":["a"],"v":[{value}]}},"e":{{"k":[{key}],"v":[{value}]}},"f":{value},"b":1,"l":2,"c":"Int16Array"}}"#
+                )
+            }),
+        ]
+    })
+}
+
 proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        for form in [Form::Cross, Form::Document] {
+            let _ = from_slice::<serde_json::Value>(&bytes, form, &Limits::default());
+            let _ = from_slice::<Graph>(&bytes, form, &Limits::default());
+        }
+    }
+
+    #[test]
+    fn arbitrary_nodes_never_panic_and_what_is_read_is_written(text in node_soup()) {
+        let _ = read::<Everything>(&text);
+        let _ = read::<serde_json::Value>(&text);
+        if let Ok(graph) = read::<Graph>(&text) {
+            let written = graph.to_text().unwrap();
+            prop_assert_eq!(Graph::from_text(written.as_bytes()).unwrap().to_text().unwrap(), written);
+        }
+    }
+
     /// Noise around what is valid: refused or read, never a panic, and within the limits.
     #[test]
     fn noise_is_refused_and_never_panics(cuts in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {

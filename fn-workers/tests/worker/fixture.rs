@@ -32,6 +32,7 @@ fn run() {
         Worker::new()
             .concurrency(1)
             .function(Function::read("test.echo", echo))
+            .function(Function::write("values.take", echo))
             .function(Function::read("test.panic", panics))
             .function(Function::read("test.panic_in_pool", panics_in_pool))
             .function(Function::read("test.hold", hold))

@@ -14,3 +14,4 @@ mod life;
 mod peer;
 mod routes;
 mod sessions;
+mod values;
