@@ -3,16 +3,14 @@
 
 use std::io::Write as _;
 
-use serde::ser::{
-    Impossible, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant,
-    SerializeTuple, SerializeTupleStruct, SerializeTupleVariant, Serializer,
-};
+use serde::ser::{Serialize, Serializer};
 
 use super::binary::write_base64;
 use super::document::{ERROR_TAG, URL_TAG};
 use super::error::Error;
 use super::escape;
 use super::graph::Graph;
+use super::parts::{Items, Members, VariantMembers};
 use super::scalar::{RegExp, name};
 
 /// seroval reads no deeper by default (`depthLimit`); Start takes one level for itself.
@@ -32,7 +30,7 @@ pub struct Writer {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
+pub(super) enum Shape {
     Plain,
     Set,
     Map,
@@ -238,7 +236,7 @@ impl Writer {
         } else {
             self.open_object();
         }
-        Ok(Members { writer: self, keys: Vec::new(), shape })
+        Ok(Members::new(self, shape))
     }
 
     fn items(&mut self) -> Result<Items<'_>, Error> {
@@ -246,7 +244,7 @@ impl Writer {
         self.deeper()?;
         self.open(if shape == Shape::Set { "7" } else { "9" });
         self.raw(r#","a":["#);
-        Ok(Items { writer: self, shape, first: true, variant: None })
+        Ok(Items::new(self, shape))
     }
 
     /// A variant with content is an object of one field, as in JSON.
@@ -256,7 +254,7 @@ impl Writer {
         Ok(())
     }
 
-    fn close_variant(&mut self, variant: &str) -> Result<(), Error> {
+    pub(super) fn close_variant(&mut self, variant: &str) -> Result<(), Error> {
         self.shallower();
         let mut key = Vec::new();
         escape::write(&mut key, variant);
@@ -418,9 +416,7 @@ impl<'w> Serializer for &'w mut Writer {
         _: usize,
     ) -> Result<Items<'w>, Error> {
         self.open_variant()?;
-        let mut items = self.items()?;
-        items.variant = Some(variant);
-        Ok(items)
+        Ok(self.items()?.of_variant(variant))
     }
 
     fn serialize_map(self, _: Option<usize>) -> Result<Members<'w>, Error> {
@@ -439,291 +435,6 @@ impl<'w> Serializer for &'w mut Writer {
         _: usize,
     ) -> Result<VariantMembers<'w>, Error> {
         self.open_variant()?;
-        Ok(VariantMembers { members: self.members()?, variant })
-    }
-}
-
-/// The elements of an array or a set.
-#[derive(Debug)]
-pub struct Items<'w> {
-    writer: &'w mut Writer,
-    shape: Shape,
-    first: bool,
-    variant: Option<&'static str>,
-}
-
-impl Items<'_> {
-    fn item<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        if !std::mem::take(&mut self.first) {
-            self.writer.raw(",");
-        }
-        self.writer.fits(0)?;
-        value.serialize(&mut *self.writer)
-    }
-
-    fn close(self) -> Result<(), Error> {
-        self.writer.shallower();
-        self.writer.raw(if self.shape == Shape::Set { "]}" } else { r#"],"o":0}"# });
-        self.variant.map_or(Ok(()), |variant| self.writer.close_variant(variant))
-    }
-}
-
-impl SerializeSeq for Items<'_> {
-    type Ok = ();
-    type Error = Error;
-
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        self.item(value)
-    }
-
-    fn end(self) -> Result<(), Error> {
-        self.close()
-    }
-}
-
-macro_rules! as_items {
-    ($($trait:ident::$method:ident),*) => {
-        $(impl $trait for Items<'_> {
-            type Ok = ();
-            type Error = Error;
-
-            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-                self.item(value)
-            }
-
-            fn end(self) -> Result<(), Error> {
-                self.close()
-            }
-        })*
-    };
-}
-
-as_items!(
-    SerializeTuple::serialize_element,
-    SerializeTupleStruct::serialize_field,
-    SerializeTupleVariant::serialize_field
-);
-
-/// The entries of an object or a map. Values go to the text at once, keys gather beside it.
-#[derive(Debug)]
-pub struct Members<'w> {
-    writer: &'w mut Writer,
-    keys: Vec<u8>,
-    shape: Shape,
-}
-
-impl Members<'_> {
-    fn key(&mut self, write: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
-        if !self.keys.is_empty() {
-            self.keys.push(b',');
-            self.writer.raw(",");
-        }
-        self.writer.fits(self.keys.len())?;
-        write(self)
-    }
-
-    fn field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), Error> {
-        self.key(|members| {
-            escape::write(&mut members.keys, key);
-            Ok(())
-        })?;
-        value.serialize(&mut *self.writer)
-    }
-
-    fn close(self) -> Result<(), Error> {
-        self.writer.shallower();
-        if self.shape == Shape::Map {
-            self.writer.raw(r#"],"k":["#);
-            self.writer.out.extend_from_slice(&self.keys);
-            self.writer.raw("]}}");
-        } else {
-            self.writer.close_object(&self.keys);
-        }
-        Ok(())
-    }
-}
-
-impl SerializeMap for Members<'_> {
-    type Ok = ();
-    type Error = Error;
-
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
-        self.key(|members| {
-            if members.shape == Shape::Map {
-                std::mem::swap(&mut members.writer.out, &mut members.keys);
-                let written = key.serialize(&mut *members.writer);
-                std::mem::swap(&mut members.writer.out, &mut members.keys);
-                return written;
-            }
-            escape::write(&mut members.keys, &key.serialize(KeyText)?);
-            Ok(())
-        })
-    }
-
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        value.serialize(&mut *self.writer)
-    }
-
-    fn end(self) -> Result<(), Error> {
-        self.close()
-    }
-}
-
-impl SerializeStruct for Members<'_> {
-    type Ok = ();
-    type Error = Error;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), Error> {
-        self.field(key, value)
-    }
-
-    fn end(self) -> Result<(), Error> {
-        self.close()
-    }
-}
-
-/// The fields of a variant.
-#[derive(Debug)]
-pub struct VariantMembers<'w> {
-    members: Members<'w>,
-    variant: &'static str,
-}
-
-impl SerializeStructVariant for VariantMembers<'_> {
-    type Ok = ();
-    type Error = Error;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), Error> {
-        self.members.field(key, value)
-    }
-
-    fn end(self) -> Result<(), Error> {
-        let Members { writer, keys, .. } = self.members;
-        writer.shallower();
-        writer.close_object(&keys);
-        writer.close_variant(self.variant)
-    }
-}
-
-/// Keys of plain objects: text, and what JSON writes as text.
-struct KeyText;
-
-fn no_key<T>() -> Result<T, Error> {
-    Err(Error::data("the key of an object must be text; use `seroval::Map` for other keys"))
-}
-
-macro_rules! keys_as_text {
-    ($($method:ident: $type:ty),*) => {
-        $(fn $method(self, key: $type) -> Result<String, Error> {
-            Ok(key.to_string())
-        })*
-    };
-}
-
-impl Serializer for KeyText {
-    type Ok = String;
-    type Error = Error;
-    type SerializeSeq = Impossible<String, Error>;
-    type SerializeTuple = Impossible<String, Error>;
-    type SerializeTupleStruct = Impossible<String, Error>;
-    type SerializeTupleVariant = Impossible<String, Error>;
-    type SerializeMap = Impossible<String, Error>;
-    type SerializeStruct = Impossible<String, Error>;
-    type SerializeStructVariant = Impossible<String, Error>;
-
-    keys_as_text! {
-        serialize_i8: i8, serialize_i16: i16, serialize_i32: i32, serialize_i64: i64, serialize_i128: i128,
-        serialize_u8: u8, serialize_u16: u16, serialize_u32: u32, serialize_u64: u64, serialize_u128: u128,
-        serialize_bool: bool, serialize_char: char, serialize_str: &str
-    }
-
-    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<String, Error> {
-        Ok(variant.to_owned())
-    }
-
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        value: &T,
-    ) -> Result<String, Error> {
-        value.serialize(self)
-    }
-
-    fn serialize_f32(self, _: f32) -> Result<String, Error> {
-        no_key()
-    }
-
-    fn serialize_f64(self, _: f64) -> Result<String, Error> {
-        no_key()
-    }
-
-    fn serialize_bytes(self, _: &[u8]) -> Result<String, Error> {
-        no_key()
-    }
-
-    fn serialize_none(self) -> Result<String, Error> {
-        no_key()
-    }
-
-    fn serialize_some<T: Serialize + ?Sized>(self, _: &T) -> Result<String, Error> {
-        no_key()
-    }
-
-    fn serialize_unit(self) -> Result<String, Error> {
-        no_key()
-    }
-
-    fn serialize_unit_struct(self, _: &'static str) -> Result<String, Error> {
-        no_key()
-    }
-
-    fn serialize_newtype_variant<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: &T,
-    ) -> Result<String, Error> {
-        no_key()
-    }
-
-    fn serialize_seq(self, _: Option<usize>) -> Result<Self::SerializeSeq, Error> {
-        no_key()
-    }
-
-    fn serialize_tuple(self, _: usize) -> Result<Self::SerializeTuple, Error> {
-        no_key()
-    }
-
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self::SerializeTupleStruct, Error> {
-        no_key()
-    }
-
-    fn serialize_tuple_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Self::SerializeTupleVariant, Error> {
-        no_key()
-    }
-
-    fn serialize_map(self, _: Option<usize>) -> Result<Self::SerializeMap, Error> {
-        no_key()
-    }
-
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self::SerializeStruct, Error> {
-        no_key()
-    }
-
-    fn serialize_struct_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Self::SerializeStructVariant, Error> {
-        no_key()
+        Ok(VariantMembers::new(self.members()?, variant))
     }
 }

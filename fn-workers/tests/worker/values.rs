@@ -36,7 +36,7 @@ async fn every_limit_of_values_is_the_configuration_s() {
     let mut gateway = strict_worker().await;
     let text = |length: usize| format!(r#"{{"t":1,"i":1,"s":"{}"}}"#, "x".repeat(length));
     let reference = r#"{"t":4,"i":7}"#.to_owned();
-    let shared = format!(r#"{{"t":9,"i":7,"a":[],"o":0}}"#);
+    let shared = r#"{"t":9,"i":7,"a":[],"o":0}"#.to_owned();
     let repeated = |count: usize| {
         let mut items = vec![shared.clone()];
         items.extend(std::iter::repeat_n(reference.clone(), count));
@@ -49,7 +49,7 @@ async fn every_limit_of_values_is_the_configuration_s() {
         (repeated(3), 200, "", None),
         (repeated(4), 413, "more than 3 references", Some(Refusal::ValueLimit)),
         (text(900), 200, "", None),
-        (text(1001), 413, "bytes", Some(Refusal::ValueLimit)),
+        (text(1001), 413, "too large", Some(Refusal::ValueLimit)),
         (r#"{"t":9,"i":1}"#.to_owned(), 400, "at byte", Some(Refusal::ValueMalformed)),
         (r#"{"t":999}"#.to_owned(), 400, "at byte", Some(Refusal::ValueMalformed)),
     ] {

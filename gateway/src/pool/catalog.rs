@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use remote::directory::Listing;
 use shared::message::control::{FunctionInfo, RouteInfo};
+use shared::route::pattern::{Named, Segment};
 use shared::route::{Pattern, Policy, Tree, TreeBuilder};
 
 /// What the newest worker of this machine has.
@@ -139,20 +140,39 @@ fn report_shadows(routes: &[RouteInfo], app_routes: &[String]) {
     }
 }
 
-/// Native routes, where they were registered, and the app's routes that match the same paths equally well.
+/// Native routes, where they were registered, and the app's routes whose paths they answer: those that match the same
+/// paths equally well, and those that a less particular native route is asked before.
 fn shadows<'r>(routes: &'r [RouteInfo], app_routes: &[String]) -> Vec<(&'r str, &'r str, String)> {
     let mut found = Vec::new();
     for RouteInfo { pattern, registered_at } in routes {
         let Ok(native) = Pattern::parse(pattern) else { continue };
+        let mut tree = TreeBuilder::new(Policy::default());
+        if tree.insert(native, ()).is_err() {
+            continue;
+        }
+        let native = tree.build();
         for app_route in app_routes {
             let Ok(of_app) = Pattern::parse(app_route) else { continue };
-            let mut tree = TreeBuilder::new(Policy::default());
-            if tree.insert(of_app, ()).is_ok() && tree.insert(native.clone(), ()).is_err() {
+            let answers = |variant: &Vec<usize>| native.find(&example(&of_app, variant)).is_some();
+            if of_app.variants().iter().any(answers) {
                 found.push((pattern.as_str(), registered_at.as_str(), app_route.clone()));
             }
         }
     }
     found
+}
+
+/// A path that the pattern matches with these of its segments, and that matches no other's plain text by chance.
+fn example(pattern: &Pattern, variant: &[usize]) -> String {
+    let anything = |named: &Named| format!("{}~{}", named.prefix, named.suffix);
+    let segments = variant.iter().map(|at| match &pattern.segments()[*at] {
+        Segment::Literal(text) => text.clone(),
+        Segment::Param(named) | Segment::Optional(named) => anything(named),
+        Segment::Splat(named) => format!("{}~/~{}", named.prefix, named.suffix),
+    });
+    let slash = if pattern.has_trailing_slash() { "/" } else { "" };
+    let path: String = segments.map(|segment| format!("/{segment}")).collect();
+    if path.is_empty() { "/".to_owned() } else { path + slash }
 }
 
 #[cfg(test)]
@@ -169,9 +189,12 @@ mod tests {
     #[test]
     fn routes_that_hide_routes_of_the_app_are_found() {
         let routes = vec![route("/threads/$id"), route("/api/time")];
-        let app_routes = ["/", "/threads/$thread", "/api/$", "/threads"].map(String::from);
+        let app_routes = ["/", "/threads/$thread", "/api/$", "/threads", "/threads/new", "/threads/$id/edit"];
+        let app_routes = app_routes.map(String::from);
         let found = shadows(&routes, &app_routes);
-        assert_eq!(found, [("/threads/$id", "a.rs:1:1", "/threads/$thread".to_owned())]);
+        let told = |app_route: &str| ("/threads/$id", "a.rs:1:1", app_route.to_owned());
+        // A native route is asked first, also where the app's is the better match.
+        assert_eq!(found, [told("/threads/$thread"), told("/threads/new")]);
         let here = Reported { functions: Vec::new(), routes };
         let catalog = Catalog::new(&Offered { here, elsewhere: Listing::default() }, &app_routes);
         assert!(catalog.has_route("/threads/7") && catalog.has_route("/api/time"));
