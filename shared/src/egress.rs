@@ -11,6 +11,7 @@
 //! A host, an address or a network may be followed by a port, `:5432`; IPv6 is written in brackets then,
 //! `[fd00::1]:5432`. Without a port all ports are meant.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -99,6 +100,18 @@ impl Egress {
     /// The rules.
     pub fn rules(&self) -> &[EgressRule] {
         &self.0
+    }
+
+    /// The ports of TCP that are of use, that of DNS among them; `None` when all are.
+    pub fn ports(&self) -> Option<BTreeSet<u16>> {
+        const DNS: u16 = 53;
+        let port = |rule: &EgressRule| match rule {
+            EgressRule::Allow(_, port) => *port,
+            // A name server is asked for nothing then.
+            EgressRule::None => Some(DNS),
+            EgressRule::All => None,
+        };
+        self.0.iter().map(port).chain([Some(DNS)]).collect()
     }
 
     /// What is refused whatever else allows it, names included: [`REFUSED`] without what a rule names.
@@ -273,6 +286,14 @@ mod tests {
 
     fn policy(rules: &[&str]) -> Egress {
         Egress::new(rules.iter().map(|text| rule(text)).collect()).unwrap()
+    }
+
+    #[test]
+    fn ports_are_limited_where_every_rule_names_one() {
+        assert_eq!(policy(&["all"]).ports(), None);
+        assert_eq!(policy(&["db.example.com:5432", "10.0.0.0/8"]).ports(), None);
+        assert_eq!(policy(&["db.example.com:5432", "10.0.0.0/8:80"]).ports(), Some([53, 80, 5432].into()));
+        assert_eq!(policy(&["none"]).ports(), Some([53].into()));
     }
 
     #[test]

@@ -52,6 +52,29 @@ pub struct RendererSetup {
     pub pipeline: PipelineLimits,
 }
 
+impl RendererSetup {
+    /// A renderer of this app, with the defaults of the gateway's configuration: one that may write to `scratch_dir`
+    /// alone, keeps no compiled code, and sees `NODE_ENV=production`.
+    pub fn new(app_dir: impl Into<PathBuf>, scratch_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            app_dir: app_dir.into(),
+            env: BTreeMap::from([("NODE_ENV".to_owned(), "production".to_owned())]),
+            max_jobs_per_isolate: 16,
+            max_heap_bytes: 512 << 20,
+            limits: IsolateLimits::default(),
+            warmup_path: "/".into(),
+            scratch_dir: scratch_dir.into(),
+            sandbox: SandboxMode::default(),
+            v8_flags: Vec::new(),
+            inspect: None,
+            code_cache: None,
+            access: Access::default(),
+            background: BackgroundLimits::default(),
+            pipeline: PipelineLimits::default(),
+        }
+    }
+}
+
 /// Where renderers keep compiled code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CodeCacheSetup {

@@ -14,10 +14,7 @@ use shared::link::Channel;
 use shared::logging::LogFormat;
 use shared::message::control::CodeUse;
 use shared::message::{FromChild, FromRenderer, ToChild, ToRenderer};
-use shared::setup::{
-    Access, BackgroundLimits, CodeCacheSetup, IsolateLimits, PipelineLimits, RendererSetup, SandboxMode,
-    Setup,
-};
+use shared::setup::{CodeCacheSetup, RendererSetup, Setup};
 use shared::window::ReceiveWindow;
 use tempfile::TempDir;
 use tokio::net::UnixStream;
@@ -90,21 +87,10 @@ impl Process {
     /// When it does not become ready.
     pub fn load(&mut self, dist: &Path, cache: Option<&Path>) -> Result<CodeUse, BenchFailure> {
         let setup = RendererSetup {
-            app_dir: dist.to_owned(),
-            env: BTreeMap::from([("NODE_ENV".to_owned(), "production".to_owned())]),
             max_jobs_per_isolate: MAX_CONCURRENCY,
-            max_heap_bytes: 512 << 20,
-            limits: IsolateLimits::default(),
-            warmup_path: "/".into(),
             code_cache: cache
                 .map(|directory| CodeCacheSetup { directory: directory.to_owned(), max_bytes: 256 << 20 }),
-            scratch_dir: self.scratch.path().to_owned(),
-            sandbox: SandboxMode::Auto,
-            v8_flags: Vec::new(),
-            inspect: None,
-            access: Access::default(),
-            background: BackgroundLimits::default(),
-            pipeline: PipelineLimits::default(),
+            ..RendererSetup::new(dist, self.scratch.path())
         };
         let (tokio, control) = (&self.tokio, &mut self.control);
         tokio

@@ -1,10 +1,7 @@
 //! How the process begins and ends.
 
 use shared::message::{FromChild, Outcome, ToChild};
-use shared::setup::{
-    Access, BackgroundLimits, FormLimits, IsolateLimits, PipelineLimits, RendererSetup, SandboxMode, Setup,
-    ValueLimits, WorkerSetup,
-};
+use shared::setup::{FormLimits, RendererSetup, Setup, ValueLimits, WorkerSetup};
 use tokio::process::Command;
 
 use crate::fixture;
@@ -94,22 +91,7 @@ async fn a_start_by_hand_is_told_so_and_exits_64() {
 #[tokio::test]
 async fn messages_for_another_kind_of_process_end_it() {
     let mut gateway = Gateway::spawn(default_binary(), |args| args);
-    let setup = RendererSetup {
-        app_dir: "/".into(),
-        env: Default::default(),
-        max_jobs_per_isolate: 1,
-        max_heap_bytes: 1,
-        limits: IsolateLimits::default(),
-        warmup_path: "/".into(),
-        code_cache: None,
-        scratch_dir: "/".into(),
-        sandbox: SandboxMode::Auto,
-        v8_flags: Vec::new(),
-        inspect: None,
-        access: Access::default(),
-        background: BackgroundLimits::default(),
-        pipeline: PipelineLimits::default(),
-    };
+    let setup = RendererSetup::new("/", "/");
     gateway.tell(ToChild::Setup(Setup::Renderer(setup))).await;
     gateway.logged("`be a renderer` does not fit").await;
     assert_eq!(gateway.exit().await.code(), Some(70));

@@ -10,7 +10,7 @@ use deno_core::{OpMetricsEvent, OpMetricsFactoryFn};
 use shared::head::{HandlerOptions, RequestHead};
 use shared::link::Channel;
 use shared::message::{FromRenderer, ToRenderer};
-use shared::setup::{Access, BackgroundLimits, IsolateLimits, PipelineLimits, RendererSetup, SandboxMode};
+use shared::setup::{RendererSetup, SandboxMode};
 
 use super::code_cache::CodeCache;
 use super::code_cache::recorder::Recorder;
@@ -52,20 +52,9 @@ impl Subject {
         let (gateway, link) = Gateway::pair().unwrap();
         let jobs = Rc::new(RefCell::new(JobTable::new(vec![link], 4)));
         let setup = RendererSetup {
-            app_dir: app.path().to_owned(),
-            env: BTreeMap::new(),
             max_jobs_per_isolate: 4,
-            max_heap_bytes: 256 << 20,
-            limits: IsolateLimits::default(),
-            warmup_path: "/".into(),
-            scratch_dir: app.path().to_owned(),
             sandbox: SandboxMode::Off,
-            v8_flags: Vec::new(),
-            inspect: None,
-            code_cache: None,
-            access: Access::default(),
-            background: BackgroundLimits::default(),
-            pipeline: PipelineLimits::default(),
+            ..RendererSetup::new(app.path(), app.path())
         };
         let code = Recorder::new(Arc::new(CodeCache::off()));
         let isolate = Isolate::load(&setup, jobs.clone(), code, Arc::new(Probe::new(0))).await.unwrap();

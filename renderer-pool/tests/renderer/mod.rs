@@ -19,10 +19,7 @@ use shared::link::Channel;
 use shared::logging::LogFormat;
 use shared::message::control::LoadFailure;
 use shared::message::{FromChild, FromRenderer, ToChild, ToRenderer};
-use shared::setup::{
-    Access, BackgroundLimits, CodeCacheSetup, IsolateLimits, PipelineLimits, RendererSetup, SandboxMode,
-    Setup,
-};
+use shared::setup::{CodeCacheSetup, IsolateLimits, RendererSetup, Setup};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::UnixStream;
@@ -40,7 +37,7 @@ pub struct Renderer {
     /// The lines that it logs; those of a renderer with [`Renderer::limited`] limits alone.
     log: Option<Lines<BufReader<ChildStderr>>>,
     _app: Option<TempDir>,
-    _scratch: TempDir,
+    scratch: TempDir,
 }
 
 /// An app of these files.
@@ -122,7 +119,12 @@ impl Renderer {
         let scratch = tempfile::tempdir().unwrap();
         let setup = RendererSetup { scratch_dir: scratch.path().into(), ..setup };
         control.send(&ToChild::Setup(Setup::Renderer(setup))).await.unwrap();
-        Self { control, link: Channel::new(link), process, log: None, _app: None, _scratch: scratch }
+        Self { control, link: Channel::new(link), process, log: None, _app: None, scratch }
+    }
+
+    /// The directory in which it may write.
+    pub fn scratch(&self) -> &Path {
+        self.scratch.path()
     }
 
     /// A renderer for the app in a directory, ready.
@@ -267,24 +269,10 @@ impl Renderer {
     }
 }
 
-/// What the gateway tells a renderer by default.
+/// What the gateway tells a renderer by default, with half of the heap.
 pub fn setup(app: &Path) -> RendererSetup {
-    RendererSetup {
-        app_dir: app.into(),
-        env: [("NODE_ENV".to_owned(), "production".to_owned())].into(),
-        max_jobs_per_isolate: 16,
-        max_heap_bytes: 256 << 20,
-        limits: IsolateLimits::default(),
-        warmup_path: "/".into(),
-        code_cache: None,
-        scratch_dir: Path::new("/").into(),
-        sandbox: SandboxMode::Auto,
-        v8_flags: Vec::new(),
-        inspect: None,
-        access: Access::default(),
-        background: BackgroundLimits::default(),
-        pipeline: PipelineLimits::default(),
-    }
+    // Each process's own folder comes with its start.
+    RendererSetup { max_heap_bytes: 256 << 20, ..RendererSetup::new(app, "/") }
 }
 
 /// A request's head.

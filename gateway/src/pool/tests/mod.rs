@@ -21,10 +21,7 @@ use shared::logging::LogFormat;
 use shared::message::{
     EarlyHints, Failure, FailureKind, FromRenderer, FromWorker, HintPhase, ToRenderer, ToWorker,
 };
-use shared::setup::{
-    Access, BackgroundLimits, FormLimits, IsolateLimits, PipelineLimits, RendererSetup, SandboxMode,
-    ValueLimits, WorkerSetup,
-};
+use shared::setup::{FormLimits, RendererSetup, ValueLimits, WorkerSetup};
 use tokio::net::UnixStream;
 
 use super::ports::{NewLink, Peer};
@@ -46,20 +43,9 @@ fn settings() -> PoolSettings {
         fn_workers: 1,
         threads: 1,
         renderer_setup: RendererSetup {
-            app_dir: PathBuf::new(),
             env: [("COLOUR".to_owned(), "blue".to_owned())].into(),
             max_jobs_per_isolate: 2,
-            max_heap_bytes: 1 << 28,
-            limits: IsolateLimits::default(),
-            warmup_path: "/".into(),
-            code_cache: None,
-            scratch_dir: PathBuf::new(),
-            sandbox: SandboxMode::Auto,
-            v8_flags: Vec::new(),
-            inspect: None,
-            access: Access::default(),
-            background: BackgroundLimits::default(),
-            pipeline: PipelineLimits::default(),
+            ..RendererSetup::new("", "")
         },
         worker_setup: WorkerSetup {
             arbiters: 1,
