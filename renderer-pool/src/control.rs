@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use crate::isolate::IsolateThread;
 use crate::isolate::code_cache::CodeCache;
 use crate::isolate::node::permissions;
+use crate::sandbox::ports::Ports;
 use crate::sandbox::{self, Needs};
 use crate::watchdog::Watchdog;
 use crate::watchdog::memory::Resident;
@@ -46,6 +47,12 @@ pub enum ControlError {
     SupervisorGone,
 }
 
+/// Flags of V8 that every renderer has; the configuration's come after them and may take them back.
+///
+/// An unrolled loop loses its check for interrupts, and the loop around it loses it too (seen in V8 14.6 and 15.0):
+/// `while (url.endsWith('x')) ..` could then be ended only together with its process.
+const OWN_V8_FLAGS: [&str; 1] = ["--no-turboshaft-loop-unrolling"];
+
 /// Hosts the isolates until they have drained.
 ///
 /// # Errors
@@ -67,7 +74,7 @@ pub fn run(args: &ChildArgs) -> Result<(), ControlError> {
     let mut examiners = Vec::new();
     let (announce, serving) = watch::channel(None);
     let probes: Vec<_> = (0..args.links.len()).map(|isolate| Arc::new(Probe::new(isolate))).collect();
-    let watchdog = Watchdog::new(probes.clone(), resident, &setup.limits, reports_in.downgrade());
+    let watchdog = Watchdog::new(probes.clone(), resident, &setup, reports_in.downgrade());
     let hosted = thread::scope(|scope| {
         // The watchdog ends when this is dropped.
         let (_watching, over) = channel::bounded(0);
@@ -119,6 +126,10 @@ fn lock_in(setup: &RendererSetup) -> Result<Layers, SetupRefusal> {
             .chain(&setup.access.writable)
             .cloned()
             .collect(),
+        ports: Ports {
+            connect: setup.access.egress.ports(),
+            listen: setup.inspect.map(|address| address.port()),
+        },
         network: !setup.access.egress.is_none() || setup.inspect.is_some(),
         // Sockets in the file system lie where the app may write: connecting is writing.
         unix_sockets: !setup.access.writable.is_empty(),
@@ -133,7 +144,8 @@ fn lock_in(setup: &RendererSetup) -> Result<Layers, SetupRefusal> {
 
 fn set_v8_flags(flags: &[String]) -> Result<(), SetupRefusal> {
     // The first argument is the program's name.
-    let arguments = std::iter::once(String::new()).chain(flags.iter().cloned()).collect();
+    let arguments = ["isopod"].iter().chain(&OWN_V8_FLAGS).map(ToString::to_string);
+    let arguments = arguments.chain(flags.iter().cloned()).collect();
     let unknown: Vec<_> = v8_set_flags(arguments).into_iter().skip(1).collect();
     if unknown.is_empty() { Ok(()) } else { Err(SetupRefusal::V8Flags(unknown)) }
 }

@@ -4,7 +4,8 @@
 
 mod renderer;
 
-use shared::message::{FailureKind, FromChild, FromRenderer, RetireReason};
+use shared::message::control::{Examination, Examine};
+use shared::message::{FailureKind, FromChild, FromRenderer, RetireReason, ToChild};
 use shared::setup::IsolateLimits;
 
 use renderer::{Renderer, app, head};
@@ -19,6 +20,15 @@ const LIMITS: IsolateLimits = IsolateLimits {
 
 const HEAP: u64 = 512 << 20;
 
+/// V8 unrolls the loop inside of `endsWith`, and the loop around it loses its check for interrupts.
+const UNROLLED: &str = "await null;
+    let turns = 0;
+    const place = { url: request.url };
+    while (place.url.endsWith('q=1')) turns++;";
+
+/// Long enough for a loop to be compiled by V8's last compiler.
+const COMPILED: IsolateLimits = IsolateLimits { max_turn_ms: 2000, ..LIMITS };
+
 /// Filled quickly.
 const SMALL_HEAP: u64 = 64 << 20;
 
@@ -28,6 +38,10 @@ async fn renderer(body: &str) -> Renderer {
 }
 
 async fn renderer_with_heap(body: &str, heap: u64) -> Renderer {
+    renderer_of(body, LIMITS, heap).await
+}
+
+async fn renderer_of(body: &str, limits: IsolateLimits, heap: u64) -> Renderer {
     let bundle = format!(
         "const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
          export default {{ async fetch(request) {{
@@ -36,7 +50,7 @@ async fn renderer_with_heap(body: &str, heap: u64) -> Renderer {
            {body}
          }} }};"
     );
-    Renderer::limited(app(&[("server/server.js", &bundle)]), LIMITS, heap).await
+    Renderer::limited(app(&[("server/server.js", &bundle)]), limits, heap).await
 }
 
 async fn ready(renderer: &mut Renderer) {
@@ -63,7 +77,11 @@ async fn failure(renderer: &mut Renderer, id: u64) -> FailureKind {
 
 /// The job is terminated; its stack is in the log.
 async fn ends_the_job(body: &str, place: &str) {
-    let mut renderer = renderer(body).await;
+    ends_the_job_within(body, LIMITS, place).await;
+}
+
+async fn ends_the_job_within(body: &str, limits: IsolateLimits, place: &str) {
+    let mut renderer = renderer_of(body, limits, HEAP).await;
     ready(&mut renderer).await;
     renderer.job(1, head("POST", "/bad?q=1")).await;
     assert_eq!(failure(&mut renderer, 1).await, FailureKind::TurnLimit);
@@ -77,6 +95,32 @@ async fn ends_the_job(body: &str, place: &str) {
 #[tokio::test]
 async fn an_endless_loop_is_ended() {
     ends_the_job("function spin() { for (;;); } spin();", "at spin").await;
+}
+
+#[tokio::test]
+async fn an_endless_loop_around_one_that_v8_unrolls_is_ended() {
+    ends_the_job_within(UNROLLED, COMPILED, "at fetch").await;
+}
+
+#[tokio::test]
+async fn a_turn_that_stands_still_is_ended() {
+    let body = "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);";
+    ends_the_job(body, "at fetch").await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_interrupted_ends_its_process() {
+    // What the test above ends, without the flag of ours that makes it possible.
+    let bundle =
+        format!("export default {{ async fetch(request) {{ {UNROLLED} return new Response('ok'); }} }};");
+    let mut renderer = Renderer::bundle(&bundle, |setup| {
+        setup.limits = COMPILED;
+        setup.v8_flags = vec!["--turboshaft-loop-unrolling".into()];
+    })
+    .await;
+    renderer.job(1, head("GET", "/bad?q=1")).await;
+    let ended = tokio::time::timeout(renderer::PATIENCE, renderer.process.wait()).await;
+    assert_eq!(ended.expect("it runs on").unwrap().code(), Some(70));
 }
 
 #[tokio::test]
@@ -123,7 +167,7 @@ async fn a_storm_of_promises_is_ended() {
     let body =
         "const storm = () => Promise.all([Promise.resolve().then(storm), Promise.resolve().then(() => {})]);
                 await storm();";
-    ends_the_job(body, "at storm").await;
+    ends_the_job(body, "server.js").await;
 }
 
 #[tokio::test]
@@ -312,6 +356,30 @@ async fn a_process_that_outgrows_its_memory_asks_for_its_replacement() {
         ),
         "{said:?}"
     );
+}
+
+#[tokio::test]
+async fn a_heap_snapshot_is_no_runaway_turn_and_its_memory_no_reason_to_retire() {
+    // The snapshot of a million objects takes seconds and some hundred MiB.
+    let limits = IsolateLimits { max_turn_ms: 100, max_rss_bytes: 500 << 20, ..LIMITS };
+    let bundle = "const kept = []; export default { fetch(request) {
+        if (request.url.endsWith('/keep')) for (let i = 0; i < 40_000; i++) kept.push({ i, and: [i, {}] });
+        return new Response('ok'); } };";
+    let mut renderer = Renderer::limited(app(&[("server/server.js", bundle)]), limits, HEAP).await;
+    ready(&mut renderer).await;
+    for _ in 0..25 {
+        assert_eq!(renderer.get("/keep").await.0, 200);
+    }
+    let file = renderer.scratch().join("heap");
+    std::fs::File::create(&file).unwrap();
+    let before = std::time::Instant::now();
+    let snapshot = Examination { isolate: 0, what: Examine::HeapSnapshot, file, max_bytes: 1 << 30 };
+    renderer.control.send(&ToChild::Examine(snapshot)).await.unwrap();
+    let said = renderer.report_within(renderer::PATIENCE).await;
+    assert_eq!(said, Some(FromChild::Examined { isolate: 0, problem: None }));
+    assert!(before.elapsed().as_millis() > 300, "a turn of this length would have been too long");
+    assert_eq!(renderer.get("/").await, (200, "ok".into()));
+    assert_eq!(renderer.report_within(std::time::Duration::from_millis(300)).await, None);
 }
 
 #[tokio::test]

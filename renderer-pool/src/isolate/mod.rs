@@ -1,6 +1,7 @@
 //! One isolate on its own thread: from its start to its end.
 //!
 //! - [`runtime`]: the V8 isolate with the app in it; [`delivery`]: the border to JavaScript.
+//! - [`load_problem`]: why an app cannot be loaded.
 //! - [`background`]: what finished requests leave behind.
 //! - [`shift`]: its event loop while it answers jobs.
 //! - [`extension`], [`extensions`], [`snapshot`]: what the isolate is made of, shared with the build script.
@@ -21,6 +22,7 @@ pub mod extension;
 pub mod extensions;
 pub mod inspector;
 pub mod limits;
+mod load_problem;
 pub mod modules;
 pub mod node;
 #[cfg(test)]

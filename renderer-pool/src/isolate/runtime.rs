@@ -1,6 +1,5 @@
 //! One V8 isolate with the app in it.
 
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -26,11 +25,12 @@ use super::job::Event;
 use super::limits::buffers::Buffers;
 use super::limits::heap::HeapWatch;
 use super::limits::retirement::Wear;
+use super::load_problem;
 use super::modules::AppModules;
 use super::node::ops::{ExitRequested, TemporaryDirectory};
 use super::node::permissions::{self, Files};
 use super::snapshot;
-use crate::watchdog::probe::{Attachment, Excess, Overrun, Probe};
+use crate::watchdog::probe::{Attachment, Examined, Overrun, Probe};
 
 /// The bundle's entry below the app's directory.
 pub const ENTRY: &str = "server/server.js";
@@ -95,9 +95,9 @@ impl Isolate {
             problem: format!("the app's directory cannot be read: {error}"),
             remedy: "point --app to the output of `vite build`".into(),
         })?;
-        let entry = entry_url(&root)?;
+        let entry = load_problem::entry_url(&root)?;
         let files = Files::of_app(&root, &setup.scratch_dir, &setup.access.writable);
-        let files = Rc::new(files.map_err(|error| own_fault(&error.to_string()))?);
+        let files = Rc::new(files.map_err(|error| load_problem::own_fault(&error.to_string()))?);
         let modules = Rc::new(AppModules::new(files.clone(), code.clone()));
         let buffers = Buffers::new(usize::try_from(setup.limits.max_external_bytes).unwrap_or(usize::MAX));
         let mut js = new_runtime(setup, modules.clone(), jobs, &code, &buffers);
@@ -106,7 +106,7 @@ impl Isolate {
             let state = js.op_state();
             let mut state = state.borrow_mut();
             let permissions = permissions::permissions(&files, &setup.access.own, &setup.access.egress);
-            state.put(permissions.map_err(|error| own_fault(&error.to_string()))?);
+            state.put(permissions.map_err(|error| load_problem::own_fault(&error.to_string()))?);
             let limits = &setup.background;
             state.put(BackgroundWork::new(limits.max_pending, limits.limit_ms));
             state.put(TemporaryDirectory(files.temporary().to_owned()));
@@ -117,16 +117,17 @@ impl Isolate {
                 state.put(error_pages(modules.clone()));
             }
         }
-        let handlers = start(&mut js).map_err(|problem| own_fault(&problem))?;
+        let handlers = start(&mut js).map_err(|problem| load_problem::own_fault(&problem))?;
         let context = js.main_context();
-        let attachment =
-            probe.attach(js.v8_isolate(), context).map_err(|error| own_fault(&error.to_string()))?;
+        let attachment = probe
+            .attach(js.v8_isolate(), context)
+            .map_err(|error| load_problem::own_fault(&error.to_string()))?;
         let max_jobs = setup.limits.max_jobs_before_recycle;
         let probe_of = probe.clone();
         let mut isolate =
             Self { handlers, _attachment: attachment, js, heap, buffers, probe: probe_of, max_jobs, code };
         let loaded = probe.watch(isolate.load_app(&entry)).await;
-        loaded.map_err(|overrun| load_overrun(&overrun, setup))?.map_err(|problem| {
+        loaded.map_err(|overrun| load_problem::overrun(&overrun, setup))?.map_err(|problem| {
             let cause = modules.take_failure().filter(|failure| problem.contains(&failure.problem));
             cause.unwrap_or_else(|| LoadFailure {
                 file: ENTRY.into(),
@@ -135,13 +136,15 @@ impl Isolate {
             })
         })?;
         let created = probe.watch(isolate.create_pipeline(setup)).await;
-        created.map_err(|overrun| load_overrun(&overrun, setup))?.map_err(|problem| LoadFailure {
-            file: ENTRY.into(),
-            problem,
-            remedy:
-                "the hook onServerCreated must succeed before the app can serve: fix what it reports, or \
+        created.map_err(|overrun| load_problem::overrun(&overrun, setup))?.map_err(|problem| {
+            LoadFailure {
+                file: ENTRY.into(),
+                problem,
+                remedy:
+                    "the hook onServerCreated must succeed before the app can serve: fix what it reports, or \
                      raise hook_timeout"
-                    .into(),
+                        .into(),
+            }
         })?;
         // From here on failed imports are the requests' own affair.
         modules.take_failure();
@@ -293,6 +296,11 @@ impl Isolate {
         self.exit_requested().map(|exit| AppExited(exit).to_string())
     }
 
+    /// What is done until this is dropped is no request's affair: see [`Probe::examined`].
+    pub fn examined(&self) -> Examined {
+        self.probe.examined()
+    }
+
     /// V8's side of it, to look inside.
     pub fn js(&mut self) -> &mut JsRuntime {
         &mut self.js
@@ -306,26 +314,6 @@ impl Isolate {
             total: statistics.total_heap_size() as u64,
             external: statistics.external_memory() as u64,
         }
-    }
-}
-
-/// A load that was terminated, named by the place where it was.
-fn load_overrun(overrun: &Overrun, setup: &RendererSetup) -> LoadFailure {
-    let problem = match overrun.excess {
-        Excess::Turn => {
-            let limit = Duration::from_millis(setup.limits.max_load_turn_ms);
-            format!("it runs for more than {limit:?} of CPU time in one turn while it loads")
-        }
-        Excess::Heap => "it fills the whole heap while it loads".to_owned(),
-    };
-    let remedy = match overrun.excess {
-        Excess::Turn => "look there for a loop without an end, or raise max_load_turn",
-        Excess::Heap => "look there for what it keeps, or raise max_heap",
-    };
-    LoadFailure {
-        file: ENTRY.into(),
-        problem: format!("{problem}: {}", overrun.stack_text()),
-        remedy: remedy.into(),
     }
 }
 
@@ -386,22 +374,6 @@ fn start(js: &mut JsRuntime) -> Result<Handlers, String> {
     let script = "Deno.core.loadExtScript('ext:isopod/start.js')";
     let handlers = js.execute_script("isopod:start", script).map_err(|error| error.to_string())?;
     Handlers::from_object(js, &handlers)
-}
-
-fn own_fault(problem: &str) -> LoadFailure {
-    LoadFailure {
-        file: "renderer-pool".into(),
-        problem: format!("its own start script failed: {problem}"),
-        remedy: "this is a fault of Isopod's build; build it again".into(),
-    }
-}
-
-fn entry_url(root: &Path) -> Result<ModuleSpecifier, LoadFailure> {
-    ModuleSpecifier::from_file_path(root.join(ENTRY)).map_err(|()| LoadFailure {
-        file: root.join(ENTRY).display().to_string(),
-        problem: "the path is no file URL".into(),
-        remedy: "give --app an absolute path".into(),
-    })
 }
 
 fn describe(error: &CoreError) -> String {

@@ -132,7 +132,10 @@ impl Shift {
         if let Some(inspector) = &mut self.inspector {
             inspector.poll(cx, self.runtime.js(), ENTRY);
         }
-        if let Poll::Ready(problem) = self.examiner.poll(cx, self.runtime.js()) {
+        let examined = self.runtime.examined();
+        let outcome = self.examiner.poll(cx, self.runtime.js());
+        drop(examined);
+        if let Poll::Ready(problem) = outcome {
             let (isolate, problem) = (self.isolate, problem.map(|error| error.to_string()));
             let _ = self.reports.try_send(FromChild::Examined { isolate, problem });
             cx.waker().wake_by_ref();

@@ -5,12 +5,14 @@
 //! |---|---|
 //! | [`privileges`] | rights that the process does not need, and those that a program could gain |
 //! | [`landlock`](files) | files beyond the app, its packages and what the system's libraries read; signals to others |
+//! | [`ports`] (landlock) | listening, and connecting to ports that no rule names |
 //! | [`syscalls`] (seccomp) | programs, tracing, other processes, kernel interfaces, sockets that nothing needs |
 //!
 //! Rules hold for the thread that makes them and for threads that it starts: [`enter`] is called while the process
 //! has one thread, before V8 starts its own.
 
 mod files;
+pub mod ports;
 mod privileges;
 mod syscalls;
 
@@ -22,6 +24,8 @@ use std::path::PathBuf;
 use shared::message::control::{Layers, SetupRefusal};
 use shared::setup::SandboxMode;
 
+use ports::Ports;
+
 /// What the process is still to be able to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Needs {
@@ -31,6 +35,8 @@ pub struct Needs {
     pub writable: Vec<PathBuf>,
     /// Whether it talks over the network.
     pub network: bool,
+    /// Which ports, then.
+    pub ports: Ports,
     /// Whether it connects to Unix sockets in the file system.
     pub unix_sockets: bool,
 }
@@ -53,7 +59,7 @@ pub fn enter(mode: SandboxMode, needs: &Needs) -> Result<Layers, SetupRefusal> {
         }
     };
     let no_new_privs = layer("no_new_privs", privileges::gain_none());
-    let landlock = files::restrict(needs);
+    let landlock = files::restrict(needs).and_then(|abi| ports::restrict(&needs.ports).map(|()| abi));
     let landlock_abi = *landlock.as_ref().unwrap_or(&0);
     layer("landlock", landlock.map(drop));
     let capabilities = layer("capabilities", privileges::give_up());

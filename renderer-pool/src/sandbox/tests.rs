@@ -175,6 +175,24 @@ fn sockets_are_those_of_the_internet() {
 }
 
 #[test]
+fn ports_are_those_that_the_rules_name() {
+    let [open, closed] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [open, closed] = [&open, &closed].map(|listener| listener.local_addr().unwrap());
+    let bind = || errno_of_io(TcpListener::bind("127.0.0.1:0"));
+    locked_in(&with_network(), || {
+        TcpStream::connect(open).unwrap();
+        assert_eq!(bind(), libc::EACCES);
+    });
+    let ports = Ports { connect: Some([open.port()].into()), listen: Some(0) };
+    locked_in(&Needs { ports, ..with_network() }, || {
+        TcpStream::connect(open).unwrap();
+        assert_eq!(errno_of_io(TcpStream::connect(closed)), libc::EACCES);
+        assert_eq!(bind(), 0);
+        assert_eq!(errno_of_io(TcpListener::bind(("127.0.0.1", 1))), libc::EACCES);
+    });
+}
+
+#[test]
 fn files_are_the_apps_alone() {
     let root = tempfile::tempdir().unwrap();
     let [app, scratch, other] = ["app", "scratch", "other"].map(|name| root.path().join(name));
@@ -219,7 +237,7 @@ fn libraries_find_what_they_need() {
         runtime.block_on(async {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
             tokio::fs::write(root.path().join("x"), "x").await.unwrap();
-            tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
         });
         assert!(std::thread::available_parallelism().unwrap().get() >= 1);
     });

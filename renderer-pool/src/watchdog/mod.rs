@@ -2,20 +2,22 @@
 //! the process does not outgrow its memory.
 //!
 //! - [`turn`]: when a turn has taken too long. Pure.
-//! - [`probe`]: what the watchdog and an isolate's thread share; [`stack`]: what JavaScript was doing.
+//! - [`probe`]: what the watchdog and an isolate's thread share; [`stack`]: what JavaScript was doing;
+//!   [`search`]: whose turn it is where the stack does not tell.
 //! - [`memory`]: the process's resident memory.
 
 pub mod memory;
 pub mod probe;
+mod search;
 mod stack;
 pub mod turn;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError};
 use shared::message::{FromChild, RetireReason};
-use shared::setup::IsolateLimits;
+use shared::setup::RendererSetup;
 use tokio::sync::mpsc;
 
 use memory::Resident;
@@ -31,6 +33,9 @@ const MAX_TICK: Duration = Duration::from_millis(100);
 /// The shortest one.
 const MIN_TICK: Duration = Duration::from_millis(5);
 
+/// More ticks than this do not count between two looks: the process was stopped, or had no processor.
+const LONGEST_PAUSE: u32 = 10;
+
 /// Exit code of a process that gives itself up (sysexits.h: EX_SOFTWARE).
 const GIVEN_UP: i32 = 70;
 
@@ -39,6 +44,9 @@ const GIVEN_UP: i32 = 70;
 pub struct Watchdog {
     watches: Vec<(Arc<Probe>, TurnWatch)>,
     tick: Duration,
+    /// The time that this thread has watched; it stands nearly still while the whole process is stopped.
+    watched: Duration,
+    looked: Instant,
     resident: Resident,
     max_rss_bytes: u64,
     /// The process's replacement has been asked for.
@@ -52,15 +60,19 @@ impl Watchdog {
     pub fn new(
         probes: Vec<Arc<Probe>>,
         resident: Resident,
-        limits: &IsolateLimits,
+        setup: &RendererSetup,
         reports: mpsc::WeakSender<FromChild>,
     ) -> Self {
-        let tick = Duration::from_millis(limits.max_turn_ms) / LOOKS_PER_LIMIT;
+        let tick = Duration::from_millis(setup.limits.max_turn_ms) / LOOKS_PER_LIMIT;
+        // At a breakpoint nothing moves, and that is as it should be.
+        let may_stall = setup.inspect.is_some();
         Self {
-            watches: probes.into_iter().map(|probe| (probe, TurnWatch::default())).collect(),
+            watches: probes.into_iter().map(|probe| (probe, TurnWatch::new(may_stall))).collect(),
             tick: tick.clamp(MIN_TICK, MAX_TICK),
+            watched: Duration::ZERO,
+            looked: Instant::now(),
             resident,
-            max_rss_bytes: limits.max_rss_bytes,
+            max_rss_bytes: setup.limits.max_rss_bytes,
             retired: false,
             reports,
         }
@@ -69,11 +81,21 @@ impl Watchdog {
     /// Watches until the other side of `over` is dropped.
     pub fn run(mut self, over: &Receiver<()>) {
         while over.recv_timeout(self.tick) == Err(RecvTimeoutError::Timeout) {
+            let looked = Instant::now();
+            self.watched += (looked - self.looked).min(self.tick * LONGEST_PAUSE);
+            self.looked = looked;
             for (probe, watch) in &mut self.watches {
-                look_at(probe, watch);
+                look_at(probe, watch, self.watched);
             }
-            self.look_at_memory();
+            // Its operator wants to know what the memory holds.
+            if !self.is_examined() {
+                self.look_at_memory();
+            }
         }
+    }
+
+    fn is_examined(&self) -> bool {
+        self.watches.iter().any(|(probe, _)| probe.is_examined())
     }
 
     fn look_at_memory(&mut self) {
@@ -104,10 +126,10 @@ impl Watchdog {
     }
 }
 
-fn look_at(probe: &Arc<Probe>, watch: &mut TurnWatch) {
+fn look_at(probe: &Arc<Probe>, watch: &mut TurnWatch, now: Duration) {
     let running = probe.running();
     let Some(cpu) = probe.cpu() else { return };
-    let seen = Observation { turn: running, cpu, sample: probe.take_sample(), limit: probe.limit() };
+    let seen = Observation { turn: running, now, cpu, sample: probe.take_sample(), limit: probe.limit() };
     match (watch.observe(seen), running) {
         (Verdict::Wait, _) | (_, None) => {}
         (Verdict::Ask, Some(turn)) => probe.ask(turn),

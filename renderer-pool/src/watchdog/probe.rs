@@ -11,6 +11,7 @@ use std::time::Duration;
 use deno_core::v8;
 use nix::time::{ClockId, clock_gettime};
 
+use super::search::{self, Search};
 use super::stack::{self, Caught};
 use super::turn::{JobKey, NOBODY, Sample, TurnNumber};
 
@@ -78,11 +79,12 @@ struct Attached {
 }
 
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct State {
     attached: Option<Attached>,
     question: Option<Question>,
     sample: Option<Sample>,
     overrun: Option<Overrun>,
+    pub(super) search: Option<Search>,
 }
 
 /// One isolate under watch.
@@ -96,6 +98,8 @@ pub struct Probe {
     limit: AtomicU32,
     /// The job whose event is being delivered; 0 for none.
     delivered: AtomicU32,
+    /// The isolate is being looked into.
+    is_examined: AtomicBool,
     /// There is an overrun to take.
     overran: AtomicBool,
     state: Mutex<State>,
@@ -122,6 +126,16 @@ impl Drop for Attachment {
     }
 }
 
+/// The isolate is being looked into until this is dropped.
+#[derive(Debug)]
+pub struct Examined(Arc<Probe>);
+
+impl Drop for Examined {
+    fn drop(&mut self) {
+        self.0.is_examined.store(false, Ordering::Release);
+    }
+}
+
 // On the isolate's thread.
 impl Probe {
     /// A probe for this isolate of the process; nothing is watched before [`Probe::attach`].
@@ -136,6 +150,7 @@ impl Probe {
         context: v8::Global<v8::Context>,
     ) -> std::io::Result<Attachment> {
         stack::remember_context(isolate, context);
+        search::remember_probe(isolate, self.clone());
         let attached = Attached { handle: isolate.thread_safe_handle(), clock: own_cpu_clock()? };
         self.lock().attached = Some(attached);
         Ok(Attachment(self.clone()))
@@ -152,6 +167,13 @@ impl Probe {
         // One thread writes; the other only reads.
         self.turn.store(self.turn.load(Ordering::Relaxed) + 1, Ordering::Release);
         Turn(self)
+    }
+
+    /// The isolate is looked into: a heap snapshot takes its time, in no turn, and several times the memory of the heap
+    /// that it describes.
+    pub fn examined(self: &Arc<Self>) -> Examined {
+        self.is_examined.store(true, Ordering::Release);
+        Examined(self.clone())
     }
 
     /// The next turns deliver an event of this job; 0 for none.
@@ -209,11 +231,17 @@ impl Probe {
             self.lock().question = Some(Question { retries: question.retries - 1, ..question });
             return;
         }
-        self.note(Overrun { excess, job: wanted.unwrap_or(job), url, stack });
+        let job = wanted.filter(|wanted| *wanted != NOBODY).unwrap_or(job);
+        // A full heap does not wait.
+        if stack.is_empty() && job == NOBODY && excess == Excess::Turn {
+            self.search(isolate, question.turn, excess);
+            return;
+        }
+        self.note(Overrun { excess, job, url, stack });
         isolate.terminate_execution();
     }
 
-    fn note(&self, overrun: Overrun) {
+    pub(super) fn note(&self, overrun: Overrun) {
         self.lock().overrun = Some(overrun);
         self.overran.store(true, Ordering::Release);
     }
@@ -221,7 +249,7 @@ impl Probe {
 
 // On any thread.
 impl Probe {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -229,6 +257,11 @@ impl Probe {
     pub fn running(&self) -> Option<TurnNumber> {
         let turn = self.turn.load(Ordering::Acquire);
         (turn % 2 == 1).then_some(turn)
+    }
+
+    /// Whether the isolate is being looked into.
+    pub fn is_examined(&self) -> bool {
+        self.is_examined.load(Ordering::Acquire)
     }
 
     /// How long a turn may take.

@@ -8,6 +8,9 @@
 //!     +--- the turn has ended ------------------------------------------------------+
 //! ```
 //!
+//! A turn may also stand still: `Atomics.wait`, a pipe that nobody writes to. Where the thread has used next to no CPU
+//! time for [`STALL`] in the midst of a turn, it is taken for one that has exceeded its limit.
+//!
 //! Many jobs may have their share of one turn: the limit counts from when the running one was first seen, without
 //! another in between. A turn that jobs keep up together ends at [`WHOLE_TURN`] times the limit.
 
@@ -19,6 +22,13 @@ const WHOLE_TURN: u32 = 10;
 /// So much CPU time JavaScript has to come to its end once it is terminated: a collection of a full heap may take
 /// seconds, and nothing ends it.
 const LAST: Duration = Duration::from_secs(10);
+
+/// So long a thread may stand still in the midst of a turn.
+pub const STALL: Duration = Duration::from_secs(10);
+
+/// A thread that uses less CPU time than this within [`STALL`] stands still: it answers interrupts all the same, and one
+/// that waits for a busy processor gets more.
+const MOVED: Duration = Duration::from_millis(100);
 
 /// The number of a turn; each turn has its own.
 pub type TurnNumber = u64;
@@ -43,6 +53,8 @@ pub struct Sample {
 pub struct Observation {
     /// The turn that runs, if one does.
     pub turn: Option<TurnNumber>,
+    /// The time of the watchdog's thread.
+    pub now: Duration,
     /// The CPU time of the isolate's thread.
     pub cpu: Duration,
     /// What it said since the last observation.
@@ -84,6 +96,8 @@ struct Watched {
     since: Duration,
     job: Option<JobKey>,
     job_since: Duration,
+    /// When it was last seen to move, and its CPU time then.
+    moved: (Duration, Duration),
     stage: Stage,
 }
 
@@ -91,9 +105,15 @@ struct Watched {
 #[derive(Debug, Default)]
 pub struct TurnWatch {
     watched: Option<Watched>,
+    may_stall: bool,
 }
 
 impl TurnWatch {
+    /// A watch over an isolate that has not begun; `may_stall` where a turn may stand still for as long as it likes.
+    pub fn new(may_stall: bool) -> Self {
+        Self { watched: None, may_stall }
+    }
+
     /// Takes in what was observed. Observations follow each other at a fraction of the limit.
     pub fn observe(&mut self, seen: Observation) -> Verdict {
         let Some(turn) = seen.turn else {
@@ -101,13 +121,17 @@ impl TurnWatch {
             return Verdict::Wait;
         };
         match &mut self.watched {
-            Some(watched) if watched.turn == turn => watched.go_on(seen),
+            Some(watched) if watched.turn == turn => {
+                let stalled = watched.stands_still(seen) && !self.may_stall;
+                watched.go_on(seen, stalled)
+            }
             watched => {
                 *watched = Some(Watched {
                     turn,
                     since: seen.cpu,
                     job: None,
                     job_since: seen.cpu,
+                    moved: (seen.now, seen.cpu),
                     stage: Stage::Quiet,
                 });
                 Verdict::Wait
@@ -117,21 +141,32 @@ impl TurnWatch {
 }
 
 impl Watched {
-    fn go_on(&mut self, seen: Observation) -> Verdict {
+    /// Whether it has stood still for [`STALL`]; counts anew when it has.
+    fn stands_still(&mut self, seen: Observation) -> bool {
+        let (at, cpu) = self.moved;
+        let moves = seen.cpu.saturating_sub(cpu) >= MOVED;
+        let stalled = !moves && seen.now.saturating_sub(at) >= STALL;
+        if moves || stalled {
+            self.moved = (seen.now, seen.cpu);
+        }
+        stalled
+    }
+
+    fn go_on(&mut self, seen: Observation, stalled: bool) -> Verdict {
         if let Some(sample) = seen.sample.filter(|sample| sample.turn == self.turn) {
             self.hear(sample, seen.cpu);
         }
         let used = |since: Duration| seen.cpu.saturating_sub(since);
         let too_long = used(self.job_since) >= seen.limit;
         match self.stage {
-            Stage::Forced(since) if used(since) >= LAST => Verdict::Stuck,
+            Stage::Forced(since) if stalled || used(since) >= LAST => Verdict::Stuck,
             Stage::Forced(_) => Verdict::Wait,
-            Stage::Terminating(since) if used(since) >= seen.limit => {
+            Stage::Terminating(since) if stalled || used(since) >= seen.limit => {
                 self.stage = Stage::Forced(seen.cpu);
                 Verdict::Force
             }
             Stage::Terminating(_) => Verdict::Wait,
-            _ if used(self.since) >= seen.limit * WHOLE_TURN => self.terminate(None, seen.cpu),
+            _ if stalled || used(self.since) >= seen.limit * WHOLE_TURN => self.terminate(None, seen.cpu),
             Stage::Quiet if too_long && self.job.is_some() => self.terminate(self.job, seen.cpu),
             Stage::Quiet => {
                 self.stage = Stage::Asked;
@@ -178,7 +213,7 @@ mod tests {
         let mut verdicts = Vec::new();
         for (tick, (turn, job)) in script.into_iter().enumerate() {
             cpu += TICK;
-            let observation = Observation { turn: Some(turn), cpu, sample, limit: LIMIT };
+            let observation = Observation { turn: Some(turn), now: cpu, cpu, sample, limit: LIMIT };
             let verdict = watch.observe(observation);
             let found = match verdict {
                 Verdict::Ask => true,
@@ -240,17 +275,42 @@ mod tests {
     fn a_sleeping_thread_uses_no_time() {
         let mut watch = TurnWatch::default();
         for _ in 0..1000 {
-            let seen = Observation { turn: Some(1), cpu: TICK, sample: None, limit: LIMIT };
+            let seen =
+                Observation { turn: Some(1), now: Duration::ZERO, cpu: TICK, sample: None, limit: LIMIT };
             let verdict = watch.observe(seen);
             assert!(matches!(verdict, Verdict::Wait | Verdict::Ask));
         }
     }
 
+    /// What is done about a turn in which the thread uses `cpu` of each tick, and at which second.
+    fn standing(watch: &mut TurnWatch, cpu: Duration) -> Vec<(u64, Verdict)> {
+        let look = |tick: u32| {
+            let seen =
+                Observation { turn: Some(1), now: TICK * tick, cpu: cpu * tick, sample: None, limit: LIMIT };
+            (seen.now.as_secs(), watch.observe(seen))
+        };
+        (0..400).map(look).filter(|(_, verdict)| !matches!(verdict, Verdict::Wait | Verdict::Ask)).collect()
+    }
+
+    #[test]
+    fn a_turn_that_stands_still_is_ended_and_given_up_in_the_end() {
+        let verdicts = standing(&mut TurnWatch::default(), Duration::from_micros(500));
+        assert_eq!(verdicts, [(10, Verdict::Terminate(None)), (20, Verdict::Force), (30, Verdict::Stuck)]);
+    }
+
+    #[test]
+    fn a_turn_that_waits_for_the_processor_or_at_a_breakpoint_does_not_stand_still() {
+        assert_eq!(standing(&mut TurnWatch::default(), Duration::from_millis(2)), []);
+        assert_eq!(standing(&mut TurnWatch::new(true), Duration::ZERO), []);
+    }
+
     #[test]
     fn an_answer_of_another_turn_says_nothing() {
         let mut watch = TurnWatch::default();
-        let seen =
-            |turn, ticks, sample| Observation { turn: Some(turn), cpu: TICK * ticks, sample, limit: LIMIT };
+        let seen = |turn, ticks, sample| {
+            let cpu = TICK * ticks;
+            Observation { turn: Some(turn), now: cpu, cpu, sample, limit: LIMIT }
+        };
         watch.observe(seen(2, 0, None));
         assert_eq!(watch.observe(seen(2, 1, None)), Verdict::Ask);
         let late = Some(Sample { turn: 1, job: 5 });
