@@ -1,10 +1,12 @@
 //! No state crosses requests: ten thousand of them, each with an id of its own, and a thousand at a time that take
-//! every way that an async context can go.
+//! every way that an async context can go, in the real apps.
 
 use std::time::Duration;
 
+use serde::Deserialize;
+use tests::http::BROWSER;
 use tests::load::each;
-use tests::{App, Bundle, Cluster};
+use tests::{App, Cluster};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -44,121 +46,6 @@ async fn every_solid_page_carries_its_own_id_only() {
     every_answer_carries_its_own_id_only(App::ThreadsSolid).await;
 }
 
-/// Each job takes its way through everything that carries an async context, in an order and with pauses that its
-/// number decides, and notes wherever it finds another's.
-const CONTEXTS: &str = r#"
-import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
-import { EventEmitter } from 'node:events';
-
-const storage = new AsyncLocalStorage();
-const shared = new EventTarget();
-const emitter = new EventEmitter();
-emitter.setMaxListeners(0);
-
-// The same number gives the same way: a linear congruential generator.
-function dice(seed) {
-  let state = seed * 2654435761 >>> 0;
-  return (sides) => (state = (state * 1664525 + 1013904223) >>> 0) % sides;
-}
-
-const ways = {
-  promise: async (roll, check) => { for (let i = roll(5); i >= 0; i--) { await null; check(); } },
-  thenable: async (roll, check) => {
-    const value = await { then(resolve) { check(); setTimeout(() => { check(); resolve(7); }, roll(4)); } };
-    check(value === 7);
-  },
-  timer: (roll, check) => new Promise((done) => setTimeout(() => { check(); setTimeout(() => { check(); done(); }, roll(3)); }, roll(8))),
-  interval: (roll, check) => new Promise((done) => {
-    let left = roll(3);
-    const timer = setInterval(() => { check(); if (left-- === 0) { clearInterval(timer); done(); } }, 1);
-  }),
-  immediate: (roll, check) => new Promise((done) => setImmediate(() => { check(); done(); })),
-  tick: (roll, check) => new Promise((done) => process.nextTick(() => { check(); done(); })),
-  microtask: (roll, check) => new Promise((done) => queueMicrotask(() => { check(); done(); })),
-  stream: async (roll, check) => {
-    let left = 1 + roll(4);
-    const source = new ReadableStream({
-      async pull(controller) {
-        check();
-        await new Promise((resolve) => setTimeout(resolve, roll(3)));
-        check();
-        if (left-- === 0) controller.close(); else controller.enqueue(left);
-      },
-    });
-    const through = new TransformStream({ transform(chunk, controller) { check(); controller.enqueue(chunk); } });
-    for await (const chunk of source.pipeThrough(through)) check(chunk >= 0);
-    check();
-  },
-  event: async (roll, check, id) => {
-    const name = `event-${id}-${roll(1000)}`;
-    const heard = new Promise((done) => shared.addEventListener(name, () => { check(); done(); }, { once: true }));
-    setTimeout(() => { check(); shared.dispatchEvent(new Event(name)); }, roll(4));
-    await heard;
-    check();
-  },
-  emitter: async (roll, check, id) => {
-    const name = `emit-${id}-${roll(1000)}`;
-    const heard = new Promise((done) => emitter.once(name, () => { check(); done(); }));
-    setTimeout(() => emitter.emit(name), roll(4));
-    await heard;
-    check();
-  },
-  resource: (roll, check) => new Promise((done) => {
-    const resource = new AsyncResource('way');
-    storage.run('another', () => setTimeout(() => resource.runInAsyncScope(() => { check(); done(); }), roll(4)));
-  }),
-  bound: (roll, check) => new Promise((done) => {
-    const bound = AsyncLocalStorage.bind(() => { check(); done(); });
-    storage.exit(() => setTimeout(bound, roll(4)));
-  }),
-  nested: async (roll, check) => {
-    await storage.run({ id: 'inner' }, async () => {
-      await new Promise((resolve) => setTimeout(resolve, roll(3)));
-      check(storage.getStore().id === 'inner', true);
-    });
-    check();
-  },
-  fetch: async (roll, check, id, origin) => {
-    const answer = await fetch(`${origin}/${id}?wait=${roll(10)}`);
-    check();
-    check(await answer.text() === `/${id}`);
-    check();
-  },
-};
-const names = Object.keys(ways);
-
-export default {
-  async fetch(request) {
-    const url = new URL(request.url);
-    if (url.pathname === '/') return new Response();
-    const id = url.pathname.slice(1);
-    const roll = dice(Number(id));
-    const wrong = [];
-    let checks = 0;
-    return await storage.run({ id }, async () => {
-      for (let step = 0; step < 24; step++) {
-        const way = names[(roll(names.length) + step) % names.length];
-        const check = (holds = true, own = false) => {
-          checks++;
-          if (!holds || (!own && storage.getStore()?.id !== id)) wrong.push(`${way}: ${storage.getStore()?.id}`);
-        };
-        await ways[way](roll, check, id, process.env.ORIGIN);
-        check();
-      }
-      const body = new ReadableStream({
-        async pull(controller) {
-          await new Promise((resolve) => setTimeout(resolve, roll(4)));
-          if (storage.getStore()?.id !== id) wrong.push('the response');
-          controller.enqueue(new TextEncoder().encode(JSON.stringify({ id, checks, wrong })));
-          controller.close();
-        },
-      });
-      return new Response(body);
-    });
-  },
-};
-"#;
-
 /// A server that answers a request with its own path, after as many milliseconds as the request says.
 async fn origin() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -187,29 +74,87 @@ async fn origin() -> String {
     format!("http://{address}")
 }
 
-#[tokio::test]
-async fn a_thousand_interleaved_jobs_keep_their_async_contexts() {
+/// What a job's page or stream says that it found: `Walked` of `tests/apps/threads-shared/isolation.server.ts`.
+#[derive(Debug, Deserialize)]
+struct Walked {
+    mark: String,
+    looks: u64,
+    wrong: Vec<String>,
+    /// Whose request the component was rendered for; a stream has none.
+    rendered: Option<String>,
+}
+
+/// What the page's `<pre>` elements hold, as JSON.
+fn walks_of(html: &str) -> Vec<Walked> {
+    // React may part texts by empty comments, Solid writes its keys into tags.
+    let elements = html.split("<pre").skip(1).filter_map(|rest| rest.split_once('>')?.1.split_once("</pre>"));
+    let json = |text: &str| text.replace("<!-- -->", "").replace("&quot;", "\"");
+    elements.map(|(text, _)| serde_json::from_str(&json(text)).unwrap()).collect()
+}
+
+/// All marks in a text.
+fn marks(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices("mark-").map(|(at, _)| {
+        let end = text[at..].find("-end").map_or(text.len(), |end| at + end + "-end".len());
+        &text[at..end]
+    })
+}
+
+/// The `number`th job: by turns a page as a browser gets it, in pieces; as a crawler does, whole; and a stream.
+async fn walk(cluster: &Cluster, number: usize) -> u64 {
+    let mark = format!("mark-{number}-end");
+    let (path, walks) = match number % 3 {
+        0 => ("/api/isolation".to_owned(), 2),
+        _ => (format!("/isolation/{mark}"), 3),
+    };
+    let agent = if number % 3 == 1 { BROWSER } else { "Googlebot/2.1" };
+    let request =
+        cluster.client().get(cluster.url(&path)).header("x-mark", &mark).header("user-agent", agent);
+    let answer = cluster.answer(request).await;
+    let text = answer.text();
+    assert_eq!(answer.status, 200, "job {number}: {text}\n{}", cluster.log());
+    let foreign: Vec<_> = marks(&text).filter(|found| *found != mark).collect();
+    assert!(foreign.is_empty(), "job {number} shows {foreign:?}");
+    let found = match number % 3 {
+        0 => text.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
+        _ => walks_of(&text),
+    };
+    assert_eq!(found.len(), walks, "job {number}: {text}");
+    for walked in &found {
+        assert_eq!((walked.mark.as_str(), walked.wrong.as_slice()), (mark.as_str(), &[][..]), "job {number}");
+        assert!(
+            walked.rendered.as_ref().is_none_or(|rendered| *rendered == mark),
+            "job {number}: {walked:?}"
+        );
+    }
+    found.iter().map(|walked| walked.looks).sum()
+}
+
+/// A thousand jobs at a time in one isolate, each with pauses and ways that its number decides: promises, thenables,
+/// timers, ticks, microtasks, streams, events, `AsyncResource` and fetch, in loaders, server functions and while the page
+/// streams.
+async fn a_thousand_jobs_keep_their_contexts(app: App) {
     const JOBS: usize = 1000;
     let origin = origin().await;
-    let cluster = Cluster::of(Bundle::new(CONTEXTS))
+    let cluster = Cluster::of(app)
         .fn_workers(0)
         .env("ORIGIN", &origin)
-        .config("max_jobs_per_isolate = 1000\nqueue_wait = \"30s\"")
+        .config(
+            "max_jobs_per_isolate = 1000\nmin_jobs_per_isolate = 1000\nqueue_wait = \"30s\"\nabort_delay = \"5m\"",
+        )
         .start()
         .await;
-    let answers = each(1..JOBS + 1, JOBS, async |number| {
-        let answer = cluster.get(&format!("/{number}")).await;
-        (number, answer.status, answer.text())
-    })
-    .await;
-    assert_eq!(answers.len(), JOBS);
-    let mut checks = 0;
-    for (number, status, text) in answers {
-        assert_eq!(status, 200, "job {number}: {text}\n{}", cluster.log());
-        let seen: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(seen["id"], number.to_string());
-        assert_eq!(seen["wrong"], serde_json::json!([]), "job {number} found another's context");
-        checks += seen["checks"].as_u64().unwrap();
-    }
-    assert!(checks > 50_000, "{checks} looks");
+    let looks: u64 = each(1..JOBS + 1, JOBS, async |number| walk(&cluster, number).await).await.iter().sum();
+    assert!(looks > 100_000, "{looks} looks");
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_thousand_interleaved_jobs_of_the_react_app_keep_their_contexts() {
+    a_thousand_jobs_keep_their_contexts(App::ThreadsReact).await;
+}
+
+#[tokio::test]
+async fn a_thousand_interleaved_jobs_of_the_solid_app_keep_their_contexts() {
+    a_thousand_jobs_keep_their_contexts(App::ThreadsSolid).await;
 }

@@ -11,6 +11,7 @@ export default defineConfig({
   plugins: [tanstackStart(), solid({ ssr: true })],
   publicDir: `${shared}/public`,
   build: { outDir: 'plain/dist' },
+  environments: { ssr: { build: { sourcemap: true } } },
   resolve: { alias: { '@shared': shared } },
   server: { fs: { allow: ['.', shared] } },
 })

@@ -1,0 +1,69 @@
+//! A process that crashes.
+
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+use tests::load::each;
+use tests::process;
+use tests::wait::{eventually, within_patience};
+use tests::{Bundle, Cluster};
+
+use super::faults::APP;
+use super::incident::{RECOVERY, Seen, Work, ask, at_full_strength, replaced, under_load};
+
+const SIGNALS: [Signal; 5] =
+    [Signal::SIGKILL, Signal::SIGILL, Signal::SIGABRT, Signal::SIGSEGV, Signal::SIGBUS];
+
+/// Requests under way when a process is struck.
+const SLOW: usize = 8;
+
+/// Sends the signal until the process is gone: Rust's handler for full stacks takes itself away at the first SIGSEGV or
+/// SIGBUS and lets the instruction that faulted fault again, which one that was only sent does not.
+async fn strike(pid: i32, signal: Signal) {
+    eventually("the process is gone", async || {
+        process::signal(pid, signal);
+        (!process::is_alive(pid)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_crash_costs_what_its_process_ran_and_a_spare_takes_over() {
+    let cluster = Cluster::of(Bundle::fetch(APP)).renderers(2).spares(1).fn_workers(0).start().await;
+    for (before_it, signal) in SIGNALS.into_iter().enumerate() {
+        let before = cluster.metrics_until("a spare is ready", at_full_strength).await;
+        let incident = async {
+            let Seen::Answer(200, pid) = ask(&cluster, "/pid?ms=0").await else {
+                panic!("no renderer answers")
+            };
+            let recovery = async {
+                let struck = Instant::now();
+                strike(pid.parse().unwrap(), signal).await;
+                let taken_over = cluster.log().nth("a spare takes over", before_it + 1);
+                within_patience("a spare takes over", taken_over).await;
+                struck.elapsed()
+            };
+            // Half of them run in the process that is struck.
+            let (slow, took) = tokio::join!(each(0..SLOW, SLOW, |_| ask(&cluster, "/pid?ms=200")), recovery);
+            assert!(slow.iter().all(|seen| matches!(seen, Seen::Answer(200, _))), "{signal}: {slow:?}");
+            assert!(slow.iter().all(|seen| *seen != Seen::Answer(200, pid.clone())), "{signal}: {slow:?}");
+            cluster
+                .metrics_until("it is replaced", |now| {
+                    replaced(now, Some("crashed")) > replaced(&before, Some("crashed"))
+                        && at_full_strength(now)
+                })
+                .await;
+            took
+        };
+        let (took, others) = under_load(&cluster, Work::BUNDLE, incident).await;
+        let hurt = Work::BUNDLE.hurt(&others);
+        assert!(hurt.is_empty(), "{signal}: {} others, {hurt:?}", others.len());
+        assert!(took < RECOVERY, "{signal}: {took:?}");
+        println!(
+            "| {signal} | 200, run again elsewhere | - | {} answers, all 200 | {:.1} ms | `reason=\"crashed\"`, \"a child has ended\" |",
+            others.len(),
+            took.as_secs_f64() * 1e3
+        );
+    }
+    cluster.stop().await;
+}
