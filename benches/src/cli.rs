@@ -138,6 +138,10 @@ pub enum Bench {
     /// Shown for both builds of each app: milliseconds from the process's start, and from the order to load the app
     /// in a process that waited for it; median and least over the repeats.
     Start(StartOptions),
+    /// The heap after more and more renders, all garbage collected, and resident memory beside Node 26's.
+    ///
+    /// Shown for each app: MiB after each number of renders. A heap that is not flat within 5 % is an error.
+    Memory(MemoryOptions),
     /// A long run at a part of what one core can do: resident memory, heap and latency over time.
     ///
     /// Shown: how much the renderer's resident memory and heap grow in ten minutes, over the last two thirds of the
@@ -185,6 +189,17 @@ impl FunctionsOptions {
     pub fn slice(&self) -> Duration {
         Duration::from_secs(self.seconds)
     }
+}
+
+/// Options of `memory`.
+#[derive(Debug, Args)]
+pub struct MemoryOptions {
+    /// Renders after which is measured, ascending.
+    #[arg(long, value_delimiter = ',', default_value = "1000,10000,100000", value_name = "COUNT")]
+    pub renders: Vec<u64>,
+    /// The apps.
+    #[arg(long, value_delimiter = ',', default_value = "threads-react,threads-solid", value_name = "NAME")]
+    pub apps: Vec<String>,
 }
 
 /// Options of `start`.

@@ -99,6 +99,12 @@ pub enum BenchFailure {
         /// What happened instead.
         problem: String,
     },
+    /// Memory could not be measured, or is not as it should be.
+    #[error("{problem}")]
+    Memory {
+        /// What happened.
+        problem: String,
+    },
     /// Servers and load must not share a core.
     #[error("{cores} core is allowed to this process; servers and load need one each")]
     TooFewCores {

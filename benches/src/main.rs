@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: Isopod beside other servers of the same apps.
 //!
 //! - [`scenarios`]: what users ask for, beside rivals, at saturation, at parts of it, and while something goes wrong.
-//! - [`pages`], [`isolate`], [`start`], [`overload`], [`soak`]: a part or a property of Isopod by itself.
+//! - [`pages`], [`isolate`], [`start`], [`overload`], [`soak`], [`memory`]: a part or a property of Isopod by itself.
 //! - [`functions`]: native functions beside the same in JavaScript and bare actix-web.
 //! - [`instructions`]: what the hot paths cost in instructions. [`profile`]: where the time goes.
 //!
@@ -30,6 +30,7 @@ mod instructions;
 mod isolate;
 mod load;
 mod machine;
+mod memory;
 mod overload;
 mod page;
 mod pages;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         Some(Bench::Functions(options)) => functions::run(&workspace, options),
         Some(Bench::Isolate(options)) => isolate::run(&workspace, options),
         Some(Bench::Start(options)) => start::run(&workspace, options),
+        Some(Bench::Memory(options)) => memory::run(&workspace, options),
         Some(Bench::Soak(options)) => soak::run(&workspace, options),
     };
     match outcome {

@@ -1,5 +1,6 @@
 //! Requests at a steady rate, each at its own time whatever became of those before it.
 
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,12 +14,13 @@ use hyper_util::rt::TokioExecutor;
 use tokio::runtime::Runtime;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::outcome::{Failure, Failures, Outcome};
 use crate::error::BenchFailure;
 
 /// Connections of the closed loop.
 const CLOSED: usize = 16;
 
-/// The most requests under way; more are counted as failed.
+/// The most requests under way; more are not sent, and counted as failed.
 const MAX_UNDER_WAY: usize = 1000;
 
 /// What a browser says: TanStack Start sends a page to others only once it is complete.
@@ -31,26 +33,34 @@ pub struct Slice {
     /// Whole answers with the status 200.
     pub answers: u64,
     /// Everything else.
-    pub failures: u64,
-    /// Microseconds from the time that a request was due.
+    pub failures: Failures,
+    /// Microseconds from the time that a request was due to the end of its answer.
     pub latency: Histogram<u64>,
+    /// Microseconds from the time that a request was due until it was sent.
+    pub lateness: Histogram<u64>,
 }
 
 impl Slice {
     fn new() -> Result<Self, BenchFailure> {
-        let latency = Histogram::new(3).map_err(|error| BenchFailure::Soak { problem: error.to_string() })?;
-        Ok(Self { answers: 0, failures: 0, latency })
+        let histogram =
+            || Histogram::new(3).map_err(|error| BenchFailure::Soak { problem: error.to_string() });
+        let (latency, lateness) = (histogram()?, histogram()?);
+        Ok(Self { answers: 0, failures: Failures::default(), latency, lateness })
     }
 
-    fn take(&mut self, due: Instant, whole: bool) {
-        if whole {
-            self.answers += 1;
-            let micros = u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX);
-            // Grows as needed; only a time beyond all bounds finds no place.
-            let _ = self.latency.record(micros);
-        } else {
-            self.failures += 1;
+    fn take(&mut self, due: Instant, outcome: Outcome) {
+        match outcome {
+            Outcome::Whole => {
+                self.answers += 1;
+                // Grows as needed; only a time beyond all bounds finds no place.
+                let _ = self.latency.record(micros_since(due));
+            }
+            Outcome::Failed(failure) => self.failures.count(failure),
         }
+    }
+
+    fn sent(&mut self, due: Instant) {
+        let _ = self.lateness.record(micros_since(due));
     }
 }
 
@@ -70,6 +80,27 @@ impl Load {
         Ok(Self { tokio, client: Client::builder(TokioExecutor::new()).build_http(), url })
     }
 
+    /// So many requests, each as soon as there is a place for it.
+    ///
+    /// # Errors
+    /// When any answer is wrong.
+    pub fn requests(&self, count: u64) -> Result<(), BenchFailure> {
+        let left = Cell::new(count);
+        let done = self.tokio.block_on(async {
+            let loops = (0..CLOSED).map(|_| async {
+                while let Some(fewer) = left.get().checked_sub(1) {
+                    left.set(fewer);
+                    if let Outcome::Failed(failure) = self.ask().await {
+                        return Err(failure);
+                    }
+                }
+                Ok(())
+            });
+            futures_util::future::try_join_all(loops).await
+        });
+        done.map(drop).map_err(failed)
+    }
+
     /// As many requests as are answered, for some time; answers per second.
     ///
     /// # Errors
@@ -81,18 +112,17 @@ impl Load {
             let loops = (0..CLOSED).map(|_| async {
                 let mut answers = 0_u64;
                 while Instant::now() < until {
-                    if !self.ask().await {
-                        return None;
+                    match self.ask().await {
+                        Outcome::Whole => answers += 1,
+                        Outcome::Failed(failure) => return Err(failure),
                     }
-                    answers += 1;
                 }
-                Some(answers)
+                Ok(answers)
             });
             futures_util::future::join_all(loops).await
         });
-        let answers: Option<u64> = answered.into_iter().sum();
-        let answers =
-            answers.ok_or_else(|| BenchFailure::Soak { problem: "an answer was wrong".to_owned() })?;
+        let answers: Result<u64, _> = answered.into_iter().sum();
+        let answers = answers.map_err(failed)?;
         Ok(answers as f64 / time.as_secs_f64())
     }
 
@@ -122,14 +152,15 @@ impl Load {
                 tokio::select! {
                     at = due.tick() => match under_way.clone().try_acquire_owned() {
                         Ok(permit) => {
+                            lock(&slice).sent(at);
                             let (slice, client, url) = (slice.clone(), self.client.clone(), self.url.clone());
                             tokio::spawn(async move {
-                                let whole = ask(&client, &url).await;
-                                lock(&slice).take(at, whole);
+                                let outcome = ask(&client, &url).await;
+                                lock(&slice).take(at, outcome);
                                 drop(permit);
                             });
                         }
-                        Err(_) => lock(&slice).failures += 1,
+                        Err(_) => lock(&slice).failures.count(Failure::NotSent),
                     },
                     _ = told.tick() => {
                         let empty = next()?;
@@ -142,19 +173,35 @@ impl Load {
         })
     }
 
-    async fn ask(&self) -> bool {
+    async fn ask(&self) -> Outcome {
         ask(&self.client, &self.url).await
     }
 }
 
-/// Whether the answer is a whole page.
-async fn ask(client: &Client<HttpConnector, Empty<Bytes>>, url: &str) -> bool {
+/// Asks for the page and reads all of it.
+async fn ask(client: &Client<HttpConnector, Empty<Bytes>>, url: &str) -> Outcome {
+    answer(client, url).await.map_or_else(Outcome::Failed, |()| Outcome::Whole)
+}
+
+async fn answer(client: &Client<HttpConnector, Empty<Bytes>>, url: &str) -> Result<(), Failure> {
     let request = Request::get(url).header("user-agent", BROWSER).header("accept", "text/html");
-    let Ok(request) = request.body(Empty::new()) else { return false };
-    let Ok(response) = client.request(request).await else { return false };
-    let found = response.status() == http::StatusCode::OK;
-    let body = response.into_body().collect().await;
-    found && body.is_ok_and(|body| body.to_bytes().ends_with(b"</html>"))
+    let request = request.body(Empty::new()).map_err(|_| Failure::NotSent)?;
+    let response = client.request(request).await.map_err(|_| Failure::NoAnswer)?;
+    match response.status() {
+        http::StatusCode::OK => {}
+        http::StatusCode::SERVICE_UNAVAILABLE => return Err(Failure::Refused),
+        _ => return Err(Failure::OtherStatus),
+    }
+    let body = response.into_body().collect().await.map_err(|_| Failure::Cut)?;
+    if body.to_bytes().ends_with(b"</html>") { Ok(()) } else { Err(Failure::Incomplete) }
+}
+
+fn failed(failure: Failure) -> BenchFailure {
+    BenchFailure::Soak { problem: format!("a request failed: {failure}") }
+}
+
+fn micros_since(due: Instant) -> u64 {
+    u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
 fn lock(slice: &Mutex<Slice>) -> MutexGuard<'_, Slice> {

@@ -2,18 +2,20 @@
 //!
 //! - [`load`]: an open loop, so that a late answer delays no other request.
 //! - [`sample`]: what the processes hold, from the admin port.
+//! - [`outcome`]: what became of requests, and whether a run says anything. Pure.
 //! - [`trend`]: the slope of a line through samples. Pure.
 //! - [`plot`]: the samples as a picture.
 
-mod load;
+pub mod load;
+mod outcome;
 mod plot;
 mod sample;
 mod trend;
 
 use std::ffi::OsString;
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use hdrhistogram::Histogram;
 use serde::Serialize;
 use xtask::apps;
 use xtask::demo;
@@ -23,10 +25,12 @@ use xtask::server::Server;
 use xtask::workspace::Workspace;
 
 use crate::cli::SoakOptions;
+use crate::contestants::launch::free_port;
 use crate::error::BenchFailure;
 use crate::machine::{self, Cores, Machine};
 use crate::report;
 use load::Load;
+use outcome::Totals;
 use sample::{Admin, Sample};
 
 /// How long the capacity is measured, after as long a warm-up.
@@ -51,20 +55,22 @@ struct Report {
     resident_slope: f64,
     /// The same of the renderer's heap.
     heap_slope: f64,
+    totals: Totals,
     samples: Vec<Sample>,
 }
 
 /// Runs the soak, shows what came out and writes the plots.
 ///
 /// # Errors
-/// When the gateway does not start or end well.
+/// When the gateway does not start or end well, when more than one request in a thousand failed, and when the generator
+/// did not hold its rate. The report of such a run is written all the same, its plots are not.
 pub fn run(workspace: &Workspace, options: &SoakOptions) -> Result<(), BenchFailure> {
     let cores = Cores::allowed()?;
     let app = apps::all(workspace)?
         .into_iter()
         .find(|app| app.name == options.app)
         .ok_or_else(|| BenchFailure::NoApp { name: options.app.clone(), known: Vec::new() })?;
-    let admin = free_port().map_err(|error| BenchFailure::Soak { problem: error.to_string() })?;
+    let admin = format!("127.0.0.1:{}", free_port()?);
     let flags = ["--listen", "127.0.0.1:0", "--admin", &admin, "--threads", "1", "--renderers", "1"];
     let more = ["--spares", "0", "--isolates", "1", "--fn-workers", "0"];
     let flags: Vec<OsString> = flags.iter().chain(&more).map(OsString::from).collect();
@@ -78,7 +84,7 @@ pub fn run(workspace: &Workspace, options: &SoakOptions) -> Result<(), BenchFail
     task.done();
     let rate = options.rate.unwrap_or(capacity * f64::from(options.percent) / 100.0);
     progress::say(&format!("capacity {capacity:.0}/s; {rate:.0}/s for {} minutes", options.minutes));
-    let samples = soak(&load, &Admin::at(&admin), rate, options.time())?;
+    let (samples, totals) = soak(&load, &Admin::at(&admin), rate, options.time())?;
     server.stop()?;
     let steady = &samples[samples.len() / WARM_UP_PART..];
     let report = Report {
@@ -88,41 +94,58 @@ pub fn run(workspace: &Workspace, options: &SoakOptions) -> Result<(), BenchFail
         rate,
         resident_slope: trend::per_ten_minutes(steady, |sample| sample.renderer_resident),
         heap_slope: trend::per_ten_minutes(steady, |sample| sample.heap_used),
+        totals,
         samples,
     };
     conclude(workspace, &report)
 }
 
-fn soak(load: &Load, admin: &Admin, rate: f64, time: Duration) -> Result<Vec<Sample>, BenchFailure> {
+fn soak(
+    load: &Load,
+    admin: &Admin,
+    rate: f64,
+    time: Duration,
+) -> Result<(Vec<Sample>, Totals), BenchFailure> {
     let started = Instant::now();
-    let mut samples = Vec::new();
+    let (mut samples, mut totals, mut lateness) = (Vec::new(), Totals::default(), None::<Histogram<u64>>);
     let task = Task::start("the soak");
     load.open(rate, time, SAMPLE_EVERY, |slice| {
+        totals.answers += slice.answers;
+        totals.failures = totals.failures.and(slice.failures);
+        totals.seconds = started.elapsed().as_secs_f64();
+        match &mut lateness {
+            // It grows as needed.
+            Some(all) => _ = all.add(&slice.lateness),
+            none => *none = Some(slice.lateness.clone()),
+        }
         // A sample that cannot be taken is missing; the run goes on.
         if let Some(memory) = admin.memory() {
-            let sample = Sample::new(started.elapsed(), memory, slice);
+            let sample = Sample::new(started.elapsed(), memory, &slice);
             task.detail(&sample.to_string());
             samples.push(sample);
         }
     })?;
     task.done();
-    Ok(samples)
+    let p99 = lateness.map_or(0, |all| all.value_at_quantile(0.99));
+    totals.lateness_p99_millis = Duration::from_micros(p99).as_secs_f64() * 1e3;
+    Ok((samples, totals))
 }
 
 fn conclude(workspace: &Workspace, report: &Report) -> Result<(), BenchFailure> {
     let path = report::write(&workspace.root.join(".cache/bench"), "soak", report)?;
+    progress::say(&format!("report: {}", path.display()));
+    if let Some(problem) = report.totals.refusal(report.rate) {
+        return Err(BenchFailure::Soak { problem });
+    }
     let picture = workspace.root.join("docs/soak.svg");
     files::write(&picture, &plot::svg(&report.samples))?;
     progress::say(&format!(
-        "resident memory of the renderer: {:+.2} MiB in ten minutes; heap: {:+.2} MiB\nreport: {}\nplots: {}",
+        "{} answers, {}\nresident memory of the renderer: {:+.2} MiB in ten minutes; heap: {:+.2} MiB\nplots: {}",
+        report.totals.answers,
+        report.totals.failures,
         report.resident_slope,
         report.heap_slope,
-        path.display(),
         picture.display()
     ));
     Ok(())
-}
-
-fn free_port() -> std::io::Result<String> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }

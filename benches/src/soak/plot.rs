@@ -42,7 +42,9 @@ const CHARTS: &[Chart] = &[
         title: "Latency, ms",
         lines: &[
             Line { name: "p50", colour: "#ff7f0e", figure: |sample| sample.p50_millis },
+            Line { name: "p90", colour: "#8c564b", figure: |sample| sample.p90_millis },
             Line { name: "p99", colour: "#d62728", figure: |sample| sample.p99_millis },
+            Line { name: "p99.9", colour: "#e377c2", figure: |sample| sample.p999_millis },
         ],
     },
 ];

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::load::Slice;
+use super::outcome::Failures;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -39,11 +40,12 @@ pub struct Sample {
     /// Whole answers.
     pub answers: u64,
     /// Everything else.
-    pub failures: u64,
-    /// Median latency, milliseconds.
+    pub failures: Failures,
+    /// Latency, milliseconds: median and further percentiles, here and below.
     pub p50_millis: f64,
-    /// 99th percentile of latency, milliseconds.
+    pub p90_millis: f64,
     pub p99_millis: f64,
+    pub p999_millis: f64,
 }
 
 impl Admin {
@@ -76,8 +78,7 @@ impl Memory {
 impl Sample {
     /// At this time.
     #[expect(clippy::cast_precision_loss, reason = "microseconds of latency are far below 2^52")]
-    #[expect(clippy::needless_pass_by_value, reason = "a slice is told of once")]
-    pub fn new(time: Duration, memory: Memory, slice: Slice) -> Self {
+    pub fn new(time: Duration, memory: Memory, slice: &Slice) -> Self {
         let millis = |quantile| slice.latency.value_at_quantile(quantile) as f64 / 1e3;
         Self {
             seconds: time.as_secs_f64(),
@@ -88,7 +89,9 @@ impl Sample {
             answers: slice.answers,
             failures: slice.failures,
             p50_millis: millis(0.5),
+            p90_millis: millis(0.9),
             p99_millis: millis(0.99),
+            p999_millis: millis(0.999),
         }
     }
 }
@@ -97,7 +100,7 @@ impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:.0} s: {:.1} MiB resident, {:.1} MiB heap, p50 {:.1} ms, p99 {:.1} ms, {} failed",
+            "{:.0} s: {:.1} MiB resident, {:.1} MiB heap, p50 {:.1} ms, p99 {:.1} ms, {}",
             self.seconds,
             self.renderer_resident,
             self.heap_used,

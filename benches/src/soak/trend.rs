@@ -19,6 +19,7 @@ pub fn per_ten_minutes(samples: &[Sample], figure: impl Fn(&Sample) -> f64) -> f
 
 #[cfg(test)]
 mod tests {
+    use super::super::outcome::Failures;
     use super::*;
 
     fn sample(seconds: f64, heap_used: f64) -> Sample {
@@ -29,9 +30,11 @@ mod tests {
             gateway_resident: 0.0,
             external: 0.0,
             answers: 0,
-            failures: 0,
+            failures: Failures::default(),
             p50_millis: 0.0,
+            p90_millis: 0.0,
             p99_millis: 0.0,
+            p999_millis: 0.0,
         }
     }
 
