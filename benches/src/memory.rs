@@ -219,7 +219,7 @@ fn renderer_pid(admin: &str) -> Result<u32, BenchFailure> {
     let text = answer.and_then(|mut answer| answer.body_mut().read_to_string());
     let text = text.map_err(|error| wrong(&format!("no status: {error}")))?;
     let status: serde_json::Value = serde_json::from_str(&text).map_err(|error| wrong(&error.to_string()))?;
-    let children = status["children"].as_array().into_iter().flatten();
+    let children = status["pool"]["children"].as_array().into_iter().flatten();
     let mut pids =
         children.filter(|child| child["kind"] == "renderer").filter_map(|child| child["pid"].as_u64());
     let pid = pids.next().and_then(|pid| u32::try_from(pid).ok());

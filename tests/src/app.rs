@@ -11,6 +11,10 @@ pub enum App {
     ThreadsReact,
     /// With Solid.
     ThreadsSolid,
+    /// [`App::ThreadsReact`] as `vite build` writes it by itself, with source maps for the server.
+    PlainThreadsReact,
+    /// [`App::ThreadsSolid`] likewise.
+    PlainThreadsSolid,
     /// With React Router and a render pipeline, without Start.
     NotesReactRouter,
     /// With Solid, TanStack Router and a render pipeline, without Start.
@@ -30,6 +34,8 @@ impl App {
         let name = match self {
             Self::ThreadsReact => "threads-react",
             Self::ThreadsSolid => "threads-solid",
+            Self::PlainThreadsReact => "threads-react/plain",
+            Self::PlainThreadsSolid => "threads-solid/plain",
             Self::NotesReactRouter => "notes-react-router",
             Self::NotesSolid => "notes-solid",
             Self::StartEntries => "start-entries",

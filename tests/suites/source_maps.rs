@@ -1,6 +1,6 @@
 //! Stacks in the log name the files that people wrote.
 
-use tests::{Bundle, Cluster};
+use tests::{App, Bundle, Cluster};
 
 /// One line of code, and a map that leads all of it to line 42 of `src/page.tsx`.
 fn app(code: &str) -> Bundle {
@@ -34,4 +34,38 @@ async fn a_map_that_is_damaged_leaves_the_stack_as_it_is() {
     assert_eq!(cluster.get("/").await.status, 500);
     let exit = cluster.stop().await;
     assert!(exit.stderr.contains("broken") && exit.stderr.contains("server/server.js:1:"), "{}", exit.stderr);
+}
+
+/// What the real apps' log says, built with `build.sourcemap`: files and lines as they were written.
+async fn the_log_of_a_real_build_names_its_sources(app: App) -> String {
+    let cluster = Cluster::of(app).fn_workers(0).start().await;
+    assert_eq!(cluster.get("/faults/throws").await.status, 500);
+    cluster.get("/boom-render").await;
+    let log = cluster.stop().await.stderr;
+    let thrown =
+        log.split("thrown by a loader").nth(1).unwrap_or_else(|| panic!("nothing of the loader: {log}"));
+    let (first, cause) = thrown.split_once("its cause").unwrap_or_else(|| panic!("no cause: {thrown}"));
+    for stack in [first, cause] {
+        let frame = stack.lines().nth(1).unwrap_or_default();
+        assert!(frame.contains("threads-shared/faults.ts:"), "{frame} in {thrown}");
+    }
+    log
+}
+
+#[tokio::test]
+async fn the_log_of_a_real_react_build_names_sources_and_components() {
+    let log = the_log_of_a_real_build_names_its_sources(App::PlainThreadsReact).await;
+    let thrown = log.split("boom from the render").nth(1).unwrap();
+    assert!(thrown.lines().nth(1).unwrap().contains("src/routes/boom-render.tsx"), "{thrown}");
+    let components = thrown.split("Component stack:").nth(1).unwrap();
+    assert!(components.lines().nth(1).unwrap().contains("at Boom ("), "{components}");
+    assert!(
+        components.contains("at Document (") && components.contains("src/routes/__root.tsx:"),
+        "{components}"
+    );
+}
+
+#[tokio::test]
+async fn the_log_of_a_real_solid_build_names_sources() {
+    the_log_of_a_real_build_names_its_sources(App::PlainThreadsSolid).await;
 }

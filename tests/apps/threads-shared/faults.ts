@@ -31,6 +31,9 @@ const ways: Record<string, () => unknown> = {
     for (let links = 0; ; links++) await links
   },
   promises: storm,
+  throws: () => {
+    throw new Error('thrown by a loader', { cause: new RangeError('its cause') })
+  },
   never: () => new Promise(() => {}),
 }
 

@@ -4,6 +4,7 @@ import { misbehave, misbehaveInRender } from '@shared/faults'
 
 export const Route = createFileRoute('/faults/$kind')({
   loader: ({ params }) => misbehave(params.kind),
+  onError: (error) => console.error(error),
   component: Fault,
 })
 
