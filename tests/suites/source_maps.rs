@@ -42,9 +42,8 @@ async fn the_log_of_a_real_build_names_its_sources(app: App) -> String {
     assert_eq!(cluster.get("/faults/throws").await.status, 500);
     cluster.get("/boom-render").await;
     let log = cluster.stop().await.stderr;
-    let thrown =
-        log.split("thrown by a loader").nth(1).unwrap_or_else(|| panic!("nothing of the loader: {log}"));
-    let (first, cause) = thrown.split_once("its cause").unwrap_or_else(|| panic!("no cause: {thrown}"));
+    let thrown = log.split("thrown by a loader").nth(1).expect("a line of the loader's error");
+    let (first, cause) = thrown.split_once("its cause").expect("a line of its cause");
     for stack in [first, cause] {
         let frame = stack.lines().nth(1).unwrap_or_default();
         assert!(frame.contains("threads-shared/faults.ts:"), "{frame} in {thrown}");
