@@ -227,22 +227,23 @@ impl Probe {
             return;
         };
         let stack = stack::capture(isolate);
-        if stack.is_empty() && question.retries > 0 {
-            self.lock().question = Some(Question { retries: question.retries - 1, ..question });
-            return;
-        }
-        let job = wanted.filter(|wanted| *wanted != NOBODY).unwrap_or(job);
+        let wanted = wanted.filter(|wanted| *wanted != NOBODY);
         // A full heap does not wait.
-        if stack.is_empty() && job == NOBODY && excess == Excess::Turn {
-            self.search(isolate, question.turn, excess);
+        if stack.is_empty() && excess == Excess::Turn {
+            if question.retries > 0 {
+                self.lock().question = Some(Question { retries: question.retries - 1, ..question });
+            }
+            self.search(isolate, Search::of(question.turn, wanted));
             return;
         }
-        self.note(Overrun { excess, job, url, stack });
+        self.note(Overrun { excess, job: wanted.unwrap_or(job), url, stack });
         isolate.terminate_execution();
     }
 
     pub(super) fn note(&self, overrun: Overrun) {
-        self.lock().overrun = Some(overrun);
+        let mut state = self.lock();
+        (state.overrun, state.question, state.search) = (Some(overrun), None, None);
+        drop(state);
         self.overran.store(true, Ordering::Release);
     }
 }

@@ -1,12 +1,13 @@
 //! Finds the job that keeps a turn up where interrupts find none: V8 answers them between two microtasks then, when no
 //! function runs and no async context is current. Promises have both at the moment when they are made or settled.
 
+use std::sync::Arc;
+
 use deno_core::v8;
 
 use super::probe::{Excess, Overrun, Probe};
 use super::stack::{self, Caught};
-use super::turn::{NOBODY, TurnNumber};
-use std::sync::Arc;
+use super::turn::{JobKey, NOBODY, TurnNumber};
 
 /// So many promises go by before one is taken for the turn's: others' last ones may be among the first.
 const PASSED_BY: u32 = 100;
@@ -18,8 +19,15 @@ const WITHOUT_STACK: u32 = 100;
 #[derive(Debug, Clone, Copy)]
 pub struct Search {
     turn: TurnNumber,
-    excess: Excess,
+    wanted: Option<JobKey>,
     seen: u32,
+}
+
+impl Search {
+    /// A search for this job, or any, in a turn.
+    pub fn of(turn: TurnNumber, wanted: Option<JobKey>) -> Self {
+        Self { turn, wanted, seen: 0 }
+    }
 }
 
 /// The isolate's probe, for V8's callback.
@@ -31,11 +39,15 @@ pub fn remember_probe(isolate: &mut v8::Isolate, probe: Arc<Probe>) {
 }
 
 impl Probe {
-    /// From here on terminates the job of a promise that this turn makes. For an isolate that is replaced afterwards: V8
+    /// From here on terminates the job of a promise that the turn makes. For an isolate that is replaced afterwards: V8
     /// calls for each promise from now on.
-    pub(super) fn search(&self, isolate: &mut v8::Isolate, turn: TurnNumber, excess: Excess) {
-        self.lock().search = Some(Search { turn, excess, seen: 0 });
-        isolate.set_promise_hook(on_promise);
+    pub(super) fn search(&self, isolate: &mut v8::Isolate, search: Search) {
+        let mut state = self.lock();
+        if state.search.is_none_or(|before| before.turn != search.turn) {
+            state.search = Some(search);
+            drop(state);
+            isolate.set_promise_hook(on_promise);
+        }
     }
 
     fn see_promise(&self, isolate: &mut v8::Isolate) {
@@ -46,15 +58,14 @@ impl Probe {
         };
         let Some(search) = self.lock().search.as_mut().and_then(found) else { return };
         let Caught { job, url } = stack::running_job(isolate);
-        if job == NOBODY {
+        if job == NOBODY || search.wanted.is_some_and(|wanted| wanted != job) {
             return;
         }
         let stack = stack::capture(isolate);
         if stack.is_empty() && search.seen <= PASSED_BY + WITHOUT_STACK {
             return;
         }
-        self.lock().search = None;
-        self.note(Overrun { excess: search.excess, job, url, stack });
+        self.note(Overrun { excess: Excess::Turn, job, url, stack });
         isolate.terminate_execution();
     }
 }
