@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sys::prctl;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use crate::error::Failure;
@@ -144,7 +144,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself, which is what is wanted.
+        // It may have ended by itself, which is what is wanted. What it started is of its group and ends with it.
+        if let Ok(group) = i32::try_from(self.child.id()) {
+            let _ended = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
         let _ended = self.child.kill();
         let _status = self.child.wait();
     }
@@ -157,7 +160,7 @@ fn logged(mut command: Command, log: &Path) -> Result<(Command, File), Failure> 
     }
     let file = File::create(log).map_err(Failure::file("write", log))?;
     let copy = file.try_clone().map_err(Failure::file("write", log))?;
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(copy);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(copy).process_group(0);
     // SAFETY: the closure runs between fork and exec and makes one system call, which is async-signal-safe.
     unsafe {
         command.pre_exec(|| prctl::set_pdeathsig(Signal::SIGTERM).map_err(io::Error::from));
@@ -231,6 +234,19 @@ mod tests {
         let failure = start("echo no bundle >&2; exit 65", directory.path()).unwrap_err();
         assert!(failure.to_string().contains("exit status: 65"), "{failure}");
         assert!(failure.remedy().unwrap().contains("server.log"));
+    }
+
+    #[test]
+    fn what_a_server_started_ends_with_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let script = "sleep 60 & echo child $!; echo listening on http://127.0.0.1:1/; wait";
+        let server = start(script, directory.path()).unwrap();
+        drop(server);
+        let log = std::fs::read_to_string(directory.path().join("server.log")).unwrap();
+        let child = log.lines().find_map(|line| line.strip_prefix("child ")).unwrap();
+        // It is gone, or waits for init to take notice.
+        let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        assert!(stat.is_empty() || stat.contains(" Z "), "{stat}");
     }
 
     #[test]

@@ -218,7 +218,7 @@ fn nginx(program: &Path, place: &Place<'_>) -> Result<Launch, BenchFailure> {
     let port = free_port()?;
     let site = place.cache.join("nginx").join(format!("site-{}", place.app.name));
     let config = format!(
-        "daemon off;\nworker_processes 1;\npid {site}/nginx.pid;\nerror_log stderr;\nevents {{ worker_connections 2048; }}\n\
+        "daemon off;\nmaster_process off;\nworker_processes 1;\npid {site}/nginx.pid;\nerror_log stderr;\nevents {{ worker_connections 2048; }}\n\
          http {{\n  types {{ text/css css; text/javascript js; image/svg+xml svg; }}\n  access_log off;\n  sendfile on;\n  \
          tcp_nopush on;\n  keepalive_requests 1000000;\n  open_file_cache max=1000;\n  client_body_temp_path {site}/body;\n  \
          proxy_temp_path {site}/proxy;\n  fastcgi_temp_path {site}/fastcgi;\n  uwsgi_temp_path {site}/uwsgi;\n  \

@@ -70,8 +70,10 @@ pub enum What {
         /// Whether parts of it follow later, so that where they end up depends on time.
         streams: bool,
     },
-    /// A server function in JavaScript, by its name in the app's source.
+    /// A server function in JavaScript, by its place in the app's source.
     Function {
+        /// The file, from the app's root.
+        file: &'static str,
         /// Its name.
         name: &'static str,
         /// The input in seroval's form; with POST, else GET.
@@ -85,8 +87,8 @@ pub enum What {
         name: &'static str,
         /// Its input in seroval's form.
         payload: &'static str,
-        /// The name of the one in JavaScript.
-        instead: &'static str,
+        /// File and name of the one in JavaScript.
+        instead: (&'static str, &'static str),
         /// What both bodies hold.
         holds: &'static str,
     },
@@ -108,13 +110,20 @@ const HELLO: What = page("/", ">Threads</h1>", "</h1>");
 const LINKS: What = page("/links-100", ">Thread 100<", "</h1>");
 const DEFERRED: What =
     What::Page { path: "/deferred", holds: "ms of patience", shell: "The shell is here", streams: true };
-const GET: What = What::Function { name: "listThreads", post: None, holds: "Draining" };
-const POST: What = What::Function { name: "countLetters", post: Some(COUNT_LETTERS), holds: "letters" };
+/// Of the app.
+const THREADS: &str = "src/functions/threads.ts";
+const GET: What = What::Function { file: THREADS, name: "listThreads", post: None, holds: "Draining" };
+const POST: What = What::Function {
+    file: "src/functions/bench.ts",
+    name: "countLetters",
+    post: Some(COUNT_LETTERS),
+    holds: "letters",
+};
 const COUNT_LETTERS: &str = r#"{"t":{"t":10,"i":0,"p":{"k":["data"],"v":[{"t":10,"i":1,"p":{"k":["text"],"v":[{"t":1,"s":"forty-two letters make a sentence, or so."}]},"o":0}]},"o":0},"f":127,"m":[]}"#;
 const NATIVE: What = What::Native {
     name: "threads.list",
     payload: r#"{"t":{"t":10,"i":0,"p":{"k":["data"],"v":[{"t":10,"i":1,"p":{"k":["limit"],"v":[{"t":0,"s":20}]},"o":0}]},"o":0},"f":127,"m":[]}"#,
-    instead: "listThreads",
+    instead: (THREADS, "listThreads"),
     holds: "title",
 };
 const NESTED: What = page("/nested/2/3", "nested-leaf", "</h1>");

@@ -53,8 +53,9 @@ fn request(part: &Part, app: &App, is_isopod: bool) -> Result<Request, BenchFail
     headers.insert(ACCEPT, HeaderValue::from_static("text/html"));
     let mut ask = match part.what {
         What::Page { path, .. } => Ask::get(path, headers),
-        What::Function { name, post, .. } => {
-            let mut ask = Ask::get(&format!("/_serverFn/{}", function_id(&dist, name)?), function_headers());
+        What::Function { file, name, post, .. } => {
+            let mut ask =
+                Ask::get(&format!("/_serverFn/{}", function_id(&dist, (file, name))?), function_headers());
             if let Some(body) = post {
                 ask.method = Method::POST;
                 ask.body = Bytes::from_static(body.as_bytes());
@@ -203,20 +204,25 @@ fn function_headers() -> HeaderMap {
     fields.into_iter().map(field).collect()
 }
 
-/// The id of a server function that runs in JavaScript: the build names both beside each other.
-fn function_id(dist: &Path, name: &str) -> Result<String, BenchFailure> {
-    let wanted = format!("name: \"{name}\"");
+/// The id of a server function that runs in JavaScript, by its file and name: the build has all three beside each other.
+fn function_id(dist: &Path, (file, name): (&str, &str)) -> Result<String, BenchFailure> {
+    let (wanted, whence) = (format!("name: \"{name}\""), format!("filename: \"{file}\""));
     let mut scripts = Vec::new();
     client_files(&dist.join("server"), &mut scripts)?;
     for (_, path) in scripts.iter().filter(|(_, path)| path.extension().is_some_and(|kind| kind == "js")) {
         let text = fs::read_to_string(path).map_err(Failure::file("read", path))?;
-        let found =
-            text.find(&wanted).and_then(|place| text[..place].rfind("id: \"").map(|id| &text[id + 5..]));
-        if let Some((id, _)) = found.and_then(|text| text.split_once('"')) {
-            return Ok(id.to_owned());
+        for (place, _) in text.match_indices(&wanted) {
+            let is_of_file =
+                text[place..].find('}').is_some_and(|end| text[place..place + end].contains(&whence));
+            let id = text[..place].rfind("id: \"").and_then(|id| text[id + 5..].split_once('"'));
+            if let (true, Some((id, _))) = (is_of_file, id) {
+                return Ok(id.to_owned());
+            }
         }
     }
-    Err(BenchFailure::Build { problem: format!("{} holds no server function {name}", dist.display()) })
+    Err(BenchFailure::Build {
+        problem: format!("{} holds no server function {name} of {file}", dist.display()),
+    })
 }
 
 /// The id of a function that browsers call past the bundle.
@@ -290,10 +296,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let server = directory.path().join("server");
         std::fs::create_dir_all(&server).unwrap();
-        let text = "createServerRpc({\n\tid: \"aa\",\n\tname: \"one\",\n});\ncreateServerRpc({\n\tid: \"bb\",\n\tname: \"two\",\n})";
+        let entry = |id: &str, name: &str, file: &str| {
+            format!("createServerRpc({{\n\tid: \"{id}\",\n\tname: \"{name}\",\n\tfilename: \"{file}\"\n}})\n")
+        };
+        let text = entry("aa", "one", "a.ts") + &entry("bb", "two", "a.ts") + &entry("cc", "two", "b.ts");
         std::fs::write(server.join("a.js"), text).unwrap();
-        assert_eq!(function_id(directory.path(), "two").unwrap(), "bb");
-        assert!(function_id(directory.path(), "three").is_err());
+        assert_eq!(function_id(directory.path(), ("a.ts", "two")).unwrap(), "bb");
+        assert_eq!(function_id(directory.path(), ("b.ts", "two")).unwrap(), "cc");
+        assert!(function_id(directory.path(), ("b.ts", "one")).is_err());
     }
 
     #[test]
