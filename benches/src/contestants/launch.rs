@@ -120,7 +120,10 @@ fn isopod(place: &Place<'_>) -> Command {
         "--fn-workers",
         "1",
     ];
-    demo::gateway(place.workspace, &place.app.dist(), &options.map(OsString::from))
+    let mut gateway = demo::gateway(place.workspace, &place.app.dist(), &options.map(OsString::from));
+    // For the scenario that speaks HTTP/2; others begin with HTTP/1.1 as ever.
+    gateway.env("ISOPOD_H2C", "on");
+    gateway
 }
 
 fn scripts(place: &Place<'_>) -> PathBuf {

@@ -242,7 +242,7 @@ impl Outcome {
         let slot =
             |time: Duration| usize::try_from(time.as_millis() / SLOT.as_millis()).unwrap_or(MOST_SLOTS);
         let counts = self.timeline.iter().skip(slot(from)).take(slot(to) - slot(from));
-        counts.map(|count| f64::from(*count)).sum::<f64>() / (to - from).as_secs_f64()
+        f64::from(counts.sum::<u32>()) / (to - from).as_secs_f64()
     }
 
     /// Requests without a right answer: other statuses, wrong bodies, broken connections, too late.
