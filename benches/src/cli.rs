@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -130,9 +131,18 @@ pub enum Bench {
     Isolate(IsolateOptions),
     /// What is left of the throughput at 2, 5 and 10 times of what the cluster can do: open loop, the cluster on one core.
     ///
-    /// Shown: pages per second as a part of saturation, the 99th percentiles of admitted and of refused requests from the
-    /// time at which each was due, and the aims. A run in which the generator cannot hold its rate is refused.
+    /// Shown: pages per second as a part of saturation, which is measured before and after each overload; the 99th
+    /// percentiles of admitted and of refused requests from the time at which each was due; the aims; and where the core's
+    /// time went. A run in which the generator cannot hold its rate, or a page is another, is refused.
     Overload(OverloadOptions),
+    /// What the gateway itself costs: files beside a bare actix-web handler on the same core, and pages.
+    ///
+    /// Shown: throughput of a small and of a large file as a part of the handler's, in slices that alternate, and the
+    /// gateway's CPU-microseconds for each page beside the renderer's.
+    Edge(EdgeOptions),
+    /// The bare handler that `edge` compares with.
+    #[command(hide = true)]
+    Bare(BareOptions),
     /// From a renderer's start until it has rendered a page: without a code cache, with an empty and with a full one.
     ///
     /// Shown for both builds of each app: milliseconds from the process's start, and from the order to load the app
@@ -217,20 +227,26 @@ pub struct StartOptions {
 #[derive(Debug, Args)]
 pub struct OverloadOptions {
     /// Length of a measurement, seconds.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
     /// Length of the load before it, seconds.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=600))]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=600))]
     warm_up: u64,
+    /// Measurements of each kind.
+    #[arg(long, default_value = "3")]
+    pub rounds: NonZeroUsize,
     /// Connections at a time.
     #[arg(long, default_value = "1000")]
     pub connections: NonZeroUsize,
     /// The app.
     #[arg(long, default_value = "threads-react", value_name = "NAME")]
     pub app: String,
-    /// The page.
-    #[arg(long, default_value = "/")]
+    /// The page; one that takes about 1 ms.
+    #[arg(long, default_value = "/links-100")]
     pub path: String,
+    /// Options for the gateway.
+    #[arg(last = true)]
+    pub gateway: Vec<OsString>,
 }
 
 impl OverloadOptions {
@@ -243,6 +259,39 @@ impl OverloadOptions {
     pub fn warm_up(&self) -> Duration {
         Duration::from_secs(self.warm_up)
     }
+}
+
+/// Options of `edge`.
+#[derive(Debug, Args)]
+pub struct EdgeOptions {
+    /// Length of a slice, seconds.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// Slices of each kind.
+    #[arg(long, default_value = "5")]
+    pub repeat: NonZeroUsize,
+    /// The app whose pages are asked for.
+    #[arg(long, default_value = "threads-react", value_name = "NAME")]
+    pub app: String,
+    /// Its pages.
+    #[arg(long, value_delimiter = ',', default_value = "/,/links-100", value_name = "PATH")]
+    pub pages: Vec<String>,
+}
+
+impl EdgeOptions {
+    /// Length of a slice.
+    pub fn slice(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+}
+
+/// Options of `bare`.
+#[derive(Debug, Args)]
+pub struct BareOptions {
+    /// Bytes of `/small.js`.
+    pub small: usize,
+    /// Bytes of `/large.js`.
+    pub large: usize,
 }
 
 /// Options of `isolate`.

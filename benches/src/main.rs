@@ -11,6 +11,8 @@
 //! - [`traffic`]: an open-loop load. [`wrk`]: a closed-loop one. [`process_tree`]: the CPU time and the memory that it
 //!   cost. [`slice`]: both, for some seconds.
 //! - [`statistics`], [`table`], [`plot`], [`report`]: what came out.
+//! - [`load`]: the open-loop load of [`overload`], and a closed one. [`cluster`]: what it cost a gateway and its renderers.
+//! - [`edge`]: what the gateway itself costs.
 //! - [`machine`]: cores to pin to, and what a reader of the report must know.
 
 use std::process::ExitCode;
@@ -22,7 +24,9 @@ use crate::cli::{Bench, Cli};
 use crate::error::BenchFailure;
 
 mod cli;
+mod cluster;
 mod contestants;
+mod edge;
 mod error;
 mod floor;
 mod functions;
@@ -56,6 +60,8 @@ fn main() -> ExitCode {
         Some(Bench::Piece { name, times }) => instructions::run_piece(name, *times),
         Some(Bench::Instructions(options)) => instructions::run(&workspace, options),
         Some(Bench::Profile(options)) => profile::run(&workspace, options),
+        Some(Bench::Edge(options)) => edge::run(&workspace, options),
+        Some(Bench::Bare(options)) => edge::bare::run(options),
         Some(Bench::Pages(options)) => pages::run(&workspace, options),
         Some(Bench::Overload(options)) => overload::run(&workspace, options),
         Some(Bench::Functions(options)) => functions::run(&workspace, options),

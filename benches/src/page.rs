@@ -32,6 +32,15 @@ impl Page {
     ///
     /// When there is no answer, or its body is no text or too long.
     pub fn fetch(contestant: &str, address: &str) -> Result<Self, BenchFailure> {
+        Self::fetch_path(contestant, address, "/")
+    }
+
+    /// `GET` of a path of a server.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::fetch`].
+    pub fn fetch_path(contestant: &str, address: &str, path: &str) -> Result<Self, BenchFailure> {
         let failure =
             |source| BenchFailure::Fetch { contestant: contestant.to_owned(), source: Box::new(source) };
         let agent: Agent = Agent::config_builder()
@@ -39,7 +48,7 @@ impl Page {
             .timeout_global(Some(Duration::from_secs(30)))
             .build()
             .into();
-        let mut response = agent.get(format!("{address}/")).call().map_err(failure)?;
+        let mut response = agent.get(format!("{address}{path}")).call().map_err(failure)?;
         let content_type = response.body().mime_type().unwrap_or_default().to_owned();
         let body =
             response.body_mut().with_config().limit(MAX_PAGE_BYTES).read_to_string().map_err(failure)?;
@@ -48,14 +57,37 @@ impl Page {
 
     /// What is wrong with it, by itself.
     fn fault(&self) -> Option<String> {
+        let missing = || {
+            let missing = MARKERS.iter().find(|marker| !self.body.contains(**marker))?;
+            Some(format!("without {missing:?} in {} bytes", self.body.len()))
+        };
+        self.no_document().or_else(missing)
+    }
+
+    /// Refuses what is no whole document, whatever its content.
+    ///
+    /// # Errors
+    ///
+    /// As said.
+    pub fn check_document(&self, contestant: &str) -> Result<(), BenchFailure> {
+        let is_cut = !self.body.ends_with("</html>");
+        let problem = self
+            .no_document()
+            .or_else(|| is_cut.then(|| format!("with {} bytes without an end", self.body.len())));
+        match problem {
+            None => Ok(()),
+            Some(problem) => Err(BenchFailure::Page { contestant: contestant.to_owned(), problem }),
+        }
+    }
+
+    fn no_document(&self) -> Option<String> {
         if self.status != 200 {
             return Some(format!("with status {}", self.status));
         }
         if self.content_type != "text/html" {
             return Some(format!("with {:?} instead of text/html", self.content_type));
         }
-        let missing = MARKERS.iter().find(|marker| !self.body.contains(**marker))?;
-        Some(format!("without {missing:?} in {} bytes", self.body.len()))
+        None
     }
 
     /// Refuses a page that is wrong by itself, or differs from another server's.
@@ -115,5 +147,8 @@ mod tests {
         );
         let cut = Page { body: "<html><h1>Threads</h1>".to_owned(), ..page(1) };
         assert!(problem(&cut, None).contains("</html>"));
+        assert!(cut.check_document("isopod").is_err());
+        page(1).check_document("isopod").unwrap();
+        assert!(Page { status: 404, ..page(1) }.check_document("isopod").is_err());
     }
 }

@@ -34,6 +34,7 @@ pub struct Server {
     child: Child,
     log: PathBuf,
     address: String,
+    admin: Option<String>,
 }
 
 impl Server {
@@ -48,11 +49,13 @@ impl Server {
         let mut child = command.spawn().map_err(Failure::spawn(&command))?;
         let stdout = child.stdout.take();
         // From here on a failure drops it, which ends the process.
-        let mut server = Self { name: name.to_owned(), child, log: log.to_owned(), address: String::new() };
+        let mut server =
+            Self { name: name.to_owned(), child, log: log.to_owned(), address: String::new(), admin: None };
         let said = stdout.map(|stdout| follow(stdout, log_file));
         match said.map(|address| address.recv_timeout(READY_WITHIN)) {
-            Some(Ok(address)) => {
-                server.address = address;
+            Some(Ok(line)) => {
+                server.address = listening(&line).unwrap_or_default().to_owned();
+                server.admin = admin(&line).map(str::to_owned);
                 Ok(server)
             }
             Some(Err(RecvTimeoutError::Timeout)) => {
@@ -116,6 +119,11 @@ impl Server {
         }
     }
 
+    /// `http://127.0.0.1:PORT` of its admin port, where it says that it has one.
+    pub fn admin(&self) -> Option<&str> {
+        self.admin.as_deref()
+    }
+
     fn wait_at_most(&mut self, time: Duration) -> Result<Option<ExitStatus>, Failure> {
         const STEP: Duration = Duration::from_millis(50);
         let mut waited = Duration::ZERO;
@@ -168,7 +176,7 @@ fn logged(mut command: Command, log: &Path) -> Result<(Command, File), Failure> 
     Ok((command, file))
 }
 
-/// Copies the output to the log until its end; the first address goes to the receiver.
+/// Copies the output to the log until its end; the first line with an address goes to the receiver.
 fn follow(stdout: ChildStdout, mut log: File) -> Receiver<String> {
     let (sender, receiver) = mpsc::sync_channel(1);
     thread::spawn(move || {
@@ -177,10 +185,10 @@ fn follow(stdout: ChildStdout, mut log: File) -> Receiver<String> {
             let line = String::from_utf8_lossy(&line);
             // The log is for a reader after a failure; the stage does not depend on it.
             let _unread = writeln!(log, "{line}");
-            if let Some(address) = listening(&line)
+            if listening(&line).is_some()
                 && let Some(sender) = sender.take()
             {
-                let _gone = sender.try_send(address.to_owned());
+                let _gone = sender.try_send(line.into_owned());
             }
         }
     });
@@ -196,12 +204,16 @@ fn listening(line: &str) -> Option<&str> {
         .filter(|a| a.starts_with("http"))
 }
 
+fn admin(line: &str) -> Option<&str> {
+    line.split_once(" (admin ")?.1.strip_suffix(')')
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
     use std::process::Command;
 
-    use super::{Server, listening};
+    use super::{Server, admin, listening};
 
     fn start(script: &str, directory: &Path) -> Result<Server, crate::error::Failure> {
         let mut command = Command::new("sh");
@@ -271,6 +283,11 @@ mod tests {
             listening("listening on http://127.0.0.1:41234 (admin http://127.0.0.1:41235)"),
             Some("http://127.0.0.1:41234")
         );
+        assert_eq!(
+            admin("listening on http://a:1 (admin http://127.0.0.1:41235)"),
+            Some("http://127.0.0.1:41235")
+        );
+        assert_eq!(admin("listening on http://127.0.0.1:3000/"), None);
         assert_eq!(listening("listening on http://127.0.0.1:3000/"), Some("http://127.0.0.1:3000"));
         assert_eq!(listening("INFO listening on http://127.0.0.1:1"), None);
         assert_eq!(listening("listening on a socket"), None);

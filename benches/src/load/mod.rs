@@ -8,40 +8,28 @@
 //! - [`connections`]: connections that are kept and shared.
 //! - [`tally`]: what came of the requests.
 //!
-//! The generator runs on one thread, on one core. A run in which it cannot hold its rate is no measurement:
-//! [`Outcome::problem`] says so.
+//! The generator runs on one thread, on one core, which it keeps busy all the time. A run in which it cannot hold its
+//! rate, or in which a page is not the one that was asked for, is no measurement: [`Outcome::problem`] says so.
 
 pub mod connections;
 pub mod schedule;
 pub mod tally;
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::task::LocalSet;
 
 use connections::Connections;
+pub use connections::{Target, Whole};
 use schedule::Schedule;
 pub use tally::{Outcome, Tally};
 
-/// What is asked for.
-#[derive(Debug, Clone)]
-pub struct Target {
-    /// Where.
-    pub address: SocketAddr,
-    /// The path and query.
-    pub path: String,
-    /// Header fields beside `host`.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-}
-
-/// How it is asked for.
+/// How something is asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
-    /// Requests in a second.
-    pub rate: f64,
+    /// How often.
+    pub pace: Pace,
     /// How long requests begin.
     pub time: Duration,
     /// How long an answer may take; a slower one is an error.
@@ -50,14 +38,13 @@ pub struct Load {
     pub connections: usize,
 }
 
-impl Target {
-    fn header_map(&self) -> HeaderMap {
-        let mut headers: HeaderMap = self.headers.iter().cloned().collect();
-        if let Ok(host) = HeaderValue::from_str(&self.address.to_string()) {
-            headers.insert(http::header::HOST, host);
-        }
-        headers
-    }
+/// How often something is asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Pace {
+    /// So many requests in a second, however slow the answers are.
+    Open(f64),
+    /// On each connection again as soon as it was answered: as much as the server can do.
+    Closed,
 }
 
 /// Runs a load on the calling thread and says what came of it.
@@ -73,36 +60,73 @@ pub fn run(target: &Target, load: Load) -> std::io::Result<Outcome> {
 }
 
 async fn generate(target: &Target, load: Load) -> Outcome {
-    let connections = Rc::new(Connections::new(target.address, load.connections));
-    let (headers, path): (_, Rc<str>) = (Rc::new(target.header_map()), target.path.as_str().into());
+    let connections = Rc::new(Connections::new(target.clone(), load.connections));
     let tally = Tally::shared();
-    let start = Instant::now();
     let mut tasks = tokio::task::JoinSet::new();
-    for due in Schedule::new(start, load.rate, load.time) {
-        if due > Instant::now() {
-            tokio::time::sleep_until(due.into()).await;
-        }
-        // What is over makes room.
-        while tasks.try_join_next().is_some() {}
-        let (connections, headers, path) = (Rc::clone(&connections), Rc::clone(&headers), Rc::clone(&path));
-        let tally = Rc::clone(&tally);
-        tally.borrow_mut().sent(Instant::now().saturating_duration_since(due));
-        tasks.spawn_local(async move {
-            let asked = connections.ask(&path, &headers);
-            match tokio::time::timeout_at((due + load.timeout).into(), asked).await {
-                Ok(Ok(answer)) => tally.borrow_mut().answered(answer, due),
-                Ok(Err(_)) => tally.borrow_mut().broke(),
-                Err(_) => tally.borrow_mut().timed_out(),
+    let (start, ask) =
+        (Instant::now(), Asking { connections, tally: Rc::clone(&tally), timeout: load.timeout });
+    match load.pace {
+        Pace::Open(rate) => {
+            for due in Schedule::new(start, rate, load.time) {
+                spin_until(due).await;
+                // What is over makes room.
+                while tasks.try_join_next().is_some() {}
+                tally.borrow_mut().sent(due.elapsed());
+                let ask = ask.clone();
+                tasks.spawn_local(async move { ask.once(due).await });
             }
-        });
+        }
+        Pace::Closed => {
+            let end = start + load.time;
+            for _ in 0..load.connections {
+                let ask = ask.clone();
+                tasks.spawn_local(async move {
+                    while Instant::now() < end {
+                        ask.tally.borrow_mut().sent(Duration::ZERO);
+                        ask.once(Instant::now()).await;
+                    }
+                });
+            }
+            spin_until(end).await;
+        }
     }
     while tasks.join_next().await.is_some() {}
+    drop(ask);
     let tally = tally.replace(Tally::new());
-    tally.conclude(load.rate, load.time)
+    tally.conclude(load.pace, load.time)
+}
+
+/// Comes back at a time, to the microsecond, and keeps the core busy until then. A timer of the runtime comes up to a
+/// millisecond late, with all requests of that time at once; and cores that share a part of the machine are slower while
+/// both are busy, so that a generator that rests at low rates would make the server seem slower at high ones.
+async fn spin_until(time: Instant) {
+    while Instant::now() < time {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// What each request needs.
+#[derive(Clone)]
+struct Asking {
+    connections: Rc<Connections>,
+    tally: Rc<std::cell::RefCell<Tally>>,
+    timeout: Duration,
+}
+
+impl Asking {
+    async fn once(&self, due: Instant) {
+        match tokio::time::timeout_at((due + self.timeout).into(), self.connections.ask()).await {
+            Ok(Ok(answer)) => self.tally.borrow_mut().answered(answer, due),
+            Ok(Err(_)) => self.tally.borrow_mut().broke(),
+            Err(_) => self.tally.borrow_mut().timed_out(),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
@@ -137,9 +161,31 @@ mod tests {
     }
 
     fn load(delay: Duration, connections: usize) -> Outcome {
-        let target = Target { address: serve(delay), path: "/".into(), headers: Vec::new() };
+        loaded(Pace::Open(200.0), Whole { lengths: 2..=2, end: b"ok" }, delay, connections)
+    }
+
+    fn loaded(pace: Pace, whole: Whole, delay: Duration, connections: usize) -> Outcome {
+        let target = Target { address: serve(delay), path: "/".into(), headers: Vec::new(), whole };
         let (time, timeout) = (Duration::from_millis(500), Duration::from_secs(5));
-        run(&target, Load { rate: 200.0, time, timeout, connections }).unwrap()
+        run(&target, Load { pace, time, timeout, connections }).unwrap()
+    }
+
+    #[test]
+    fn a_page_that_is_another_makes_the_run_worthless() {
+        for whole in [Whole { lengths: 3..=9, end: b"" }, Whole { lengths: 2..=2, end: b"</html>" }] {
+            let outcome = loaded(Pace::Open(200.0), whole, Duration::ZERO, 8);
+            assert!(outcome.wrong > 0);
+            assert!(outcome.problem().unwrap().contains("not the page"), "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_closed_loop_asks_again_when_it_was_answered() {
+        let whole = Whole { lengths: 2..=2, end: b"ok" };
+        let outcome = loaded(Pace::Closed, whole, Duration::from_millis(10), 4);
+        // Four connections for half a second, 10 ms each; an answer may be late, none is early.
+        assert!((8..=200).contains(&outcome.sent), "{outcome:?}");
+        assert_eq!(outcome.statuses.values().map(|latencies| latencies.count).sum::<u64>(), outcome.sent);
     }
 
     #[test]

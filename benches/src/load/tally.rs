@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::Pace;
 use super::connections::Answer;
 
 /// How late a request may leave, in the 99th percentile: beyond, the generator measures itself.
@@ -24,6 +25,7 @@ pub struct Tally {
     statuses: BTreeMap<u16, Times>,
     broken: u64,
     timeouts: u64,
+    wrong: u64,
 }
 
 #[derive(Debug)]
@@ -63,7 +65,7 @@ pub struct Latencies {
 /// What came of a load.
 #[derive(Debug, Clone, Serialize)]
 pub struct Outcome {
-    /// Requests in a second that were asked for.
+    /// Requests in a second that were begun, or were to be.
     pub rate: f64,
     /// For so many seconds.
     pub seconds: f64,
@@ -75,6 +77,8 @@ pub struct Outcome {
     pub broken: u64,
     /// Requests without a whole answer in time.
     pub timeouts: u64,
+    /// Answers with the status 200 that are not the page.
+    pub wrong: u64,
     /// How late requests were begun.
     pub late: Percentiles,
 }
@@ -104,7 +108,7 @@ fn percentiles(histogram: &Option<Histogram<u64>>) -> Percentiles {
 impl Tally {
     /// Nothing so far.
     pub fn new() -> Self {
-        Self { sent: 0, late: histogram(), statuses: BTreeMap::new(), broken: 0, timeouts: 0 }
+        Self { sent: 0, late: histogram(), statuses: BTreeMap::new(), broken: 0, timeouts: 0, wrong: 0 }
     }
 
     /// For the tasks of one thread.
@@ -126,6 +130,7 @@ impl Tally {
             count: 0,
             bytes: 0,
         });
+        self.wrong += u64::from(!answer.is_right);
         times.count += 1;
         times.bytes += answer.bytes as u64;
         record(&mut times.first_byte, answer.head.saturating_duration_since(due));
@@ -143,7 +148,11 @@ impl Tally {
     }
 
     /// The figures.
-    pub fn conclude(self, rate: f64, time: Duration) -> Outcome {
+    pub fn conclude(self, pace: Pace, time: Duration) -> Outcome {
+        let rate = match pace {
+            Pace::Open(rate) => rate,
+            Pace::Closed => self.sent as f64 / time.as_secs_f64(),
+        };
         let latencies = |times: Times| Latencies {
             count: times.count,
             first_byte: percentiles(&times.first_byte),
@@ -157,6 +166,7 @@ impl Tally {
             statuses: self.statuses.into_iter().map(|(status, times)| (status, latencies(times))).collect(),
             broken: self.broken,
             timeouts: self.timeouts,
+            wrong: self.wrong,
             late: percentiles(&self.late),
         }
     }
@@ -174,11 +184,20 @@ impl Outcome {
         self.statuses.get(&status).map_or(0.0, |latencies| latencies.count as f64 / self.seconds)
     }
 
-    /// Why this is no measurement: the generator was too slow.
+    /// Why this is no measurement: the generator was too slow, or pages were wrong.
     pub fn problem(&self) -> Option<String> {
         let late = Duration::from_micros(self.late.p99_micros);
+        if self.wrong > 0 {
+            return Some(format!(
+                "{} answers with the status 200 are not the page that was asked for",
+                self.wrong
+            ));
+        }
         (late > MOST_LATE).then(|| {
-            format!("the generator begins requests {late:?} late (99th percentile); it cannot hold {:.0} in a second", self.rate)
+            format!(
+                "the generator begins requests {late:?} late (99th percentile); it cannot hold {:.0} in a second",
+                self.rate
+            )
         })
     }
 }
@@ -192,8 +211,8 @@ mod tests {
         let (mut tally, due) = (Tally::new(), Instant::now());
         let head = due + Duration::from_millis(40);
         let end = due + Duration::from_millis(50);
-        tally.answered(Answer { status: 200, head, end, bytes: 10 }, due);
-        let outcome = tally.conclude(1.0, Duration::from_secs(1));
+        tally.answered(Answer { status: 200, head, end, bytes: 10, is_right: true }, due);
+        let outcome = tally.conclude(Pace::Open(1.0), Duration::from_secs(1));
         let seen = outcome.statuses[&200];
         assert!((39_900..40_100).contains(&seen.first_byte.p99_micros), "{seen:?}");
         assert!((49_900..50_100).contains(&seen.last_byte.p50_micros), "{seen:?}");
@@ -204,9 +223,9 @@ mod tests {
     fn a_generator_that_is_late_says_so() {
         let mut tally = Tally::new();
         (0..100).for_each(|_| tally.sent(Duration::from_millis(20)));
-        assert!(tally.conclude(1000.0, Duration::from_secs(1)).problem().is_some());
+        assert!(tally.conclude(Pace::Open(1000.0), Duration::from_secs(1)).problem().is_some());
         let mut tally = Tally::new();
         (0..1000).for_each(|_| tally.sent(Duration::from_micros(200)));
-        assert_eq!(tally.conclude(1000.0, Duration::from_secs(1)).problem(), None);
+        assert_eq!(tally.conclude(Pace::Open(1000.0), Duration::from_secs(1)).problem(), None);
     }
 }
