@@ -4,13 +4,17 @@
 //! [`queue`]; this is its shell over all gateway threads.
 //!
 //! - [`class`]: documents before server functions before prefetches.
+//! - [`hope`]: how long a wait may be expected to be. Pure.
 //! - [`limiter`]: how many jobs an isolate runs at a time, found out by measuring. Pure.
 //! - [`breaker`]: routes that are given a rest. Pure.
 
 pub mod breaker;
 pub mod class;
 mod departures;
+mod hope;
 pub mod limiter;
+#[cfg(test)]
+mod overload_simulation;
 mod queue;
 pub mod rehearsal;
 #[cfg(test)]
@@ -21,6 +25,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use prometheus::IntCounter;
 use tokio::sync::oneshot;
 
 use crate::metrics::Metrics;
@@ -110,6 +115,10 @@ pub enum RefusalReason {
 }
 
 impl RefusalReason {
+    /// All of them, in their order.
+    pub const ALL: [Self; 6] =
+        [Self::QueueFull, Self::WouldWait, Self::Shed, Self::QueueTimeout, Self::Draining, Self::NoIsolate];
+
     /// The value of the metrics' `reason` label.
     pub fn label(self) -> &'static str {
         match self {
@@ -134,6 +143,8 @@ struct Shared {
     state: Mutex<State>,
     queue_wait: Duration,
     metrics: Metrics,
+    /// Refusals by reason: looking a label up takes a lock each time.
+    refused: [IntCounter; RefusalReason::ALL.len()],
 }
 
 #[derive(Debug)]
@@ -199,7 +210,8 @@ impl Admission {
     pub fn new(settings: AdmissionSettings, metrics: Metrics) -> Self {
         let queue_wait = settings.queue_wait;
         let state = State { queue: Queue::new(settings), next_ticket: 0, waiters: HashMap::new() };
-        Self { shared: Arc::new(Shared { state: Mutex::new(state), queue_wait, metrics }) }
+        let refused = RefusalReason::ALL.map(|reason| metrics.refusals.with_label_values(&[reason.label()]));
+        Self { shared: Arc::new(Shared { state: Mutex::new(state), queue_wait, metrics, refused }) }
     }
 
     /// The isolate takes jobs from now on.
@@ -227,28 +239,52 @@ impl Admission {
         self.shared.lock().queue.waiting()
     }
 
+    /// Decides at once whether somebody runs, waits or is refused.
+    ///
+    /// # Errors
+    /// The refusal. It has been counted.
+    pub fn enter(&self, wish: Wish, avoid: Option<IsolateId>) -> Result<Turn, RefusalReason> {
+        let entered = self.shared.want(wish, avoid);
+        entered.inspect_err(|reason| self.shared.count(*reason))
+    }
+
     /// A permit on the least loaded isolate, other than `avoid`. Dropping the future leaves the queue.
     ///
     /// # Errors
     /// The refusal, at the latest when the time to wait is over. It has been counted.
     pub async fn acquire(&self, wish: Wish, avoid: Option<IsolateId>) -> Verdict {
-        let verdict = match self.shared.want(wish, avoid) {
-            Reply::Decided(verdict) => verdict,
-            Reply::Waiting(waiting) => waiting.verdict().await,
-        };
-        if let Err(reason) = &verdict {
-            self.shared.metrics.refusals.with_label_values(&[reason.label()]).inc();
-        }
-        verdict
+        self.enter(wish, avoid)?.permit().await
     }
 }
 
-enum Reply {
-    Decided(Verdict),
+/// A place on an isolate, or one in the queue for it. Dropping it frees either.
+#[derive(Debug)]
+pub struct Turn(Entered);
+
+#[derive(Debug)]
+enum Entered {
+    Granted(Permit),
     Waiting(Waiting),
 }
 
+impl Turn {
+    /// The permit. Dropping the future leaves the queue.
+    ///
+    /// # Errors
+    /// The refusal, at the latest when the time to wait is over. It has been counted.
+    pub(crate) async fn permit(self) -> Verdict {
+        match self.0 {
+            Entered::Granted(permit) => Ok(permit),
+            Entered::Waiting(waiting) => {
+                let shared = Arc::clone(&waiting.shared);
+                waiting.verdict().await.inspect_err(|reason| shared.count(*reason))
+            }
+        }
+    }
+}
+
 /// One who waits; leaves the queue when dropped without a verdict.
+#[derive(Debug)]
 struct Waiting {
     shared: Arc<Shared>,
     ticket: Ticket,
@@ -298,7 +334,11 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn want(self: &Arc<Self>, wish: Wish, avoid: Option<IsolateId>) -> Reply {
+    fn count(&self, reason: RefusalReason) {
+        self.refused[reason as usize].inc();
+    }
+
+    fn want(self: &Arc<Self>, wish: Wish, avoid: Option<IsolateId>) -> Result<Turn, RefusalReason> {
         let mut actions = Vec::new();
         let mut state = self.lock();
         // Read under the lock, so that deadlines grow with the tickets.
@@ -318,11 +358,12 @@ impl Shared {
             self.tell(state, actions);
             let (shared, class, is_decided) = (self.clone(), wish.class, false);
             let (deadline, ask) = (until, until);
-            return Reply::Waiting(Waiting { shared, ticket, class, deadline, ask, is_decided, verdict });
+            let waiting = Waiting { shared, ticket, class, deadline, ask, is_decided, verdict };
+            return Ok(Turn(Entered::Waiting(waiting)));
         }
         // Decided: no sender is registered, so the verdict comes back here.
         let own = self.tell(state, actions);
-        Reply::Decided(own.unwrap_or(Err(RefusalReason::QueueTimeout)))
+        own.unwrap_or(Err(RefusalReason::QueueTimeout)).map(|permit| Turn(Entered::Granted(permit)))
     }
 
     fn apply(self: &Arc<Self>, event: Event) {
@@ -370,88 +411,4 @@ impl Shared {
 }
 
 #[cfg(test)]
-mod tests {
-    use futures_util::FutureExt;
-
-    use super::*;
-
-    const ISOLATE: IsolateId = IsolateId { slot: 0, generation: 1, isolate: 0 };
-
-    fn one_place() -> Admission {
-        let settings = AdmissionSettings { max_jobs_per_isolate: 1, queue_limit: 1, ..Default::default() };
-        let admission = Admission::new(settings, Metrics::new().unwrap());
-        admission.open(ISOLATE);
-        admission
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_job_waits_its_time_and_is_refused() {
-        let admission = one_place();
-        let _permit = admission.acquire(Wish::DOCUMENT, None).await.unwrap();
-        let start = tokio::time::Instant::now();
-        assert_eq!(admission.acquire(Wish::DOCUMENT, None).await.unwrap_err(), RefusalReason::QueueTimeout);
-        assert_eq!(start.elapsed(), Duration::from_millis(250));
-        assert_eq!(admission.waiting(), 0);
-        assert_eq!(admission.shared.metrics.refusals.with_label_values(&["queue_timeout"]).get(), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_dropped_permit_goes_to_the_one_who_waits() {
-        let admission = one_place();
-        let permit = admission.acquire(Wish::DOCUMENT, None).await.unwrap();
-        let (second, ()) = tokio::join!(admission.acquire(Wish::DOCUMENT, None), async { drop(permit) });
-        assert_eq!(second.unwrap().isolate(), ISOLATE);
-        assert_eq!(admission.in_flight(ISOLATE), 0);
-        assert_eq!(admission.shared.metrics.jobs_in_flight.get(), 0);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_who_leaves_frees_his_place_in_the_queue() {
-        let admission = one_place();
-        let permit = admission.acquire(Wish::DOCUMENT, None).await.unwrap();
-        let mut leaver = Box::pin(admission.acquire(Wish::DOCUMENT, None));
-        assert!(leaver.as_mut().now_or_never().is_none());
-        assert_eq!(admission.acquire(Wish::DOCUMENT, None).await.unwrap_err(), RefusalReason::QueueFull);
-        drop(leaver);
-        assert_eq!(admission.waiting(), 0);
-        drop(permit);
-        assert!(admission.acquire(Wish::DOCUMENT, None).await.is_ok());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_grant_to_one_who_has_just_gone_returns() {
-        let admission = one_place();
-        let permit = admission.acquire(Wish::DOCUMENT, None).await.unwrap();
-        let mut leaver = Box::pin(admission.acquire(Wish::DOCUMENT, None));
-        assert!(leaver.as_mut().now_or_never().is_none());
-        drop(permit);
-        assert_eq!(admission.in_flight(ISOLATE), 1, "the grant is on its way");
-        drop(leaver);
-        assert_eq!(admission.in_flight(ISOLATE), 0);
-    }
-
-    #[test]
-    fn places_are_kept_over_many_threads() {
-        let settings =
-            AdmissionSettings { max_jobs_per_isolate: 3, min_jobs_per_isolate: 3, ..Default::default() };
-        let admission = Admission::new(settings, Metrics::new().unwrap());
-        admission.open(ISOLATE);
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    let runtime =
-                        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-                    runtime.block_on(async {
-                        for _ in 0..500 {
-                            let permit = admission.acquire(Wish::DOCUMENT, None).await.unwrap();
-                            assert!(admission.in_flight(ISOLATE) <= 3);
-                            tokio::task::yield_now().await;
-                            drop(permit);
-                        }
-                    });
-                });
-            }
-        });
-        assert_eq!((admission.in_flight(ISOLATE), admission.waiting()), (0, 0));
-    }
-}
+mod tests;

@@ -21,15 +21,13 @@ use std::time::{Duration, Instant};
 
 use super::class::Class;
 use super::departures::Departures;
+use super::hope::Hope;
 use super::limiter::Limiter;
 use super::{AdmissionSettings, RefusalReason};
 use crate::pool::slot::IsolateId;
 
 /// Names one wish for a permit; later wishes have higher tickets.
 pub(super) type Ticket = u64;
-
-/// What part of its time one who waits may be expected to wait: the rest is for what the estimate does not know.
-const HOPE: f64 = 0.7;
 
 /// What somebody wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,18 +116,19 @@ pub(super) struct Queue {
     rotor: usize,
     lines: [Line; Class::ALL.len()],
     departures: Departures,
+    hope: Hope,
     drained: bool,
 }
 
 impl Queue {
     pub fn new(settings: AdmissionSettings) -> Self {
-        let departures = Departures::default();
         Self {
             settings,
             isolates: Vec::new(),
             rotor: 0,
             lines: Default::default(),
-            departures,
+            departures: Departures::default(),
+            hope: Hope::new(settings.queue_wait),
             drained: false,
         }
     }
@@ -171,7 +170,8 @@ impl Queue {
             self.grant_waiting(now, actions);
         }
         if self.waiting() == 0 {
-            self.departures.forget();
+            self.departures.pause(now);
+            self.hope.is_empty(now);
         }
     }
 
@@ -240,7 +240,8 @@ impl Queue {
         // Who is late goes, and who can run runs, before somebody is refused for their sake.
         self.refuse_late(now, actions);
         self.grant_waiting(now, actions);
-        if self.expected_wait(class, now).is_some_and(|expected| expected > wait.as_secs_f64() * HOPE) {
+        let longest = wait.as_secs_f64() * self.hope.part(now);
+        if self.expected_wait(class, now).is_some_and(|expected| expected > longest) {
             return actions.push(refuse(RefusalReason::WouldWait));
         }
         let deadline = now + wait;
@@ -271,6 +272,10 @@ impl Queue {
         if line.waiting.is_empty() {
             line.pass = least.map_or(line.pass, |least| line.pass.max(least));
         }
+        if least.is_none() {
+            self.departures.begin(waiter.since);
+        }
+        self.hope.waits(waiter.since);
         line.waiting.insert(key, waiter);
     }
 
@@ -351,248 +356,4 @@ impl Queue {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-
-    const SETTINGS: AdmissionSettings = AdmissionSettings {
-        max_jobs_per_isolate: 2,
-        min_jobs_per_isolate: 2,
-        max_event_streams_per_isolate: 1,
-        queue_limit: 3,
-        ..AdmissionSettings::DEFAULT
-    };
-
-    fn isolate(slot: usize) -> IsolateId {
-        IsolateId { slot, generation: 1, isolate: 0 }
-    }
-
-    struct Bench {
-        queue: Queue,
-        now: Instant,
-    }
-
-    impl Bench {
-        fn with_isolates(count: usize) -> Self {
-            let mut bench = Self { queue: Queue::new(SETTINGS), now: Instant::now() };
-            for slot in 0..count {
-                assert_eq!(bench.handle(Event::Opened(isolate(slot))), []);
-            }
-            bench
-        }
-
-        fn handle(&mut self, event: Event) -> Vec<Action> {
-            let mut actions = Vec::new();
-            self.queue.handle(event, self.now, &mut actions);
-            actions
-        }
-
-        fn want(&mut self, ticket: Ticket) -> Vec<Action> {
-            self.want_for(ticket, Class::Document)
-        }
-
-        fn want_for(&mut self, ticket: Ticket, class: Class) -> Vec<Action> {
-            let wait = SETTINGS.queue_wait;
-            self.handle(Event::Wanted(Wish { ticket, avoid: None, class, wait }))
-        }
-
-        fn released(&mut self, slot: usize) -> Vec<Action> {
-            let held = Duration::from_millis(1);
-            let release = Release { isolate: isolate(slot), is_stream: false, held, latency: None };
-            self.handle(Event::Released(release))
-        }
-
-        /// Releases so many places, one every millisecond; who got them.
-        fn served(&mut self, places: u32) -> Vec<Ticket> {
-            let mut served = Vec::new();
-            for _ in 0..places {
-                self.now += Duration::from_millis(1);
-                served.extend(self.released(0).into_iter().filter_map(|action| match action {
-                    Action::Grant { ticket, .. } => Some(ticket),
-                    _ => None,
-                }));
-            }
-            served
-        }
-
-        fn granted(&mut self, ticket: Ticket) -> usize {
-            match self.want(ticket)[..] {
-                [Action::Grant { ticket: granted, isolate, waited: Duration::ZERO }] if granted == ticket => {
-                    isolate.slot
-                }
-                ref other => panic!("no grant: {other:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn the_least_loaded_isolate_is_taken_and_ties_rotate() {
-        let mut bench = Bench::with_isolates(3);
-        let first: HashSet<_> = (0..3).map(|ticket| bench.granted(ticket)).collect();
-        assert_eq!(first.len(), 3, "each isolate got one job");
-        bench.released(1);
-        assert_eq!(bench.granted(3), 1);
-    }
-
-    #[test]
-    fn one_who_waits_is_granted_the_place_that_frees() {
-        let mut bench = Bench::with_isolates(1);
-        bench.granted(1);
-        bench.granted(2);
-        assert!(matches!(bench.want(3)[..], [Action::Wait { ticket: 3, .. }]));
-        bench.now += Duration::from_millis(20);
-        let waited = Duration::from_millis(20);
-        assert_eq!(bench.released(0), [Action::Grant { ticket: 3, isolate: isolate(0), waited }]);
-    }
-
-    #[test]
-    fn a_full_queue_refuses_and_a_late_one_is_refused() {
-        let mut bench = Bench::with_isolates(1);
-        for ticket in 0..5 {
-            bench.want(ticket);
-        }
-        assert_eq!(bench.want(5), [Action::Refuse { ticket: 5, reason: RefusalReason::QueueFull }]);
-        let deadline = bench.now + SETTINGS.queue_wait;
-        bench.handle(Event::Abandoned { ticket: 3, class: Class::Document, deadline });
-        assert!(matches!(bench.want(6)[..], [Action::Wait { ticket: 6, .. }]), "a leaver makes room at once");
-        bench.now += SETTINGS.queue_wait;
-        let late = |ticket| Action::Refuse { ticket, reason: RefusalReason::QueueTimeout };
-        assert_eq!(bench.handle(Event::Ticked), [late(2), late(4), late(6)]);
-    }
-
-    #[test]
-    fn without_an_isolate_a_job_waits_for_one() {
-        let mut bench = Bench::with_isolates(0);
-        assert!(matches!(bench.want(1)[..], [Action::Wait { .. }]));
-        assert!(matches!(bench.want(2)[..], [Action::Wait { .. }]));
-        assert!(matches!(
-            bench.handle(Event::Opened(isolate(0)))[..],
-            [Action::Grant { .. }, Action::Grant { .. }]
-        ));
-        bench.handle(Event::Closed(isolate(0)));
-        bench.want(3);
-        bench.now += SETTINGS.queue_wait;
-        assert_eq!(
-            bench.handle(Event::Ticked),
-            [Action::Refuse { ticket: 3, reason: RefusalReason::NoIsolate }]
-        );
-    }
-
-    #[test]
-    fn a_place_on_a_closed_isolate_is_not_given_again() {
-        let mut bench = Bench::with_isolates(2);
-        for ticket in 0..4 {
-            bench.granted(ticket);
-        }
-        bench.want(4);
-        bench.handle(Event::Closed(isolate(0)));
-        assert_eq!(bench.released(0), []);
-        assert_eq!(bench.queue.in_flight(isolate(0)), 1);
-        assert!(matches!(bench.released(1)[..], [Action::Grant { ticket: 4, .. }]));
-    }
-
-    #[test]
-    fn a_retry_avoids_the_isolate_that_turned_it_away_and_holds_nobody_up() {
-        let mut bench = Bench::with_isolates(1);
-        let (avoid, wait) = (Some(isolate(0)), SETTINGS.queue_wait);
-        let retry = Event::Wanted(Wish { ticket: 1, avoid, class: Class::Document, wait });
-        assert!(matches!(bench.handle(retry)[..], [Action::Wait { .. }]));
-        assert!(matches!(bench.want(2)[..], [Action::Grant { ticket: 2, .. }]));
-        let granted = bench.handle(Event::Opened(isolate(1)));
-        assert_eq!(granted, [Action::Grant { ticket: 1, isolate: isolate(1), waited: Duration::ZERO }]);
-    }
-
-    #[test]
-    fn drained_refuses_who_waits_and_who_comes() {
-        let mut bench = Bench::with_isolates(1);
-        bench.granted(1);
-        bench.granted(2);
-        bench.want(3);
-        let refused = |ticket| [Action::Refuse { ticket, reason: RefusalReason::Draining }];
-        assert_eq!(bench.handle(Event::Drained), refused(3));
-        assert_eq!(bench.want(4), refused(4));
-    }
-
-    #[test]
-    fn the_first_deadline_comes_first() {
-        let mut bench = Bench::with_isolates(1);
-        bench.granted(1);
-        bench.granted(2);
-        bench.want(3);
-        let wait = Duration::from_millis(100);
-        bench.handle(Event::Wanted(Wish { ticket: 4, avoid: None, class: Class::Document, wait }));
-        assert_eq!(bench.served(2), [4, 3]);
-    }
-
-    #[test]
-    fn a_full_queue_sheds_from_the_low_end() {
-        let mut bench = Bench::with_isolates(1);
-        bench.granted(1);
-        bench.granted(2);
-        bench.want_for(3, Class::Prefetch);
-        bench.want_for(4, Class::ServerFunction);
-        bench.want_for(5, Class::Prefetch);
-        let shed = |ticket| Action::Refuse { ticket, reason: RefusalReason::Shed };
-        assert_eq!(bench.want_for(6, Class::ServerFunction)[0], shed(5));
-        assert_eq!(bench.want(7)[0], shed(3));
-        let full = [Action::Refuse { ticket: 8, reason: RefusalReason::QueueFull }];
-        assert_eq!(bench.want_for(8, Class::ServerFunction), full, "not for one of its own class");
-        assert_eq!(bench.want(9)[0], shed(6));
-    }
-
-    #[test]
-    fn classes_get_their_shares_while_all_wait() {
-        let settings = AdmissionSettings { queue_limit: 1000, ..SETTINGS };
-        let mut bench = Bench { queue: Queue::new(settings), now: Instant::now() };
-        bench.handle(Event::Opened(isolate(0)));
-        bench.granted(1000);
-        bench.granted(1001);
-        for ticket in 0..300u64 {
-            bench.want_for(ticket, Class::ALL[usize::try_from(ticket % 3).unwrap()]);
-        }
-        let served = bench.served(100);
-        let of = |class: u64| served.iter().filter(|ticket| **ticket % 3 == class).count();
-        assert!(
-            (68..=72).contains(&of(0)) && (23..=27).contains(&of(1)) && (4..=6).contains(&of(2)),
-            "{served:?}"
-        );
-    }
-
-    #[test]
-    fn who_would_wait_in_vain_is_told_at_once() {
-        let settings = AdmissionSettings { queue_limit: 10_000, ..SETTINGS };
-        let mut bench = Bench { queue: Queue::new(settings), now: Instant::now() };
-        bench.handle(Event::Opened(isolate(0)));
-        bench.granted(10_000);
-        bench.granted(10_001);
-        (0..30).for_each(|ticket| drop(bench.want(ticket)));
-        assert_eq!(bench.served(20).len(), 20, "one every millisecond");
-        let mut waiting = 0;
-        let refused = (100..1000).find(|ticket| {
-            let actions = bench.want(*ticket);
-            waiting += usize::from(matches!(actions[..], [Action::Wait { .. }]));
-            actions == [Action::Refuse { ticket: *ticket, reason: RefusalReason::WouldWait }]
-        });
-        assert!(refused.is_some() && (150..=210).contains(&(waiting + 10)), "{waiting} wait for 250 ms");
-        assert!(
-            matches!(bench.want_for(5000, Class::ServerFunction)[..], [Action::Wait { .. }]),
-            "a line of its own"
-        );
-    }
-
-    #[test]
-    fn a_stream_that_lasts_leaves_its_place() {
-        let mut bench = Bench::with_isolates(1);
-        bench.granted(1);
-        bench.granted(2);
-        bench.want(3);
-        assert!(bench.queue.may_park(isolate(0)));
-        assert!(matches!(bench.handle(Event::Parked(isolate(0)))[..], [Action::Grant { ticket: 3, .. }]));
-        assert!(!bench.queue.may_park(isolate(0)), "one is the most");
-        assert_eq!(bench.queue.in_flight(isolate(0)), 3);
-        let stream = Release { isolate: isolate(0), is_stream: true, held: Duration::ZERO, latency: None };
-        bench.handle(Event::Released(stream));
-        assert_eq!(bench.queue.in_flight(isolate(0)), 2);
-    }
-}
+mod tests;

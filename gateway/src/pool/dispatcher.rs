@@ -20,7 +20,7 @@ use super::error::{NativeError, RenderError};
 use super::ports::NewLink;
 use super::thread::Thread;
 use super::upload::RequestBody;
-use crate::admission::Wish;
+use crate::admission::{RefusalReason, Turn, Wish};
 
 /// A job for an isolate.
 pub struct RenderJob<'a> {
@@ -34,6 +34,8 @@ pub struct RenderJob<'a> {
     pub retry_safe: bool,
     /// What kind of work it is, and how long it waits.
     pub wish: Wish,
+    /// Its place in admission, where that was asked for already.
+    pub turn: Option<Turn>,
     /// Who hears of the links that the app reports before its response's head; `None` spares the app the work of
     /// finding them. Called within the future that waits for the head, and for a job that is tried again once
     /// more from the start.
@@ -100,6 +102,15 @@ impl Dispatcher {
             );
             Self { thread: Rc::new(Thread::new(pool.settings.threads, pool.clone())) }
         })
+    }
+
+    /// Decides whether a job may run or wait, before anything is made for it: what is refused costs little more than
+    /// that.
+    ///
+    /// # Errors
+    /// The refusal; it has been counted.
+    pub(crate) fn enter(&self, wish: Wish) -> Result<Turn, RefusalReason> {
+        self.thread.pool.admission.enter(wish, None)
     }
 
     /// Runs a job on the least loaded isolate, and waits for its response's head. Dropping the future cancels

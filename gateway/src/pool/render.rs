@@ -97,11 +97,15 @@ impl Thread {
         job: RenderJob<'_>,
         limit: Option<Duration>,
     ) -> Result<Rendered, RenderError> {
-        let RenderJob { mut head, headers, mut body, retry_safe, wish, on_early_hints } = job;
+        let RenderJob { mut head, headers, mut body, retry_safe, wish, mut turn, on_early_hints } = job;
         head.options.early_hints = on_early_hints.is_some();
         let (mut avoid, mut dead_ends, mut retried) = (None, 0, false);
         loop {
-            let permit = self.pool.admission.acquire(wish, avoid).await.map_err(RenderError::Refused)?;
+            let permit = match turn.take() {
+                Some(turn) => turn.permit().await,
+                None => self.pool.admission.acquire(wish, avoid).await,
+            };
+            let permit = permit.map_err(RenderError::Refused)?;
             let isolate = permit.isolate();
             let Some(link) = self.isolate_link(isolate) else {
                 // It was lost between the grant and now. Nothing was sent, so that this is no retry.

@@ -7,6 +7,7 @@ use futures_core::Stream;
 use shared::head::HeaderField;
 use shared::message::{NativeCall, Outcome};
 
+use crate::admission::{RefusalReason, Turn, Wish};
 use crate::pool::{Dispatcher, NativeError, NativeRequest, RenderError, RenderJob, Rendered, RenderedBody};
 
 /// A response whose head has come.
@@ -34,6 +35,12 @@ pub trait Backend: 'static {
     /// A response's body.
     type Body: Stream<Item = Result<Bytes, RenderError>> + 'static;
 
+    /// Decides whether a job may run or wait, before anything is made for it. `None`: it is decided when it is to run.
+    ///
+    /// # Errors
+    /// The refusal; it has been counted.
+    fn enter(&self, wish: Wish) -> Result<Option<Turn>, RefusalReason>;
+
     /// Runs a job until its response's head comes, at most for `limit`. Dropping the future cancels it.
     fn render(
         &self,
@@ -56,6 +63,10 @@ pub trait Backend: 'static {
 
 impl Backend for Dispatcher {
     type Body = RenderedBody;
+
+    fn enter(&self, wish: Wish) -> Result<Option<Turn>, RefusalReason> {
+        Self::enter(self, wish).map(Some)
+    }
 
     async fn render(&self, job: RenderJob<'_>, limit: Duration) -> Result<Answer<RenderedBody>, RenderError> {
         self.render_within(job, limit).await.map(Answer::from)

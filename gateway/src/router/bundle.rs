@@ -16,7 +16,7 @@ use super::Rules;
 use super::backend::{Answer, Backend};
 use super::body::{Headless, LimitedBody};
 use super::classes::OTHER;
-use super::headers::{strip_request, take_response};
+use super::headers::{prepare_request, take_response};
 use super::hints::{Hinting, Learnt};
 use super::places::{self, Held};
 use super::shape::shape;
@@ -48,9 +48,19 @@ pub async fn answer<B: Backend>(
     };
     let wish =
         Wish { class: class(&request, &rules.base_path), wait: limit.and_then(|limit| limit.queue_wait) };
+    // Before anything is made for it: under an overload most requests end here.
+    let turn = match backend.enter(wish) {
+        Ok(turn) => turn,
+        Err(reason) => {
+            let error = RenderError::Refused(reason);
+            rules.rests.ended(|| route(rules, exchange, request.path()), verdict(Some(&error)));
+            let response = cause(error).response(request.headers());
+            return request.into_response(response);
+        }
+    };
     let job_timeout = limit.and_then(|limit| limit.timeout).unwrap_or(rules.job_timeout);
     let interim = Interim::of(&request);
-    strip_request(request.headers_mut(), exchange.believed);
+    prepare_request(request.headers_mut(), exchange);
     let (request, payload) = request.into_parts();
     let hinting = rules.early_hints.as_ref().and_then(|counts| {
         Hinting::begin(learnt, counts, &request, interim, || route(rules, exchange, request.path()))
@@ -81,7 +91,7 @@ pub async fn answer<B: Backend>(
     };
     let asks = hinting.as_ref().is_some_and(Hinting::asks);
     let on_early_hints: Option<OnEarlyHints<'_>> = if asks { Some(&hear) } else { None };
-    let job = RenderJob { head, headers: request.headers(), body, retry_safe, wish, on_early_hints };
+    let job = RenderJob { head, headers: request.headers(), body, retry_safe, wish, turn, on_early_hints };
     let rendered = backend.render(job, job_timeout).await;
     rules.rests.ended(|| route(rules, exchange, request.path()), verdict(rendered.as_ref().err()));
     let mut response = match rendered {

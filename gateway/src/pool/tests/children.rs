@@ -292,6 +292,7 @@ async fn times_out(dispatcher: &crate::pool::Dispatcher) -> RenderError {
         body: None,
         retry_safe: false,
         wish: Wish::DOCUMENT,
+        turn: None,
         on_early_hints: None,
     };
     dispatcher.render_within(job, Duration::from_millis(20)).await.unwrap_err()

@@ -129,6 +129,7 @@ impl Gateway {
                 body,
                 retry_safe,
                 wish: Wish::DOCUMENT,
+                turn: None,
                 on_early_hints: None,
             };
             thread.render(job, limit).await
@@ -157,6 +158,7 @@ impl Gateway {
                 body: None,
                 retry_safe: true,
                 wish: Wish::DOCUMENT,
+                turn: None,
                 on_early_hints: Some(&hear),
             };
             thread.render(job, None).await
