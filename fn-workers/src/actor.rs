@@ -185,7 +185,7 @@ async fn perform(
 ) {
     let Run { work, deadline, cancellation, reply, load } = run;
     let (function, request_id) = work.names();
-    let span = tracing::info_span!("call", function, request_id);
+    let span = tracing::info_span!("call", function, request_id, trace_id = tracing::field::Empty);
     let outcome = AssertUnwindSafe(work.run(&registry, deadline, cancellation.clone())).catch_unwind();
     let ended = tokio::select! {
         biased;

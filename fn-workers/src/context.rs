@@ -183,6 +183,12 @@ impl Context {
         &self.call.request_id
     }
 
+    /// The trace that the request belongs to, 32 hexadecimal digits: that of `traceparent` (W3C Trace Context), which the
+    /// gateway has checked or made. `None` where it makes none.
+    pub fn trace_id(&self) -> Option<&str> {
+        self.call.request.trace_id()
+    }
+
     /// When the caller gives up.
     pub fn deadline(&self) -> Instant {
         self.call.deadline

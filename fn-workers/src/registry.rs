@@ -101,6 +101,7 @@ impl Registry {
         let terms = Terms { caller, request_id, deadline, cancellation };
         // A head that does not decode is none: the gateway passes on what an isolate said.
         let request = RequestHead::decode(head).map_or_else(|_| Request::default(), Request::new);
+        name_trace(&request);
         let outcome = match (self.find(&name), streams) {
             (Ok(function), None) => {
                 let context = self.context(function, terms, request, Payload::Json(input), None);
@@ -152,6 +153,7 @@ impl Registry {
         let Exchange { target, head, mut body, mut responder } = exchange;
         let request_id = String::from_utf8_lossy(&head.request_id).into_owned();
         let request = Request::new(head);
+        name_trace(&request);
         let terms = Terms { caller: Caller::Client, request_id, deadline, cancellation };
         let mut added = Beside::default();
         let Target::Function(name) = target else {
@@ -258,6 +260,13 @@ impl Registry {
     }
 }
 
+/// Lines of the log that are written from here on name the trace.
+fn name_trace(request: &Request) {
+    if let Some(trace) = request.trace_id() {
+        tracing::Span::current().record("trace_id", trace);
+    }
+}
+
 /// What a caller grants, and who it is.
 struct Terms {
     caller: Caller,
@@ -299,6 +308,11 @@ mod tests {
         Ok(format!("{} by {}", point.x * *factor, context.function()))
     }
 
+    async fn seen(_: (), context: Context) -> Result<(Option<Point>, Option<String>), FunctionError> {
+        let trace = context.trace_id().map(str::to_owned);
+        Ok((context.request().gateway_context()?, trace))
+    }
+
     async fn huge(_: ()) -> Result<Vec<u64>, FunctionError> {
         Ok(vec![u64::MAX; 100_000])
     }
@@ -322,6 +336,7 @@ mod tests {
             .blocking_threads(1)
             .function(same.body_limit(100).deadline(Duration::from_secs(1)))
             .function(Function::write("scaled", scaled))
+            .function(Function::read("seen", seen))
             .function(Function::read("huge", huge))
             .function(Function::write("lost", lost))
             .build()
@@ -349,6 +364,32 @@ mod tests {
             Outcome::Failed { status, message } => (status, message),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[tokio::test]
+    async fn a_handler_gets_what_the_gateways_hooks_know_and_the_trace() {
+        for caller in [Caller::Isolate, Caller::Client] {
+            let context = shared::head::JobContext::from_json(r#"{"x":1,"y":2}"#.into()).unwrap();
+            let head = RequestHead {
+                method: "GET".into(),
+                url: "http://example.com/".into(),
+                client_ip: "::1".into(),
+                request_id: "r".into(),
+                has_body: false,
+                options: shared::head::HandlerOptions { context: Some(context), ..Default::default() },
+                headers: vec![(
+                    "traceparent".into(),
+                    "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
+                )],
+            };
+            let mut encoded = bytes::BytesMut::new();
+            head.encode(&mut encoded);
+            let call = NativeCall { caller, head: encoded.freeze(), ..call("seen", "null") };
+            let outcome = registry().call(call, Instant::now(), CancellationToken::new()).await;
+            let told = r#"[{"x":1,"y":2},"0af7651916cd43dd8448eb211c80319c"]"#;
+            assert_eq!(outcome, Outcome::Value(told.into()), "{caller:?}");
+        }
+        assert_eq!(answer("seen", "null").await, Outcome::Value("[null,null]".into()));
     }
 
     #[tokio::test]

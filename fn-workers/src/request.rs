@@ -71,6 +71,10 @@ impl Request {
             .and_then(|(_, value)| std::str::from_utf8(value).ok())
     }
 
+    pub(crate) fn trace_id(&self) -> Option<&str> {
+        self.header("traceparent")?.split('-').nth(1)
+    }
+
     /// All fields of this name, in lower case, whose values are text.
     pub fn header_values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let named = self.fields().filter(move |(own, _)| own == name.as_bytes());

@@ -123,6 +123,12 @@ pub struct Row {
     pub closes: bool,
 }
 
+impl Row {
+    fn status(self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
 const fn row(status: u16, reason: &'static str, message: &'static str) -> Row {
     Row { status, reason, message, retry_after: None, closes: false }
 }
@@ -207,26 +213,43 @@ impl Cause {
         if row.status < 500 || is_ours { Some(row.reason) } else { None }
     }
 
+    /// Whether somebody is turned away for the sake of others: there may be thousands in a second, and each is answered as
+    /// it should be.
+    pub const fn turns_away(self) -> bool {
+        matches!(
+            self,
+            Self::QueueFull
+                | Self::WouldWait
+                | Self::Shed
+                | Self::QueueTimeout
+                | Self::Draining
+                | Self::NoIsolate
+                | Self::RouteBusy
+                | Self::RouteResting
+                | Self::RateLimited
+                | Self::AddressDenied
+                | Self::Maintenance
+                | Self::NoWorker
+                | Self::WorkersBusy
+        )
+    }
+
     /// The response, in the form that `request` accepts: HTML, JSON or plain text.
     pub fn response(self, request: &HeaderMap) -> HttpResponse {
-        let row = self.row();
-        let (content_type, body) = Form::wanted(request).body(row.status, row.message);
-        self.respond(content_type, body)
+        self.respond(Form::wanted(request))
     }
 
     /// The response as JSON, whatever the request accepts.
     pub fn json(self) -> HttpResponse {
-        let row = self.row();
-        let (content_type, body) = Form::Json.body(row.status, row.message);
-        self.respond(content_type, body)
+        self.respond(Form::Json)
     }
 
     /// The whole response as bytes of HTTP/1.1, for connections that end before a request was understood. `accept` is
     /// the value of that field, as far as it is known.
     pub fn raw(self, accept: &[u8]) -> Vec<u8> {
         let row = self.row();
-        let (content_type, body) = Form::named(accept).body(row.status, row.message);
-        let status = StatusCode::from_u16(row.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = row.status();
+        let (content_type, body) = Form::named(accept).body(status, row.message);
         let retry_after = row.retry_after.map_or(String::new(), |after| format!("retry-after: {after}\r\n"));
         format!(
             "HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\ncache-control: no-store\r\n\
@@ -236,9 +259,10 @@ impl Cause {
         .into_bytes()
     }
 
-    fn respond(self, content_type: &'static str, body: String) -> HttpResponse {
+    fn respond(self, form: Form) -> HttpResponse {
         let row = self.row();
-        let status = StatusCode::from_u16(row.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = row.status();
+        let (content_type, body) = form.body(status, row.message);
         let body =
             if matches!(self, Self::Dropped) { BoxBody::new(Cut) } else { BoxBody::new(Bytes::from(body)) };
         let mut response = HttpResponse::with_body(status, body);
@@ -294,17 +318,24 @@ impl Form {
     }
 
     /// Messages are constants of this file: nothing in them needs escaping.
-    fn body(self, status: u16, message: &'static str) -> (&'static str, String) {
+    fn body(self, status: StatusCode, message: &'static str) -> (&'static str, String) {
+        let status = status.as_str();
         match self {
             Self::Html => (
                 "text/html; charset=utf-8",
-                format!(
-                    "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{status}</title>\
-                     <h1>{status}</h1><p>{message}</p></html>\n"
-                ),
+                [
+                    "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>",
+                    status,
+                    "</title><h1>",
+                    status,
+                    "</h1><p>",
+                    message,
+                    "</p></html>\n",
+                ]
+                .concat(),
             ),
-            Self::Json => ("application/json", format!("{{\"error\":\"{message}\"}}\n")),
-            Self::Text => ("text/plain; charset=utf-8", format!("{status} {message}\n")),
+            Self::Json => ("application/json", ["{\"error\":\"", message, "\"}\n"].concat()),
+            Self::Text => ("text/plain; charset=utf-8", [status, " ", message, "\n"].concat()),
         }
     }
 }

@@ -20,6 +20,7 @@ use shared::route::{Conflict, Pattern, PatternError, Policy, Tree, TreeBuilder};
 
 use crate::error::Cause;
 use crate::middleware::exchange::Exchange;
+use crate::middleware::trace_context::Trace;
 
 /// What a hook decides.
 #[derive(Debug)]
@@ -64,6 +65,11 @@ impl<C> Visit<'_, C> {
     /// Names the request in the logs of all processes.
     pub fn request_id(&self) -> &str {
         self.exchange.id.as_str()
+    }
+
+    /// The trace that the request belongs to; `None` where `trace_context` is off.
+    pub fn trace(&self) -> Option<Trace> {
+        self.exchange.trace
     }
 
     /// Whether the client's connection is encrypted, as far as known.

@@ -30,6 +30,8 @@ pub struct Metrics {
     pub requests_in_flight: IntGauge,
     /// Requests that were refused, by reason.
     pub refusals: IntCounterVec,
+    /// Requests that were turned away and got no line in the access log.
+    pub access_lines_skipped: IntCounter,
     /// Connections of clients, open now.
     pub connections: IntGauge,
     /// TLS handshakes by outcome: completed, failed, timeout.
@@ -132,6 +134,13 @@ impl Metrics {
                 IntGauge::new("isopod_requests_in_flight", "Requests being answered.")?,
             )?,
             refusals: counters(r, "refusals_total", "Requests refused.", &["reason"])?,
+            access_lines_skipped: registered(
+                r,
+                IntCounter::new(
+                    "isopod_access_lines_skipped_total",
+                    "Requests that were turned away and got no line in the access log.",
+                )?,
+            )?,
             connections: registered(
                 r,
                 IntGauge::new("isopod_connections", "Connections of clients, open now.")?,

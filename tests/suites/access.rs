@@ -53,7 +53,7 @@ async fn a_start_app_adds_its_links_to_the_response_when_it_is_told_to() {
     let without = Cluster::of(App::ThreadsReact).start().await;
     assert!(without.get("/").await.headers("link").is_empty());
     without.stop().await;
-    let with = Cluster::of(App::ThreadsReact).flag("--response-link-header", "on").start().await;
+    let with = Cluster::of(App::ThreadsReact).flag("--response-link-header", "true").start().await;
     let answer = with.get("/").await;
     let links = answer.headers("link").join(", ");
     assert!(links.contains("rel=modulepreload") || links.contains("rel=preload"), "{links}");

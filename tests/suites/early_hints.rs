@@ -24,7 +24,7 @@ fn app() -> Bundle {
 }
 
 async fn learnt(served: impl Into<tests::app::Served>) -> Cluster {
-    let cluster = Cluster::of(served).config("threads = 1\nh2c = \"on\"").start().await;
+    let cluster = Cluster::of(served).config("threads = 1\nh2c = true").start().await;
     let mut first = cluster.connect().await;
     first.send(format!("{PAGE}connection: close\r\n\r\n")).await;
     let first = first.read_to_end().await;
@@ -115,7 +115,7 @@ async fn http2_has_them_too() {
 
 #[tokio::test]
 async fn they_can_be_switched_off() {
-    let cluster = Cluster::of(app()).config("early_hints = \"off\"").start().await;
+    let cluster = Cluster::of(app()).config("early_hints = false").start().await;
     for _ in 0..3 {
         let mut browser = cluster.connect().await;
         browser.send(format!("{PAGE}{BROWSER}connection: close\r\n\r\n")).await;

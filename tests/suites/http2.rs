@@ -43,7 +43,7 @@ fn app() -> Bundle {
 }
 
 async fn cluster(config: &str) -> Cluster {
-    Cluster::of(app()).config("h2c = \"on\"").config(config).start().await
+    Cluster::of(app()).config("h2c = true").config(config).start().await
 }
 
 async fn connect(cluster: &Cluster) -> Http2 {

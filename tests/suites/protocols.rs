@@ -131,7 +131,7 @@ async fn a_unix_socket_serves_and_leaves_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("public.sock");
     let listen = format!("unix:{}", path.display());
-    let config = "trusted_proxy = [\"127.0.0.1\"]\nh2c = \"on\"";
+    let config = "trusted_proxy = [\"127.0.0.1\"]\nh2c = true";
     let cluster = Cluster::of(app()).listen(&listen).config(config).start().await;
     assert_eq!(asked(UnixStream::connect(&path).await.unwrap()).await.body, "http://localhost/");
     let mut http2 = Http2::over(UnixStream::connect(&path).await.unwrap(), "localhost").await;
@@ -146,9 +146,9 @@ async fn a_unix_socket_serves_and_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn gateways_can_share_a_port() {
-    let first = Cluster::of(app()).config("reuse_port = \"on\"").start().await;
+    let first = Cluster::of(app()).config("reuse_port = true").start().await;
     let address = first.address().to_string();
-    let second = Cluster::of(app()).config("reuse_port = \"on\"").listen(&address).start().await;
+    let second = Cluster::of(app()).config("reuse_port = true").listen(&address).start().await;
     let served = |metrics: tests::metrics::Metrics| metrics.sum("isopod_requests_total", &[]);
     eventually("both serve", async || {
         assert_eq!(asked(tcp(&first).await).await.status, 200);

@@ -361,7 +361,7 @@ fn access(reader: &mut Reader<'_>, policy: Policy) -> Option<Access> {
 }
 
 fn maintenance(reader: &mut Reader<'_>) -> Option<Maintenance> {
-    let on = reader.parsed("maintenance", value::on_or_off);
+    let on = reader.switch("maintenance");
     let allow = reader.networks("maintenance_allow");
     let retry_after = reader.time("maintenance_retry_after");
     let page = match reader.path("maintenance_page") {
@@ -388,7 +388,7 @@ fn page(reader: &mut Reader<'_>, file: &Path) -> Option<String> {
 }
 
 fn csrf(reader: &mut Reader<'_>, policy: Policy) -> Option<Csrf> {
-    let enabled = reader.parsed("csrf", value::on_or_off);
+    let enabled = reader.switch("csrf");
     let refuse_unknown = reader.parsed("csrf_unknown", |text| match text {
         "app" => Some(false),
         "refuse" => Some(true),

@@ -17,6 +17,7 @@ use super::remote;
 use super::value::{self, Listen};
 use crate::admission::breaker::BreakerSettings;
 use crate::admission::class::Shares;
+use crate::middleware::trace_context::{TraceSettings, TraceTrust};
 use crate::pool::RemoteSettings;
 
 /// The most sockets between gateway and children: each gateway thread has a link of its own to each isolate and
@@ -63,6 +64,8 @@ pub struct Settings {
     pub log_filter: String,
     /// How they are written.
     pub log_format: LogFormat,
+    /// Lines of the access log in a second for requests that are turned away.
+    pub access_log_refusals: u32,
     /// What looked like a mistake and need not be one.
     pub warnings: Vec<String>,
 }
@@ -118,6 +121,8 @@ pub struct Clients {
     pub trusted_proxies: Vec<IpNet>,
     /// Which headers they write.
     pub forwarded: ForwardedStyle,
+    /// Whose word is taken on traces.
+    pub traces: TraceSettings,
 }
 
 /// Which headers trusted proxies write. The others are dropped even from them: a proxy passes on what it does
@@ -262,6 +267,7 @@ pub fn read(reader: &mut Reader<'_>) -> Option<Settings> {
     let log_filter =
         reader.parsed("log_filter", |text| logging::check_filter(text).ok().map(|()| text.to_owned()));
     let log_format = reader.parsed("log_format", |text| text.parse().ok());
+    let access_log_refusals = reader.count("access_log_refusals");
     Some(Settings {
         app: app?,
         base_path: base_path?,
@@ -280,6 +286,7 @@ pub fn read(reader: &mut Reader<'_>) -> Option<Settings> {
         drain_timeout: drain_timeout?,
         log_filter: log_filter?,
         log_format: log_format?,
+        access_log_refusals: u32::try_from(access_log_refusals?).ok()?,
         warnings: reader.warnings(),
     })
 }
@@ -334,9 +341,8 @@ fn refuse_one_address_for_both(reader: &mut Reader<'_>, listen: SocketAddr, admi
 
 fn protocols(reader: &mut Reader<'_>) -> Option<Protocols> {
     let (chains, keys) = (reader.paths("tls_cert"), reader.paths("tls_key"));
-    let (tls_reload, h2c) = (reader.time("tls_reload"), reader.parsed("h2c", value::on_or_off));
-    let (h2_max_streams, reuse_port) =
-        (reader.count("h2_max_streams"), reader.parsed("reuse_port", value::on_or_off));
+    let (tls_reload, h2c) = (reader.time("tls_reload"), reader.switch("h2c"));
+    let (h2_max_streams, reuse_port) = (reader.count("h2_max_streams"), reader.switch("reuse_port"));
     let (chains, keys) = (chains?, keys?);
     if chains.len() != keys.len() {
         let given = format!("{} for {} of tls_cert", keys.len(), chains.len());
@@ -367,6 +373,7 @@ fn clients(reader: &mut Reader<'_>) -> Option<Clients> {
         "forwarded" => Some(ForwardedStyle::Forwarded),
         _ => None,
     });
+    let traces = traces(reader);
     Some(Clients {
         max_connections: max_connections?,
         max_connections_per_ip: max_connections_per_ip?,
@@ -380,7 +387,20 @@ fn clients(reader: &mut Reader<'_>) -> Option<Clients> {
         keep_alive: keep_alive?,
         trusted_proxies: trusted_proxies?,
         forwarded: forwarded?,
+        traces: traces?,
     })
+}
+
+fn traces(reader: &mut Reader<'_>) -> Option<TraceSettings> {
+    let trust = reader.parsed("trace_context", |text| match text {
+        "trusted" => Some(TraceTrust::Trusted),
+        "any" => Some(TraceTrust::Any),
+        "off" => Some(TraceTrust::Off),
+        _ => None,
+    });
+    let (sampled, in_response) = (reader.count("trace_sampled_percent"), reader.switch("trace_response"));
+    let sampled_percent = u8::try_from(sampled?).ok()?;
+    Some(TraceSettings { trust: trust?, sampled_percent, in_response: in_response? })
 }
 
 fn processes(reader: &mut Reader<'_>) -> Option<Processes> {
@@ -558,8 +578,8 @@ fn jobs(reader: &mut Reader<'_>) -> Option<Jobs> {
         (reader.count("min_jobs_per_isolate"), reader.count("max_event_streams_per_isolate"));
     let shares = ["share_document", "share_server_function", "share_prefetch"].map(|name| reader.count(name));
     let (breaker_failures, breaker_pause) = (reader.count("breaker_failures"), reader.time("breaker_pause"));
-    let early_hints = reader.parsed("early_hints", value::on_or_off);
-    let response_link_header = reader.parsed("response_link_header", value::on_or_off);
+    let early_hints = reader.switch("early_hints");
+    let response_link_header = reader.switch("response_link_header");
     let (abort_delay, abort_grace) = (reader.time("abort_delay"), reader.time("abort_grace"));
     Some(Jobs {
         queue_wait: queue_wait?,

@@ -22,8 +22,6 @@ const fn size(min: u64, max: u64) -> Kind {
     Kind::Size { min, max }
 }
 
-const ON_OFF: Kind = Kind::Choice(&["on", "off"]);
-
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -168,8 +166,8 @@ pub const SECTIONS: &[Section] = &[
             ),
             key(
                 "h2c",
-                ON_OFF,
-                Text("off"),
+                Kind::Switch,
+                Text("false"),
                 "HTTP/2 without TLS, for clients that begin with it (prior knowledge). With TLS, HTTP/2 is always there.",
             ),
             key(
@@ -180,8 +178,8 @@ pub const SECTIONS: &[Section] = &[
             ),
             key(
                 "reuse_port",
-                ON_OFF,
-                Text("off"),
+                Kind::Switch,
+                Text("false"),
                 "Share the address with other gateways (SO_REUSEPORT): the kernel spreads connections over them.",
             ),
         ],
@@ -457,6 +455,26 @@ pub const SECTIONS: &[Section] = &[
                 Text("x-forwarded"),
                 "Which headers the trusted proxies write: X-Forwarded-For, -Proto and -Host, or Forwarded (RFC 7239).",
             ),
+            key(
+                "trace_context",
+                Kind::Choice(&["trusted", "any", "off"]),
+                Text("trusted"),
+                "Whose traceparent and tracestate (W3C Trace Context) are continued: those of trusted proxies or of any \
+                 client; for others a trace begins here. The app and the functions get it, the access log names it. off \
+                 lets the headers pass as they came and begins none.",
+            ),
+            key(
+                "trace_sampled_percent",
+                count(0, 100),
+                Text("100"),
+                "How many of a hundred traces that begin here are marked as sampled: tracing in the app follows that.",
+            ),
+            key(
+                "trace_response",
+                Kind::Switch,
+                Text("false"),
+                "Whether responses name their trace, in a traceresponse header.",
+            ),
         ],
     },
     Section {
@@ -476,8 +494,8 @@ pub const SECTIONS: &[Section] = &[
             ),
             key(
                 "maintenance",
-                Kind::Choice(&["off", "on"]),
-                Text("off"),
+                Kind::Switch,
+                Text("false"),
                 "Whether the site is closed at first: every request is answered 503. PUT and DELETE of /maintenance on the \
                  admin port close and open it while it runs.",
             ),
@@ -501,8 +519,8 @@ pub const SECTIONS: &[Section] = &[
             ),
             key(
                 "csrf",
-                Kind::Choice(&["on", "off"]),
-                Text("on"),
+                Kind::Switch,
+                Text("true"),
                 "Whether requests that change state (all but GET, HEAD and OPTIONS) are refused 403 when another site \
                  causes them, by Sec-Fetch-Site, else Origin, else Referer.",
             ),
@@ -712,8 +730,8 @@ pub const SECTIONS: &[Section] = &[
             ),
             key(
                 "early_hints",
-                ON_OFF,
-                Text("on"),
+                Kind::Switch,
+                Text("true"),
                 "Whether browsers get the links that a page is known to need as 103 (Early Hints) before the page is \
                  rendered, or as Link on its response where that cannot be.",
             ),
@@ -756,8 +774,8 @@ pub const SECTIONS: &[Section] = &[
             ),
             key(
                 "response_link_header",
-                ON_OFF,
-                Text("off"),
+                Kind::Switch,
+                Text("false"),
                 "Whether the app adds a Link header with what a page needs to its response, as TanStack Start's \
                  handler does when its option responseLinkHeader is true.",
             ),
@@ -801,6 +819,13 @@ pub const SECTIONS: &[Section] = &[
                 Kind::LogFilter,
                 Text("info,access=warn,actix_server=warn,actix_http=off"),
                 "Which log lines are written. access=info writes one line for each request, access=warn for failed ones.",
+            ),
+            key(
+                "access_log_refusals",
+                count(0, 1_000_000),
+                Text("10"),
+                "Lines of the access log in a second for requests that are turned away for the sake of others (overload, \
+                 rates, maintenance). Of the others one line tells how many they are.",
             ),
             key(
                 "log_format",

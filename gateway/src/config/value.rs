@@ -123,15 +123,6 @@ pub fn env_pattern(text: &str) -> Option<String> {
     (!text.is_empty() && starts_well && name.bytes().all(plain)).then(|| text.to_owned())
 }
 
-/// Whether something is to be.
-pub fn on_or_off(text: &str) -> Option<bool> {
-    match text {
-        "on" => Some(true),
-        "off" => Some(false),
-        _ => None,
-    }
-}
-
 /// The path and query of a request.
 pub fn request_path(text: &str) -> Option<String> {
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'#';

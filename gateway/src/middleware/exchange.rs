@@ -10,6 +10,7 @@ use actix_web::HttpMessage;
 use actix_web::http::header::HeaderValue;
 use shared::head::JobContext;
 
+use super::trace_context::Trace;
 use crate::config::settings::ForwardedStyle;
 
 /// Which part of the router answers: the `route` label of metrics and log.
@@ -60,6 +61,8 @@ pub struct Exchange {
     pub host: Option<HeaderValue>,
     /// The forwarding headers that may be believed: those of a trusted peer.
     pub believed: Option<ForwardedStyle>,
+    /// The trace that the request belongs to, unless there are to be none.
+    pub trace: Option<Trace>,
     class: Cell<RouteClass>,
     /// The pattern of the app's route, by its place in the manifest.
     pattern: Cell<Option<u32>>,
@@ -84,11 +87,18 @@ impl Exchange {
             is_secure,
             host,
             believed,
+            trace: None,
             class: Cell::new(RouteClass::None),
             pattern: Cell::new(None),
             visit: RefCell::default(),
             context: RefCell::default(),
         }
+    }
+
+    /// The same in a trace.
+    #[must_use]
+    pub fn within(self, trace: Option<Trace>) -> Self {
+        Self { trace, ..self }
     }
 
     /// The exchange of a request that [`super::identity`] has seen.

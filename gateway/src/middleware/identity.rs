@@ -1,5 +1,6 @@
-//! Who asks, for what host, under which request id: the outermost layer. It makes the [`Exchange`].
+//! Who asks, for what host, under which request id, in which trace: the outermost layer. It makes the [`Exchange`].
 
+use std::cell::RefCell;
 use std::future::{Ready, ready};
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
@@ -13,6 +14,7 @@ use actix_web::{Error, HttpMessage};
 use ipnet::IpNet;
 
 use super::exchange::{Exchange, RequestId};
+use super::trace_context::{TRACERESPONSE, Trace, TraceSettings};
 use super::{forwarded, host};
 use crate::config::settings::ForwardedStyle;
 use crate::server::connection::ConnectionState;
@@ -30,15 +32,24 @@ pub struct Identity {
 struct Rules {
     trusted: Vec<IpNet>,
     style: ForwardedStyle,
+    traces: TraceSettings,
     /// The host of requests that may name none (HTTP/1.0): the address that the gateway listens on.
     own_host: HeaderValue,
+    /// The last one that was found to be a host: most requests name the same.
+    known_host: RefCell<HeaderValue>,
 }
 
 impl Identity {
-    /// Takes the word of `trusted` in headers of this `style`; requests of HTTP/1.0 without a host are for
-    /// `own_host`.
-    pub fn new(trusted: Vec<IpNet>, style: ForwardedStyle, own_host: HeaderValue) -> Self {
-        Self { rules: Rc::new(Rules { trusted, style, own_host }) }
+    /// Takes the word of `trusted` in headers of this `style`, and on `traces` as they say; requests of HTTP/1.0 without a
+    /// host are for `own_host`.
+    pub fn new(
+        trusted: Vec<IpNet>,
+        style: ForwardedStyle,
+        traces: TraceSettings,
+        own_host: HeaderValue,
+    ) -> Self {
+        let known_host = RefCell::new(own_host.clone());
+        Self { rules: Rc::new(Rules { trusted, style, traces, own_host, known_host }) }
     }
 }
 
@@ -49,8 +60,10 @@ impl Rules {
         let is_encrypted = ConnectionState::of(request).is_some_and(|connection| connection.is_secure());
         let named = self.named_host(request);
         let headers = request.headers();
-        if !forwarded::is_trusted(peer, &self.trusted) {
-            return Exchange::new(RequestId::fresh(), peer, is_encrypted, named, None);
+        let is_trusted = forwarded::is_trusted(peer, &self.trusted);
+        let trace = Trace::of(self.traces, headers, is_trusted);
+        if !is_trusted {
+            return Exchange::new(RequestId::fresh(), peer, is_encrypted, named, None).within(trace);
         }
         let id = headers.get(&REQUEST_ID).and_then(|id| RequestId::given(id.as_bytes()));
         let client = forwarded::read(headers, self.style, peer, &self.trusted);
@@ -61,14 +74,26 @@ impl Rules {
             None => named,
         };
         let is_secure = client.is_secure.unwrap_or(is_encrypted);
-        Exchange::new(id.unwrap_or_else(RequestId::fresh), client.ip, is_secure, host, Some(self.style))
+        let id = id.unwrap_or_else(RequestId::fresh);
+        Exchange::new(id, client.ip, is_secure, host, Some(self.style)).within(trace)
+    }
+
+    fn is_host(&self, field: &HeaderValue) -> bool {
+        if *self.known_host.borrow() == *field {
+            return true;
+        }
+        let is_one = host::is_host(field.as_bytes());
+        if is_one {
+            self.known_host.replace(field.clone());
+        }
+        is_one
     }
 
     /// The host that the request itself names: that of an absolute target wins (RFC 9112 section 3.2.2).
     fn named_host(&self, request: &ServiceRequest) -> Option<HeaderValue> {
         let mut fields = request.headers().get_all(header::HOST);
         let (field, second) = (fields.next(), fields.next());
-        if second.is_some() || field.is_some_and(|field| !host::is_host(field.as_bytes())) {
+        if second.is_some() || field.is_some_and(|field| !self.is_host(field)) {
             return None;
         }
         if let Some(authority) = request.uri().authority() {
@@ -120,18 +145,20 @@ where
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let exchange = self.rules.exchange(&request);
         let id = exchange.id;
+        let told = exchange.trace.filter(|_| self.rules.traces.in_response);
         request.extensions_mut().insert(Rc::new(exchange));
-        IdentityFuture { inner: self.inner.call(request), id }
+        IdentityFuture { inner: self.inner.call(request), id, told }
     }
 }
 
 pin_project_lite::pin_project! {
-    /// Adds the request id to the response.
+    /// Adds the request id to the response, and the trace where that is wanted.
     #[derive(Debug)]
     pub struct IdentityFuture<F> {
         #[pin]
         inner: F,
         id: RequestId,
+        told: Option<Trace>,
     }
 }
 
@@ -148,6 +175,9 @@ where
             && let Ok(id) = HeaderValue::from_str(this.id.as_str())
         {
             response.headers_mut().insert(REQUEST_ID, id);
+            if let Some(trace) = this.told {
+                response.headers_mut().insert(TRACERESPONSE, trace.to_header());
+            }
         }
         Poll::Ready(result)
     }
@@ -159,12 +189,17 @@ mod tests {
     use actix_web::test::TestRequest;
 
     use super::*;
+    use crate::middleware::trace_context::TraceTrust;
 
     fn exchange(request: TestRequest) -> Exchange {
         let own = HeaderValue::from_static("127.0.0.1:3000");
-        let identity = Identity::new(vec!["10.0.0.0/8".parse().unwrap()], ForwardedStyle::XForwarded, own);
+        let traces = TraceSettings { trust: TraceTrust::Trusted, sampled_percent: 100, in_response: false };
+        let trusted = vec!["10.0.0.0/8".parse().unwrap()];
+        let identity = Identity::new(trusted, ForwardedStyle::XForwarded, traces, own);
         identity.rules.exchange(&request.to_srv_request())
     }
+
+    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
     fn from(peer: &str) -> TestRequest {
         TestRequest::get().peer_addr(format!("{peer}:5000").parse().unwrap())
@@ -178,8 +213,10 @@ mod tests {
                 .insert_header(("x-forwarded-for", "1.2.3.4"))
                 .insert_header(("x-forwarded-proto", "https"))
                 .insert_header(("x-forwarded-host", "evil.example"))
+                .insert_header(("traceparent", PARENT))
                 .insert_header(("x-request-id", "mine")),
         );
+        assert!(exchange.trace.unwrap().parent().is_none(), "a trace of its own");
         assert_eq!(exchange.client_ip.to_string(), "203.0.113.9");
         assert_eq!((exchange.scheme(), exchange.host()), ("http", "example.com"));
         assert_ne!(exchange.id.as_str(), "mine");
@@ -194,8 +231,10 @@ mod tests {
                 .insert_header(("x-forwarded-for", "1.2.3.4"))
                 .insert_header(("x-forwarded-proto", "https"))
                 .insert_header(("x-forwarded-host", "example.com"))
+                .insert_header(("traceparent", PARENT))
                 .insert_header(("x-request-id", "abc-1")),
         );
+        assert_eq!(exchange.trace.unwrap().id().to_string(), "0af7651916cd43dd8448eb211c80319c");
         assert_eq!(exchange.client_ip.to_string(), "1.2.3.4");
         assert_eq!((exchange.scheme(), exchange.host()), ("https", "example.com"));
         assert_eq!(exchange.id.as_str(), "abc-1");

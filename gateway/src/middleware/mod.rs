@@ -1,7 +1,8 @@
 //! What every request passes, one file each. [`crate::server`] draws and sets their order.
 //!
-//! - [`identity`]: who asks, for what host, under which request id. Makes the [`exchange::Exchange`].
-//! - [`observe`]: access log and metrics, from the head to the last byte.
+//! - [`identity`]: who asks, for what host, under which request id, in which trace ([`trace_context`]). Makes the
+//!   [`exchange::Exchange`].
+//! - [`observe`]: access log and metrics, from the head to the last byte. [`log_budget`]: not a line for each refusal.
 //! - [`panic_barrier`]: a panic answers 500 and hurts no other request.
 //! - [`limits`]: head, body, method, host and target.
 //! - [`chain`]: around the router, in this order: [`access`], [`csrf`], [`cors`], [`response_headers`],
@@ -17,8 +18,10 @@ pub mod forwarded;
 pub mod host;
 pub mod identity;
 pub mod limits;
+pub mod log_budget;
 pub mod observe;
 pub mod panic_barrier;
 pub mod rate_limit;
 pub mod response_headers;
+pub mod trace_context;
 pub mod vary;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::future::{Ready, ready};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use prometheus::{Histogram, IntCounter, IntGauge};
 
 use super::exchange::{Exchange, RouteClass};
+use super::log_budget::LogBudget;
 use crate::error::Cause;
 use crate::metrics::Metrics;
 use crate::server::connection::ConnectionState;
@@ -27,9 +29,9 @@ pub struct Observe {
 }
 
 impl Observe {
-    /// Counts in `metrics`, and the app's routes by these patterns.
-    pub fn new(metrics: Metrics, patterns: &[String]) -> Self {
-        Self { counters: Rc::new(Counters::new(metrics, patterns)) }
+    /// Counts in `metrics`, and the app's routes by these patterns. Lines about refusals come out of `lines`.
+    pub fn new(metrics: Metrics, patterns: &[String], lines: Arc<LogBudget>) -> Self {
+        Self { counters: Rc::new(Counters::new(metrics, patterns, lines)) }
     }
 }
 
@@ -41,6 +43,7 @@ struct Counters {
     seconds: [Histogram; RouteClass::ALL.len()],
     patterns: Vec<PatternCounters>,
     in_flight: IntGauge,
+    lines: Arc<LogBudget>,
 }
 
 /// Of one of the app's routes: by class of status, from 1xx on.
@@ -68,12 +71,12 @@ impl PatternCounters {
 }
 
 impl Counters {
-    fn new(metrics: Metrics, patterns: &[String]) -> Self {
+    fn new(metrics: Metrics, patterns: &[String], lines: Arc<LogBudget>) -> Self {
         let seconds =
             RouteClass::ALL.map(|class| metrics.request_seconds.with_label_values(&[class.label()]));
         let in_flight = metrics.requests_in_flight.clone();
         let patterns = patterns.iter().map(|pattern| PatternCounters::new(&metrics, pattern)).collect();
-        Self { metrics, requests: RefCell::default(), seconds, patterns, in_flight }
+        Self { metrics, requests: RefCell::default(), seconds, patterns, in_flight, lines }
     }
 
     fn count(&self, class: RouteClass, method: &'static str, status: u16, seconds: f64) {
@@ -84,6 +87,21 @@ impl Counters {
         });
         counter.inc();
         self.seconds[class as usize].observe(seconds);
+    }
+}
+
+impl Counters {
+    /// Whether a request that was turned away gets a line of its own.
+    fn grants_a_line(&self) -> bool {
+        let line = self.lines.take(Instant::now());
+        if !line.is_written {
+            self.metrics.access_lines_skipped.inc();
+        }
+        if line.skipped > 0 {
+            let skipped = line.skipped;
+            tracing::warn!(target: "access", skipped, "more requests were turned away, without lines of their own");
+        }
+        line.is_written
     }
 }
 
@@ -137,6 +155,8 @@ struct Observation {
     version: Version,
     status: u16,
     reason: &'static str,
+    /// It was turned away for the sake of others.
+    is_turned_away: bool,
     bytes: u64,
     outcome: Outcome,
 }
@@ -158,6 +178,7 @@ impl Observation {
             version: request.version(),
             status: CLIENT_CLOSED_REQUEST,
             reason: "",
+            is_turned_away: false,
             bytes: 0,
             outcome: Outcome::ClientGone,
         }
@@ -180,6 +201,7 @@ impl Observation {
         }
         if let Some(cause) = response.extensions().get::<Cause>() {
             self.reason = cause.row().reason;
+            self.is_turned_away = cause.turns_away();
             if let Some(reason) = cause.refusal() {
                 self.counters.metrics.refusals.with_label_values(&[reason]).inc();
             }
@@ -200,12 +222,19 @@ impl Drop for Observation {
         if let Some(counters) = pattern.and_then(|pattern| self.counters.patterns.get(pattern as usize)) {
             counters.count(self.status, elapsed.as_secs_f64());
         }
+        if self.is_turned_away && !self.counters.grants_a_line() {
+            return;
+        }
+        let trace = self.exchange.as_ref().and_then(|exchange| exchange.trace);
         macro_rules! line {
             ($level:ident) => {
                 tracing::event!(
                     target: "access",
                     tracing::Level::$level,
                     request_id = self.exchange.as_ref().map_or("", |exchange| exchange.id.as_str()),
+                    trace_id = trace.map(|trace| tracing::field::display(trace.id())),
+                    span_id = trace.map(|trace| tracing::field::display(trace.span())),
+                    parent_span_id = trace.and_then(|trace| trace.parent()).map(tracing::field::display),
                     client = self.exchange.as_ref().map(|exchange| tracing::field::display(exchange.client_ip)),
                     method = self.method.as_str(),
                     path = self.uri.path(),
@@ -354,7 +383,9 @@ mod tests {
             let body = BodyStream::new(stream::iter(body.take()));
             ready(Ok::<_, Error>(request.into_response(HttpResponse::Ok().body(body))))
         });
-        let app = App::new().wrap(Observe::new(metrics.clone(), &[])).default_service(service);
+        let app = App::new()
+            .wrap(Observe::new(metrics.clone(), &[], Arc::new(LogBudget::new(10))))
+            .default_service(service);
         let app = init_service(app).await;
         let response = try_call_service(&app, TestRequest::get().to_request()).await.unwrap();
         assert_eq!(metrics.requests_in_flight.get(), 1);

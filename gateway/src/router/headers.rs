@@ -6,6 +6,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use shared::head::HeaderField;
 
 use crate::config::settings::ForwardedStyle;
+use crate::middleware::exchange::Exchange;
 
 /// Whether the field concerns one connection alone.
 fn is_hop_by_hop(name: &str) -> bool {
@@ -44,8 +45,15 @@ fn named<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<HeaderName> {
         .collect()
 }
 
-/// Leaves of a request's fields those that are the bundle's to see.
-pub fn strip_request(headers: &mut HeaderMap, believed: Option<ForwardedStyle>) {
+/// Leaves of a request's fields those that are the bundle's to see, and adds the trace that it belongs to.
+pub fn prepare_request(headers: &mut HeaderMap, exchange: &Exchange) {
+    strip_request(headers, exchange.believed);
+    if let Some(trace) = &exchange.trace {
+        trace.put(headers);
+    }
+}
+
+fn strip_request(headers: &mut HeaderMap, believed: Option<ForwardedStyle>) {
     let named = named(headers.get_all(header::CONNECTION).map(HeaderValue::as_bytes));
     headers.retain(|name, _| {
         let text = name.as_str();

@@ -1,16 +1,19 @@
 //! `POST /_native/<name>`: a client calls a native function, without V8.
 
-use actix_web::HttpResponse;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
-use bytes::Bytes;
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::{Bytes, BytesMut};
+use shared::head::{HandlerOptions, RequestHeadRef};
 use shared::message::worker::Caller;
 use shared::message::{MAX_CALL_BYTES, NativeCall, Outcome};
 
 use super::Rules;
 use super::backend::Backend;
 use super::body::LimitedBody;
+use super::bundle::url;
+use super::headers::prepare_request;
 use crate::error::Cause;
 use crate::middleware::exchange::Exchange;
 use crate::pool::RequestBodyError;
@@ -24,15 +27,16 @@ pub async fn answer<B: Backend>(
     rules: &Rules,
     exchange: &Exchange,
     name: String,
-    request: ServiceRequest,
+    mut request: ServiceRequest,
 ) -> ServiceResponse {
+    prepare_request(request.headers_mut(), exchange);
     let (request, payload) = request.into_parts();
     let response = match refusal(&name, request.method(), request.headers()) {
         Some(cause) => cause.json(),
         None => {
             let limit = rules.body_limit.min(MAX_CALL_BYTES as u64);
             match LimitedBody::new(payload, limit, rules.body_rate).collect().await {
-                Ok(input) => outcome(backend.call(call(name, input, rules, exchange)).await),
+                Ok(input) => outcome(backend.call(call(name, input, rules, exchange, &request)).await),
                 Err(RequestBodyError::TooLarge) => Cause::BodyTooLarge.json(),
                 Err(RequestBodyError::Broken) => Cause::BodyBroken.json(),
                 Err(RequestBodyError::Timeout) => Cause::BodySlow.json(),
@@ -42,13 +46,29 @@ pub async fn answer<B: Backend>(
     ServiceResponse::new(request, response)
 }
 
-fn call(name: String, input: Bytes, rules: &Rules, exchange: &Exchange) -> NativeCall {
+fn call(name: String, input: Bytes, rules: &Rules, exchange: &Exchange, request: &HttpRequest) -> NativeCall {
+    let (url, client_ip, context) =
+        (url(exchange, request), exchange.client_ip.to_string(), exchange.context());
+    let told = RequestHeadRef {
+        method: request.method().as_str(),
+        url: &url,
+        client_ip: &client_ip,
+        request_id: exchange.id.as_str(),
+        // The body is the call's input.
+        has_body: false,
+        options: HandlerOptions { context: context.as_ref(), ..HandlerOptions::default() },
+    };
+    let mut head = BytesMut::new();
+    told.encode(
+        &mut head,
+        request.headers().iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())),
+    );
     NativeCall {
         name,
         caller: Caller::Client,
         deadline_ms: u32::try_from(rules.native_call_timeout.as_millis()).unwrap_or(u32::MAX),
         request_id: exchange.id.as_str().to_owned(),
-        head: Bytes::new(),
+        head: head.freeze(),
         input,
     }
 }

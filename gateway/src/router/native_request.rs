@@ -9,7 +9,7 @@ use shared::message::Target;
 use super::Rules;
 use super::backend::Backend;
 use super::bundle::{body, respond, url};
-use super::headers::strip_request;
+use super::headers::prepare_request;
 use crate::error::Cause;
 use crate::middleware::csrf;
 use crate::middleware::exchange::Exchange;
@@ -29,7 +29,7 @@ pub async fn answer<B: Backend>(
         let response = Cause::CrossSite.response(request.headers());
         return request.into_response(response);
     }
-    strip_request(request.headers_mut(), exchange.believed);
+    prepare_request(request.headers_mut(), exchange);
     let (request, payload) = request.into_parts();
     let body = body(payload, rules);
     let client_ip = exchange.client_ip.to_string();

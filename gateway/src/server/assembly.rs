@@ -4,7 +4,7 @@
 //!      request                                     response
 //!         |                                           ^
 //!   +-----v-------------------------------------------+-----+
-//!   | Identity      request id, client, scheme, host  | id  |
+//!   | Identity      request id, trace, client, host   | id  |
 //!   | Observe       begin           access log, metrics     |
 //!   | PanicBarrier                  500 instead of a panic  |
 //!   | Limits        head, method, target, host, body        |
@@ -35,6 +35,7 @@ use crate::metrics::Metrics;
 use crate::middleware::chain::Chain;
 use crate::middleware::identity::Identity;
 use crate::middleware::limits::Limits;
+use crate::middleware::log_budget::LogBudget;
 use crate::middleware::observe::Observe;
 use crate::middleware::panic_barrier::PanicBarrier;
 use crate::middleware::rate_limit::Limiter;
@@ -55,6 +56,7 @@ pub struct Plan {
     rules: Rules,
     buckets: Arc<Local>,
     peers: Peers,
+    lines: Arc<LogBudget>,
 }
 
 /// What the app's build and the user's own code add to the settings.
@@ -95,7 +97,8 @@ impl Plan {
         };
         let buckets = Arc::new(Local::new(settings.edge.buckets.most));
         let peers = Peers::new(settings.clients.max_connections_per_ip);
-        Self { settings, files, metrics, own_host, rules, buckets, peers }
+        let lines = Arc::new(LogBudget::new(settings.access_log_refusals));
+        Self { settings, files, metrics, own_host, rules, buckets, peers, lines }
     }
 
     /// Sends these paths of server functions to fn workers directly; the values are the functions' names.
@@ -165,8 +168,13 @@ impl Plan {
             .default_service(route)
             .wrap(Limits { head: clients.head_limit, body: clients.body_limit })
             .wrap(PanicBarrier)
-            .wrap(Observe::new(self.metrics.clone(), self.rules.classes.labels()))
-            .wrap(Identity::new(clients.trusted_proxies.clone(), clients.forwarded, self.own_host.clone()))
+            .wrap(Observe::new(self.metrics.clone(), self.rules.classes.labels(), Arc::clone(&self.lines)))
+            .wrap(Identity::new(
+                clients.trusted_proxies.clone(),
+                clients.forwarded,
+                clients.traces,
+                self.own_host.clone(),
+            ))
     }
 }
 

@@ -35,7 +35,7 @@ async fn a_closed_site_shows_its_page_and_lets_its_makers_in() {
         .flag("--trusted-proxy", "127.0.0.1")
         .flag("--maintenance-page", &page)
         .config(
-            "maintenance = \"on\"\nmaintenance_allow = [\"203.0.113.9\"]\nmaintenance_retry_after = \"10m\"",
+            "maintenance = true\nmaintenance_allow = [\"203.0.113.9\"]\nmaintenance_retry_after = \"10m\"",
         )
         .start()
         .await;
@@ -49,6 +49,31 @@ async fn a_closed_site_shows_its_page_and_lets_its_makers_in() {
     assert_eq!(ready.status, 200, "a closed site is healthy");
     let refused = cluster.metrics().await.sum("isopod_refusals_total", &[("reason", "maintenance")]);
     assert_eq!(refused, 1.0);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn not_each_of_many_refusals_gets_a_line() {
+    let cluster = Cluster::of(echo()).config("maintenance = true\naccess_log_refusals = 2").start().await;
+    for _ in 0..40 {
+        assert_eq!(cluster.get("/").await.status, 503);
+    }
+    let metrics = cluster.metrics().await;
+    assert_eq!(metrics.sum("isopod_refusals_total", &[("reason", "maintenance")]), 40.0);
+    let skipped = metrics.sum("isopod_access_lines_skipped_total", &[]);
+    assert!((1.0..=38.0).contains(&skipped), "{skipped}");
+    // The rest of a second is told of in the next one.
+    let told = cluster.log();
+    let told = told.find(|line| line.contains("without lines of their own").then_some(()));
+    let ask = async {
+        loop {
+            cluster.get("/").await;
+        }
+    };
+    tokio::select! {
+        told = told => assert!(told.is_some()),
+        () = ask => {}
+    }
     cluster.stop().await;
 }
 

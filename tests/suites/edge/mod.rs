@@ -7,6 +7,7 @@ mod metrics;
 mod paths;
 mod rates;
 mod sites;
+mod traces;
 
 use tests::Bundle;
 use tests::http::Answer;

@@ -13,12 +13,12 @@ use actix_web::test::{TestRequest, init_service, try_call_service};
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::{StreamExt, stream};
-use shared::head::JobContext;
+use shared::head::{JobContext, RequestHead};
 use shared::message::{NativeCall, Outcome, Target};
 use shared::route::Policy;
 
 use super::*;
-use crate::admission::RefusalReason;
+use crate::admission::{RefusalReason, Turn, Wish};
 use crate::config::{Sources, load};
 use crate::hooks::{Call, Flow, Server, Visit};
 use crate::pool::{NativeError, NativeRequest, RenderError, RenderJob};
@@ -58,6 +58,10 @@ impl PlayedPool {
 
 impl Backend for PlayedPool {
     type Body = Chunks;
+
+    fn enter(&self, _: Wish) -> Result<Option<Turn>, RefusalReason> {
+        Ok(None)
+    }
 
     async fn render(&self, job: RenderJob<'_>, _: Duration) -> Result<Answer<Chunks>, RenderError> {
         self.note_context(job.head.options.context);
@@ -202,7 +206,7 @@ async fn the_bundle_sees_the_request_as_it_was_sent() {
         method: "GET".into(),
         url: "http://example.com/a%20b/%C3%A9?q=%zz&x=//".into(),
         client_ip: "203.0.113.9".into(),
-        headers: vec!["cookie".into(), "host".into()],
+        headers: vec!["cookie".into(), "host".into(), "traceparent".into()],
         body: None,
         retry_safe: true,
     };
@@ -347,6 +351,12 @@ async fn a_native_function_is_called_without_an_isolate() {
     let calls = pool.called.borrow();
     assert_eq!(calls.len(), 2);
     assert_eq!((calls[0].name.as_str(), &calls[0].input[..]), ("threads.list", &b"{\"limit\":3}"[..]));
+    let head = RequestHead::decode(calls[1].head.clone()).unwrap();
+    assert_eq!(
+        (&head.method[..], &head.url[..]),
+        (&b"POST"[..], &b"http://example.com/shop/_native/threads.list"[..])
+    );
+    assert!(head.headers.iter().any(|(name, _)| name == "traceparent"));
     assert!(pool.asked.borrow().is_empty());
 }
 
