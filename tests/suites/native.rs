@@ -73,15 +73,18 @@ async fn a_direct_function_needs_no_isolate(app: App) {
         let url = cluster.url(&format!("{path}?payload={encoded}"));
         cluster.client().get(url).header("x-tsr-serverFn", "true")
     };
-    let answer = cluster.answer(call(payload)).await;
+    let own = |payload: &str| call(payload).header("sec-fetch-site", "same-origin");
+    let answer = cluster.answer(own(payload)).await;
     assert_eq!((answer.status, answer.header("x-tss-serialized")), (200, "true"), "{}", answer.text());
     assert!(answer.text().contains(r#""total""#), "{}", answer.text());
-    let refused =
-        cluster.answer(cluster.client().post(cluster.url(&path)).header("x-tsr-serverFn", "true")).await;
+    let posted = cluster.client().post(cluster.url(&path)).header("x-tsr-serverFn", "true");
+    let refused = cluster.answer(posted.header("origin", cluster.url(""))).await;
     assert_eq!((refused.status, refused.header("allow")), (405, "GET"));
     let foreign = cluster.answer(call("").header("sec-fetch-site", "cross-site")).await;
     assert_eq!(foreign.status, 403);
-    let broken = cluster.answer(call("{")).await;
+    let nobody = cluster.answer(call(payload)).await;
+    assert_eq!(nobody.status, 403, "as Start has it: a call that does not say where it comes from");
+    let broken = cluster.answer(own("{")).await;
     assert_eq!(broken.status, 400, "{}", broken.text());
     let metrics = cluster.metrics().await;
     assert_eq!(metrics.sum("isopod_requests_total", &[("route", "bundle")]), before, "no isolate was asked");

@@ -5,10 +5,12 @@
 //! for server functions and lets server routes decide; the gateway leaves that to the app unless told otherwise.
 
 use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::exchange::Exchange;
 use crate::config::edge::{Cors, Csrf};
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Whether a request is to be refused. `cors` is what the path allows other sites.
 pub fn refuses(
@@ -20,23 +22,28 @@ pub fn refuses(
     cors: Option<&Cors>,
 ) -> bool {
     let is_safe = *method == Method::GET || *method == Method::HEAD || *method == Method::OPTIONS;
-    !is_safe && is_foreign(rules, headers, path, exchange, cors)
+    !is_safe && is_foreign(rules, origin(headers, exchange), rules.refuse_unknown, path, cors)
 }
 
-/// Whether another site causes the request, whatever its method, as far as the rules care.
-pub fn is_foreign(
+/// Whether a call of a server function that passes the app by is to be refused, whatever its method. Start's own middleware
+/// looks at those more closely, and nobody asks the app here: a call without any of the headers is refused, and so is one
+/// that the visitor typed (`createCsrfMiddleware.ts` of `@tanstack/start-client-core`, its defaults).
+pub fn refuses_function(
     rules: &Csrf,
     headers: &HeaderMap,
     path: &str,
     exchange: &Exchange,
     cors: Option<&Cors>,
 ) -> bool {
-    if !rules.enabled {
-        return false;
-    }
-    let is_foreign = match origin(headers, exchange) {
+    let is_typed = headers.get(SEC_FETCH_SITE).is_some_and(|site| site == "none");
+    let from = if is_typed { From::Unknown } else { origin(headers, exchange) };
+    is_foreign(rules, from, true, path, cors)
+}
+
+fn is_foreign(rules: &Csrf, from: From<'_>, refuse_unknown: bool, path: &str, cors: Option<&Cors>) -> bool {
+    let is_foreign = match from {
         From::Here => return false,
-        From::Unknown => rules.refuse_unknown,
+        From::Unknown => refuse_unknown,
         From::Elsewhere(origin) => {
             let trusted = |origin| {
                 rules.trusted.iter().any(|trusted| trusted == origin)
@@ -45,7 +52,7 @@ pub fn is_foreign(
             !origin.is_some_and(trusted)
         }
     };
-    is_foreign && rules.exempt.find(path).is_none()
+    rules.enabled && is_foreign && rules.exempt.find(path).is_none()
 }
 
 /// Where a request comes from.
@@ -60,7 +67,7 @@ enum From<'a> {
 fn origin<'a>(headers: &'a HeaderMap, exchange: &Exchange) -> From<'a> {
     let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or(""));
     let origin = text(header::ORIGIN);
-    match text(header::HeaderName::from_static("sec-fetch-site")) {
+    match text(SEC_FETCH_SITE) {
         // "none": the visitor typed the address or opened a bookmark.
         Some("same-origin" | "none") => return From::Here,
         Some(_) => return From::Elsewhere(origin),
@@ -156,6 +163,32 @@ mod tests {
             assert!(refused(fields), "{fields:?}");
         }
         assert!(refused_by(&rules(), &Method::POST, true, &[("origin", "http://example.com:8080")]));
+    }
+
+    #[test]
+    fn a_function_that_passes_the_app_by_is_called_by_its_own_pages_alone() {
+        let refused = |rules: &Csrf, fields: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.insert(name.parse().unwrap(), HeaderValue::from_static(value));
+            }
+            let host = Some(HeaderValue::from_static("example.com:8080"));
+            let exchange = Exchange::new(RequestId::fresh(), [127, 0, 0, 1].into(), false, host, None);
+            refuses_function(rules, &headers, "/_serverFn/a", &exchange, None)
+        };
+        for (fields, expected) in [
+            (&[("sec-fetch-site", "same-origin")][..], false),
+            (&[("origin", "http://example.com:8080")], false),
+            (&[("referer", "http://example.com:8080/page")], false),
+            (&[("origin", "https://app.example")], false),
+            (&[], true),
+            (&[("sec-fetch-site", "none")], true),
+            (&[("sec-fetch-site", "cross-site")], true),
+            (&[("origin", "https://elsewhere.example")], true),
+        ] {
+            assert_eq!(refused(&rules(), fields), expected, "{fields:?}");
+            assert!(!refused(&Csrf { enabled: false, ..rules() }, fields));
+        }
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub async fn answer<B: Backend>(
 fn is_cross_site(rules: &Rules, request: &ServiceRequest, exchange: &Exchange) -> bool {
     let path = request.uri().path();
     let cors = rules.edge.cors.find(path).map(|found| found.value);
-    csrf::is_foreign(&rules.edge.csrf, request.headers(), path, exchange, cors)
+    csrf::refuses_function(&rules.edge.csrf, request.headers(), path, exchange, cors)
 }
 
 fn cause(error: NativeError) -> Cause {

@@ -14,6 +14,7 @@ pub mod files;
 pub mod http2;
 pub mod listen;
 pub mod public;
+pub mod scheduling;
 pub mod signals;
 pub mod tls;
 

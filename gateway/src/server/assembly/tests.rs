@@ -402,7 +402,10 @@ fn direct(
 async fn direct_functions_and_routes_pass_the_bundle_by() {
     let pool = play(|| Err(RenderError::Lost));
     let service = direct(&pool).await;
-    let get = |path: &str| TestRequest::get().uri(path).insert_header(("host", "a.example")).to_request();
+    let get = |path: &str| {
+        let own = TestRequest::get().uri(path).insert_header(("sec-fetch-site", "same-origin"));
+        own.insert_header(("host", "a.example")).to_request()
+    };
     let answered = try_call_service(&service, get("/_serverFn/abc?payload=1")).await.unwrap();
     assert_eq!(answered.headers().get("x-tss-serialized").unwrap(), "true");
     let body = to_bytes(answered.into_body()).await.ok().unwrap();
