@@ -240,7 +240,8 @@ impl Queue {
         // Who is late goes, and who can run runs, before somebody is refused for their sake.
         self.refuse_late(now, actions);
         self.grant_waiting(now, actions);
-        let longest = wait.as_secs_f64() * self.hope.part(now);
+        let is_short = self.waiting() < self.limit();
+        let longest = wait.as_secs_f64() * self.hope.part(is_short, now);
         if self.expected_wait(class, now).is_some_and(|expected| expected > longest) {
             return actions.push(refuse(RefusalReason::WouldWait));
         }
