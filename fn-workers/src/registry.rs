@@ -456,7 +456,7 @@ mod tests {
     #[test]
     fn names_and_methods_are_known() {
         let registry = registry();
-        assert_eq!(registry.names(), ["huge", "lost", "same", "scaled"]);
+        assert_eq!(registry.names(), ["huge", "lost", "same", "scaled", "seen"]);
         assert_eq!(registry.method("same"), Some(Method::Read));
         assert_eq!(registry.method("lost"), Some(Method::Write));
         assert_eq!(registry.method("none"), None);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use nix::libc;
 
-/// The slice of a gateway thread. The kernel's own is about 3 ms.
+/// The slice of a gateway thread. The kernel's own is 1 to 3 ms.
 pub const GATEWAY_SLICE: Duration = Duration::from_micros(500);
 
 /// `struct sched_attr` of `sched_setattr(2)`.

@@ -72,7 +72,7 @@ async fn not_each_of_many_refusals_gets_a_line() {
     };
     tokio::select! {
         told = told => assert!(told.is_some()),
-        () = ask => {}
+        _ = ask => {}
     }
     cluster.stop().await;
 }
