@@ -27,7 +27,7 @@ fn defaults(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn all_off(bencher: Bencher<'_, '_>) {
-    through_chain(bencher, "csrf = \"off\"\nsecurity_headers = \"off\"\ncompression = \"off\"", "identity");
+    through_chain(bencher, "csrf = false\nsecurity_headers = \"off\"\ncompression = \"off\"", "identity");
 }
 
 #[divan::bench]

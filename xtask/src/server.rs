@@ -77,8 +77,13 @@ impl Server {
         let (mut command, log_file) = logged(command, log)?;
         command.stdout(log_file);
         let child = command.spawn().map_err(Failure::spawn(&command))?;
-        let mut server =
-            Self { name: name.to_owned(), child, log: log.to_owned(), address: address.to_owned() };
+        let mut server = Self {
+            name: name.to_owned(),
+            child,
+            log: log.to_owned(),
+            address: address.to_owned(),
+            admin: None,
+        };
         let place = address.trim_start_matches("http://").to_owned();
         let mut waited = Duration::ZERO;
         while TcpStream::connect(&place).is_err() {

@@ -11,6 +11,7 @@ use actix_web::http::header::HeaderValue;
 use actix_web::test::TestRequest;
 use bytes::Bytes;
 use futures_util::stream::{self, Once};
+use isopod_gateway::admission::{RefusalReason, Turn, Wish};
 use isopod_gateway::config::{Settings, Sources, load};
 use isopod_gateway::metrics::Metrics;
 use isopod_gateway::middleware::chain::Chain;
@@ -35,6 +36,10 @@ pub type Body = Once<std::future::Ready<Result<Bytes, RenderError>>>;
 
 impl Backend for Ready {
     type Body = Body;
+
+    fn enter(&self, _: Wish) -> Result<Option<Turn>, RefusalReason> {
+        Ok(None)
+    }
 
     async fn render(&self, _: RenderJob<'_>, _: Duration) -> Result<Answer<Body>, RenderError> {
         let page = Bytes::from_static(&[b'x'; 4096]);
