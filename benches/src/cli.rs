@@ -306,6 +306,18 @@ pub struct IsolateOptions {
     /// The apps.
     #[arg(long, value_delimiter = ',', default_value = "threads-react,threads-solid", value_name = "NAME")]
     pub apps: Vec<String>,
+    /// The pages.
+    #[arg(long, value_delimiter = ',', default_value = "/,/links-100,/deferred", value_name = "PATH")]
+    pub pages: Vec<String>,
+    /// Flags of V8: an isolate with them is measured too. Several of these are several isolates.
+    #[arg(long, value_name = "FLAGS", allow_hyphen_values = true)]
+    pub v8_flags: Vec<String>,
+    /// Another build of renderer-pool to measure too.
+    #[arg(long, value_name = "PROGRAM")]
+    pub beside: Vec<PathBuf>,
+    /// Another build of the app, which takes the place of its `dist`.
+    #[arg(long, value_name = "DIR")]
+    pub dist: Option<PathBuf>,
 }
 
 /// Options of `instructions`.

@@ -152,7 +152,7 @@ fn start(
         used_before = settle(process.pid())?;
         begin = Instant::now();
     }
-    let code = process.load(dist, (cache != Cache::Off).then_some(directory.path.as_path()))?;
+    let code = process.load(dist, (cache != Cache::Off).then_some(directory.path.as_path()), Vec::new())?;
     let wall = begin.elapsed();
     let cpu = process_tree::precise_cpu_time(process.pid())?.saturating_sub(used_before);
     let is_right = match cache {

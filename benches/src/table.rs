@@ -53,15 +53,18 @@ fn comparison(first: &Standing, other: &Standing) -> String {
     )
 }
 
-/// One line for each page: CPU-microseconds per render, median and least, and how the two compare.
+/// One line for each page and contestant: CPU-microseconds per render, median and least, and how they compare with
+/// the first one's.
 pub fn render_pages(pages: &[PageResult]) -> String {
-    let figure = |summary: &Summary| format!("{:.0} ({:.0})", summary.median, summary.min);
-    let mut lines = vec![page_line("CPU us/render", "isopod", "node26", "ratio")];
-    lines.extend(pages.iter().map(|page| {
-        let ratio = page.isopod.median / page.node.median;
-        let name = format!("{} {}", page.app, page.path);
-        page_line(&name, &figure(&page.isopod), &figure(&page.node), &format!("{ratio:.2}"))
-    }));
+    let mut lines = vec![page_line("CPU us/render", "", "median (least)", "ratio")];
+    for page in pages {
+        let first = page.figures.first().map_or(f64::NAN, |(_, figure)| figure.median);
+        lines.extend(page.figures.iter().map(|(who, figure)| {
+            let (median, least) = (figure.median, figure.min);
+            let name = format!("{} {}", page.app, page.path);
+            page_line(&name, who, &format!("{median:.0} ({least:.0})"), &format!("{:.2}", median / first))
+        }));
+    }
     lines.join("\n")
 }
 
@@ -84,8 +87,8 @@ fn start_line(build: &str, cache: &str, figures: &[String; 4]) -> String {
     format!("{build:<30}{cache:>12}{figures}")
 }
 
-fn page_line(page: &str, isopod: &str, node: &str, ratio: &str) -> String {
-    format!("{page:<26}{isopod:>14}{node:>14}{ratio:>8}")
+fn page_line(page: &str, who: &str, figure: &str, ratio: &str) -> String {
+    format!("{page:<26}{figure:>16}{ratio:>8}  {who}")
 }
 
 #[cfg(test)]

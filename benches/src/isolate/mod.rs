@@ -6,6 +6,7 @@
 mod node;
 pub mod renderer;
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -67,11 +68,12 @@ pub struct PageResult {
     pub app: String,
     /// The page.
     pub path: &'static str,
-    /// CPU-microseconds per render in the isolate.
-    pub isopod: Summary,
-    /// CPU-microseconds per render in Node.
-    pub node: Summary,
+    /// CPU-microseconds per render of each contestant; Node is the first.
+    pub figures: Vec<(String, Summary)>,
 }
+
+/// Who renders, and its name in the table.
+type Named = (String, Box<dyn Renders>);
 
 #[derive(Debug, Serialize)]
 struct Report {
@@ -91,11 +93,12 @@ pub fn run(workspace: &Workspace, options: &IsolateOptions) -> Result<(), BenchF
     let node = contestants::node(&cache)?;
     let mut pages = Vec::new();
     for app in apps::all(workspace)?.into_iter().filter(|app| options.apps.contains(&app.name)) {
-        let mut isopod =
-            Renderer::start(&workspace.release_binary("renderer-pool"), &app.dist(), cores.server)?;
-        let mut rival = NodeRenders::start(&node, &workspace.root, &app.dist(), cores.server)?;
-        for page in &PAGES {
-            pages.push(measure(&app, page, options, &mut isopod, &mut rival)?);
+        let dist = options.dist.clone().unwrap_or_else(|| app.dist());
+        let node = NodeRenders::start(&node, &workspace.root, &dist, cores.server)?;
+        let mut contestants: Vec<Named> = vec![("node26".to_owned(), Box::new(node))];
+        contestants.extend(isolates(workspace, options, &dist, cores.server)?);
+        for page in PAGES.iter().filter(|page| options.pages.iter().any(|path| path == page.path)) {
+            pages.push(measure(&app, page, options, &mut contestants)?);
         }
     }
     progress::say(&format!("\n{}\n", table::render_pages(&pages)));
@@ -104,33 +107,57 @@ pub fn run(workspace: &Workspace, options: &IsolateOptions) -> Result<(), BenchF
     Ok(())
 }
 
+/// This build's isolate, and the variants of it that are asked for.
+fn isolates(
+    workspace: &Workspace,
+    options: &IsolateOptions,
+    dist: &Path,
+    core: usize,
+) -> Result<Vec<Named>, BenchFailure> {
+    let own = workspace.release_binary("renderer-pool");
+    let start = |name: &str, program: &Path, flags: &str| -> Result<Named, BenchFailure> {
+        let flags = flags.split_whitespace().map(str::to_owned).collect();
+        Ok((name.to_owned(), Box::new(Renderer::start(program, dist, core, flags)?)))
+    };
+    let mut isolates = vec![start("isopod", &own, "")?];
+    for flags in &options.v8_flags {
+        isolates.push(start(flags, &own, flags)?);
+    }
+    for program in &options.beside {
+        isolates.push(start(&program.display().to_string(), program, "")?);
+    }
+    Ok(isolates)
+}
+
 fn measure(
     app: &App,
     page: &Page,
     options: &IsolateOptions,
-    isopod: &mut Renderer,
-    node: &mut NodeRenders,
+    contestants: &mut [Named],
 ) -> Result<PageResult, BenchFailure> {
     let path = page.path;
     let task = Task::start(&format!("{}: {path}", app.name));
-    let sizes = [isopod.render(page, page.warm_up)?, node.render(page, page.warm_up)?];
-    if sizes[0].abs_diff(sizes[1]) > sizes[0] / 10 {
-        let problem = format!("renders {} bytes of {path}, Isopod {}", sizes[1], sizes[0]);
-        return Err(BenchFailure::Render { who: "node26", problem });
+    let mut sizes = Vec::new();
+    for (name, renders) in contestants.iter_mut() {
+        let size = renders.render(page, page.warm_up)?;
+        let expected = *sizes.first().unwrap_or(&size);
+        if size.abs_diff(expected) > expected / 10 {
+            let problem = format!("{name} renders {size} bytes of {path}, the first {expected}");
+            return Err(BenchFailure::Render { who: "a contestant", problem });
+        }
+        sizes.push(size);
     }
-    let mut figures = [Vec::new(), Vec::new()];
+    let mut figures = vec![Vec::new(); contestants.len()];
     for repeat in 0..options.repeat.get() {
-        for index in order(2, repeat) {
-            let subject: &mut dyn Renders = if index == 0 { isopod } else { node };
-            figures[index].push(slice(subject, page, options.renders.get())?);
+        for index in order(contestants.len(), repeat) {
+            figures[index].push(slice(&mut *contestants[index].1, page, options.renders.get())?);
         }
     }
     task.done();
-    let [isopod, node] = figures.map(Summary::of);
-    match (isopod, node) {
-        (Some(isopod), Some(node)) => Ok(PageResult { app: app.name.clone(), path, isopod, node }),
-        _ => Err(BenchFailure::Render { who: "the bench", problem: "took no slice".to_owned() }),
-    }
+    let names = contestants.iter().map(|(name, _)| name.clone());
+    // At least one slice is taken of each.
+    let figures = names.zip(figures).filter_map(|(name, taken)| Some((name, Summary::of(taken)?))).collect();
+    Ok(PageResult { app: app.name.clone(), path, figures })
 }
 
 /// CPU-microseconds per render over one slice.

@@ -85,11 +85,17 @@ impl Process {
     /// # Errors
     ///
     /// When it does not become ready.
-    pub fn load(&mut self, dist: &Path, cache: Option<&Path>) -> Result<CodeUse, BenchFailure> {
+    pub fn load(
+        &mut self,
+        dist: &Path,
+        cache: Option<&Path>,
+        v8_flags: Vec<String>,
+    ) -> Result<CodeUse, BenchFailure> {
         let setup = RendererSetup {
             max_jobs_per_isolate: MAX_CONCURRENCY,
             code_cache: cache
                 .map(|directory| CodeCacheSetup { directory: directory.to_owned(), max_bytes: 256 << 20 }),
+            v8_flags,
             ..RendererSetup::new(dist, self.scratch.path())
         };
         let (tokio, control) = (&self.tokio, &mut self.control);
@@ -117,14 +123,19 @@ impl Drop for Process {
 }
 
 impl Renderer {
-    /// Starts a renderer on one core and waits until it has loaded the app.
+    /// Starts a renderer on one core, with flags of V8, and waits until it has loaded the app.
     ///
     /// # Errors
     ///
     /// When it does not become ready.
-    pub fn start(program: &Path, dist: &Path, core: usize) -> Result<Self, BenchFailure> {
+    pub fn start(
+        program: &Path,
+        dist: &Path,
+        core: usize,
+        v8_flags: Vec<String>,
+    ) -> Result<Self, BenchFailure> {
         let mut process = Process::spawn(program, Some(core))?;
-        process.load(dist, None)?;
+        process.load(dist, None, v8_flags)?;
         let link = process.link.take().ok_or_else(|| broken(io::Error::other("has no link")))?;
         let link = {
             let _inside = process.tokio.enter();
