@@ -5,16 +5,20 @@
 
 #[path = "../src/isolate/background.rs"]
 mod background;
+mod changes;
+mod checkout;
+#[path = "../src/isolate/encoding.rs"]
+mod encoding;
 #[path = "../src/isolate/extension.rs"]
 mod extension;
 #[path = "../src/isolate/extensions.rs"]
 mod extensions;
+mod fresh_ops;
 #[path = "../src/job/mod.rs"]
 #[allow(dead_code, reason = "the build script needs the ops' addresses, not their work")]
 mod job;
 #[path = "../src/isolate/node/ops.rs"]
 mod node_ops;
-mod refusals;
 mod sources;
 mod transpile;
 
@@ -33,6 +37,7 @@ const INPUTS: &[&str] = &[
     "build",
     "src/isolate/boot",
     "src/isolate/background.rs",
+    "src/isolate/encoding.rs",
     "src/isolate/extension.rs",
     "src/isolate/extensions.rs",
     "src/isolate/node/ops.rs",
@@ -41,14 +46,15 @@ const INPUTS: &[&str] = &[
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);
-    let sources = sources::lazy(&all_extensions())?;
+    let directory = checkout::directory()?;
+    let sources = sources::lazy(&all_extensions(directory))?;
     let snapshot = create_snapshot(
         CreateSnapshotOptions {
-            cargo_manifest_dir: env!("CARGO_MANIFEST_DIR"),
+            cargo_manifest_dir: directory,
             startup_snapshot: None,
             skip_op_registration: false,
-            extensions: all_extensions(),
-            extension_transpiler: Some(Rc::new(transpile::transpile)),
+            extensions: all_extensions(directory),
+            extension_transpiler: Some(Rc::new(transpile::for_snapshot)),
             with_runtime_cb: Some(Box::new(add_context_of_node_vm)),
         },
         None,
@@ -71,8 +77,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn all_extensions() -> Vec<Extension> {
-    extensions::all(extensions::Host::default())
+fn all_extensions(directory: &str) -> Vec<Extension> {
+    let mut all = extensions::all(extensions::Host::default());
+    for extension in &mut all {
+        checkout::relocate(extension, directory);
+    }
+    all
 }
 
 /// `node:vm` makes its contexts from one that the snapshot holds.

@@ -9,7 +9,17 @@ use deno_core::url::Url;
 use deno_core::{ModuleCodeString, ModuleName, SourceMapData};
 use deno_error::JsErrorBox;
 
-use super::refusals;
+use super::{changes, fresh_ops};
+
+/// A script as the snapshot evaluates it.
+pub fn for_snapshot(
+    name: ModuleName,
+    source: ModuleCodeString,
+) -> Result<(ModuleCodeString, Option<SourceMapData>), JsErrorBox> {
+    let (name, again) = name.into_cheap_copy();
+    let (code, map) = transpile(again, source)?;
+    Ok((fresh_ops::taken(&name, code.as_str().to_owned())?.into(), map))
+}
 
 /// How a transpiled script looks: TypeScript gone, `Deno` bound to the host's own namespace, which the apps do
 /// not see.
@@ -43,7 +53,7 @@ pub fn transpile(
             code = code.replace("globalThis.removeEventListener(", "internals.uncaught.removeEventListener(");
         }
     }
-    code = refusals::applied(&name, code)?;
+    code = changes::applied(&name, code)?;
     if &*name == "ext:deno_web/15_performance.js" {
         // Deno sets it when it starts; here the script is loaded when it is first used.
         code = code.replace(

@@ -49,9 +49,11 @@ pub enum ControlError {
 
 /// Flags of V8 that every renderer has; the configuration's come after them and may take them back.
 ///
-/// An unrolled loop loses its check for interrupts, and the loop around it loses it too (seen in V8 14.6 and 15.0):
-/// `while (url.endsWith('x')) ..` could then be ended only together with its process.
-const OWN_V8_FLAGS: [&str; 1] = ["--no-turboshaft-loop-unrolling"];
+/// - An unrolled loop loses its check for interrupts, and the loop around it loses it too (seen in V8 14.6 and 15.0):
+///   `while (url.endsWith('x')) ..` could then be ended only together with its process.
+/// - A heap of some megabytes may grow to eight times its size before all of it is collected, as far as its limit is
+///   not near. By itself V8 lets such a heap grow by half, and collects all of it several times a second under load.
+const OWN_V8_FLAGS: [&str; 2] = ["--no-turboshaft-loop-unrolling", "--heap-growing-percent=700"];
 
 /// Hosts the isolates until they have drained.
 ///

@@ -93,6 +93,8 @@ async fn a_promise_that_nobody_waits_for_is_reported_once_for_its_route_in_devel
     assert!(reported.contains("GET /forgets:") && reported.contains("waitUntil"), "{reported}");
     let exit = cluster.stop().await;
     assert_eq!(exit.stderr.matches("nobody waits for").count(), 1, "{}", exit.stderr);
+    // Where it went on.
+    assert!(exit.stderr.contains("at work (") && exit.stderr.contains("server.js:"), "{}", exit.stderr);
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use shared::message::{FailureKind, HintPhase};
 use super::background::{
     op_background_begin, op_background_capacity, op_background_end, op_background_limit,
 };
+use super::encoding::op_encode_into;
 use super::job::{JobLabel, JobTable};
 
 /// The job table as ops reach it.
@@ -50,6 +51,7 @@ deno_core::extension!(
         op_background_capacity,
         op_background_end,
         op_background_limit,
+        op_encode_into,
         op_isopod_compiled,
         op_isopod_env,
         op_job_call,

@@ -15,6 +15,7 @@
 pub mod background;
 pub mod code_cache;
 pub mod delivery;
+pub mod encoding;
 pub mod error_page;
 pub mod examine;
 pub mod excerpt;

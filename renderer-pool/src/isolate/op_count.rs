@@ -155,7 +155,7 @@ async fn what_a_framework_does_for_a_page_crosses_as_often_as_it_did() {
             } }));
         }) }";
     let expected = [
-        ("op_encoding_encode_into", 1),
+        ("op_encode_into", 1),
         ("op_immediate_check", 2),
         ("op_is_array_buffer", 1),
         ("op_job_end", 1),

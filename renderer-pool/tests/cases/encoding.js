@@ -9,6 +9,22 @@ export default {
     assert.deepEqual([...new TextEncoder().encode("\u20ac\ud800")], [0xe2, 0x82, 0xac, 0xef, 0xbf, 0xbd]);
     const target = new Uint8Array(4);
     assert.deepEqual(new TextEncoder().encodeInto("a\u20acb", target), { read: 2, written: 4 });
+    const into = (text, length) => {
+      const bytes = new Uint8Array(length + 2).fill(1).subarray(1, length + 1);
+      const { read, written } = new TextEncoder().encodeInto(text, bytes);
+      assert.deepEqual([...new Uint8Array(bytes.buffer)].filter((byte, i) => i === 0 || i > written), Array(length + 2 - written).fill(1));
+      return [read, written, [...bytes.subarray(0, written)]];
+    };
+    assert.deepEqual(into("", 3), [0, 0, []]);
+    assert.deepEqual(into("abc", 0), [0, 0, []]);
+    assert.deepEqual(into("abc", 2), [2, 2, [97, 98]]);
+    assert.deepEqual(into("\u20ac", 2), [0, 0, []]);
+    assert.deepEqual(into("\u{1f600}!", 5), [3, 5, [0xf0, 0x9f, 0x98, 0x80, 33]]);
+    assert.deepEqual(into("\u{1f600}", 3), [0, 0, []]);
+    assert.deepEqual(into("\ud83d-", 4), [2, 4, [0xef, 0xbf, 0xbd, 45]]);
+    assert.deepEqual(into("\u00e9" + "x".repeat(20) + String(target), 24), [23, 24, [0xc3, 0xa9, ...Array(20).fill(120), 57, 55]]);
+    assert.throws(() => new TextEncoder().encodeInto("a", new Uint16Array(1)), TypeError);
+    assert.throws(() => new TextEncoder().encodeInto("a", [0]), TypeError);
   },
   "TextDecoder: BOM, fatal, streaming": () => {
     assert.equal(new TextDecoder().decode(new Uint8Array([0xef, 0xbb, 0xbf, 97])), "a");

@@ -35,7 +35,10 @@ export default {
     assert.equal(form.has("b"), false);
   },
   "FormData: a file's name without a file is a TypeError": () => {
-    assert.throws(() => new FormData().append("a", "1", "name"), TypeError);
+    const form = new FormData();
+    assert.throws(() => form.append("a", "1", "name"), TypeError);
+    assert.throws(() => form.set("a", "1", "name"), TypeError);
+    assert.deepEqual([...form], []);
   },
   "multipart: contents and names of any language survive": async () => {
     const form = new FormData();
@@ -53,6 +56,12 @@ export default {
     form.append('quo"te\r\n', "");
     assert.deepEqual([...(await new Response(form).formData()).keys()], ['quo"te\r\n']);
   },
+  "multipart: names with semicolons and equals signs survive": async () => {
+    const form = new FormData();
+    form.append("a;b=c", new Blob(["x"]), "d;e=f;.txt");
+    const [[name, file]] = await new Response(form).formData();
+    assert.deepEqual([name, file.name, await file.text()], ["a;b=c", "d;e=f;.txt", "x"]);
+  },
   "FormData: a body that is no form is a TypeError": async () => {
     const headers = { "content-type": "multipart/form-data; boundary=b" };
     for (const body of ["", "--other--\r\n"]) {
@@ -61,6 +70,10 @@ export default {
   },
   "multipart: a form that breaks off is a TypeError": async () => {
     const headers = { "content-type": "multipart/form-data; boundary=b" };
-    await assert.rejects(new Response("--b\r\n", { headers }).formData(), TypeError);
+    const part = '--b\r\ncontent-disposition: form-data; name="a"\r\n\r\n1';
+    for (const body of ["--b\r\n", part, `${part}\r\n`, `${part}\r\n--b\r\n`]) {
+      await assert.rejects(new Response(body, { headers }).formData(), TypeError, JSON.stringify(body));
+    }
+    assert.equal((await new Response(`${part}\r\n--b--`, { headers }).formData()).get("a"), "1");
   },
 };

@@ -73,9 +73,13 @@ export default {
     const hear = (error) => seen.push(error.message);
     process.on("uncaughtException", hear);
     reportError(new Error("reported"));
+    globalThis.reportError(new Error("by the global object"));
+    self.reportError.call(undefined, new Error("by nothing"));
+    assert.throws(() => reportError.call({}, new Error()), TypeError);
+    assert.throws(() => reportError(), TypeError);
     await new Promise((resolve) => setTimeout(resolve, 1));
     process.off("uncaughtException", hear);
-    assert.deepEqual(seen, ["reported"]);
+    assert.deepEqual(seen, ["reported", "by the global object", "by nothing"]);
   },
   "native addons: a code at the call, whatever asks": () => {
     const { writeFileSync } = require("node:fs");

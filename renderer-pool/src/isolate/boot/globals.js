@@ -6,7 +6,7 @@
 // Node's modules that nearly every bundle uses are in the snapshot too. They are imported here, not loaded lazily:
 // deno_core keeps the text of a lazy module in the snapshot only if it was reached by an `import`.
 import "ext:isopod/deno.js";
-import { core } from "ext:core/mod.js";
+import { core, internals } from "ext:core/mod.js";
 import "node:async_hooks";
 import { Buffer } from "node:buffer";
 import process from "node:process";
@@ -85,6 +85,13 @@ const interfaces = {
   WritableStreamDefaultWriter: streams.WritableStreamDefaultWriter,
 };
 
+// What it reports goes to listeners of our own, see `uncaught.js`, which Deno's takes for the global object.
+function reportError(error) {
+  if (this !== undefined && this !== null && this !== globalThis) throw new TypeError("Illegal invocation");
+  if (arguments.length === 0) events.reportError();
+  events.reportError(error);
+}
+
 const functions = {
   Buffer,
   atob: base64.atob,
@@ -94,7 +101,7 @@ const functions = {
   clearTimeout,
   global: globalThis,
   process,
-  reportError: events.reportError,
+  reportError,
   setImmediate,
   setInterval,
   setTimeout,
@@ -175,3 +182,6 @@ Object.defineProperty(globalThis, "navigator", propWritable(new Navigator()));
 
 events.setEventTargetData(globalThis);
 events.saveGlobalThisReference(globalThis);
+
+// Called once, so that the snapshot has them compiled.
+for (const take of internals.freshOps) take();

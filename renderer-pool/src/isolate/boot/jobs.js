@@ -279,22 +279,33 @@
 
   function end(job) {
     if (jobs.delete(job.key)) op_job_end(job.key);
-    noteEnd(job);
+    leave(job);
   }
 
-  function noteEnd(job) {
-    if (isDevelopment) job.endedAt = performance.now();
+  // A `Map` whose table was replaced keeps what it held until V8 collects the whole heap: a job that is over holds
+  // nothing that its page was made of.
+  function leave(job) {
+    if (isDevelopment) {
+      job.endedAt = performance.now();
+    } else {
+      job.request = null;
+    }
+    job.upload = null;
+    job.reader = null;
+    job.resume = null;
   }
 
   function decline(job, outcome) {
     if (jobs.delete(job.key)) op_job_decline(job.key, outcome === "cancel");
+    leave(job);
   }
 
   function fail(job, error) {
     if (!jobs.delete(job.key)) return;
-    noteEnd(job);
     job.reader?.cancel(error).catch(() => {});
-    op_job_fail(job.key, errorText(error), job.request.headers.get("accept") ?? "");
+    const accept = job.request.headers.get("accept") ?? "";
+    leave(job);
+    op_job_fail(job.key, errorText(error), accept);
   }
 
   // The stack, and the stacks of what caused it.
@@ -356,6 +367,7 @@
     job.reader?.cancel(job.reason).catch(() => {});
     job.resume?.();
     abandon(job, job.reason);
+    leave(job);
   }
 
   function writable(key) {

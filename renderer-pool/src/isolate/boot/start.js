@@ -5,6 +5,10 @@
   const { handlers, callNative, currentJobKey } = core.loadExtScript("ext:isopod/jobs.js");
   const { deno } = internals;
 
+  // Scripts of the snapshot take the ops that V8 can call without its slow way, see `build/fresh_ops.rs`.
+  for (const take of internals.freshOps) take();
+  delete internals.freshOps;
+
   const define = (name, value, enumerable = true) =>
     Object.defineProperty(globalThis, name, { value, writable: true, enumerable, configurable: true });
 
