@@ -4,7 +4,12 @@
   const { core } = __bootstrap;
   const { fetch: send } = core.loadExtScript("ext:deno_fetch/26_fetch.js");
 
-  function refused(error) {
+  // An address that DNS gave is refused when the connection is made, which is then what failed.
+  const REFUSED_ADDRESS = /Requires net access to .*, run again with the --allow-net flag$/;
+
+  function refused(failure) {
+    const late = REFUSED_ADDRESS.exec(failure?.cause?.message);
+    const error = late === null ? failure : new core.NotCapable(late[0]);
     if (!(error instanceof core.NotCapable)) throw error;
     throw Object.assign(new TypeError(`fetch failed: ${error.message}`, { cause: error }), { code: error.code });
   }

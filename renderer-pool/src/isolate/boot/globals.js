@@ -88,8 +88,9 @@ const interfaces = {
 // What it reports goes to listeners of our own, see `uncaught.js`, which Deno's takes for the global object.
 function reportError(error) {
   if (this !== undefined && this !== null && this !== globalThis) throw new TypeError("Illegal invocation");
-  if (arguments.length === 0) events.reportError();
-  events.reportError(error);
+  const report = events.reportError;
+  if (arguments.length === 0) report();
+  report(error);
 }
 
 const functions = {
