@@ -283,7 +283,7 @@ fn ceiling(
     let ground = field.ground;
     let task = Task::start(&format!("{}: {path} in an isolate without HTTP", field.app.name));
     let program = ground.workspace.release_binary("renderer-pool");
-    let mut renderer = Renderer::start(&program, &field.app.dist(), ground.cores.server)?;
+    let mut renderer = Renderer::start(&program, &field.app.dist(), ground.cores.server, Vec::new())?;
     let page = isolate::Page { path, concurrency: connections.min(isolate::MAX_CONCURRENCY), warm_up: 0 };
     let slice_micros = ground.slice.as_secs_f64() * 1e6;
     let mut cost = render(&mut renderer, &page, isolate::MAX_CONCURRENCY)?;
