@@ -385,7 +385,8 @@ mod tests {
             let mut encoded = bytes::BytesMut::new();
             head.encode(&mut encoded);
             let call = NativeCall { caller, head: encoded.freeze(), ..call("seen", "null") };
-            let outcome = registry().call(call, Instant::now(), CancellationToken::new()).await;
+            let (deadline, cancellation) = (Instant::now(), CancellationToken::new());
+            let outcome = registry().call(call, None, deadline, cancellation).await.unwrap();
             let told = r#"[{"x":1,"y":2},"0af7651916cd43dd8448eb211c80319c"]"#;
             assert_eq!(outcome, Outcome::Value(told.into()), "{caller:?}");
         }
