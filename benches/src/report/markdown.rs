@@ -172,6 +172,7 @@ mod tests {
             results: Vec::new(),
             memory: Vec::new(),
             skipped: Vec::new(),
+            has_failed: false,
         }
     }
 

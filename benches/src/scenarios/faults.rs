@@ -71,7 +71,9 @@ pub fn measure(
 
 /// Why a server has no such scenario.
 fn unfit(contestant: &Contestant, kind: Kind) -> Option<&'static str> {
-    let recipe = contestant.recipe()?;
+    let Some(recipe) = contestant.recipe() else {
+        return (kind == Kind::Deploy).then_some("the gateway cannot load another build while it serves yet");
+    };
     match kind {
         Kind::Deploy if !recipe.reloads => Some("it has no way to load another build while it serves"),
         Kind::Kill if !recipe.heals => Some("nothing starts it again"),

@@ -64,6 +64,7 @@ pub fn run(workspace: &Workspace, options: &ScenarioOptions) -> Result<(), Bench
         results: Vec::new(),
         memory: Vec::new(),
         skipped: Vec::new(),
+        has_failed: false,
     };
     for (place, app) in apps.iter().enumerate() {
         let wanted: Vec<&Scenario> =
@@ -91,7 +92,7 @@ fn side_by_side(
     }
     let field = Field::line_up(ground, app, contestants, 1, skipped)?;
     for scenario in wanted {
-        show(throughput::measure(&field, scenario, skipped)?, run);
+        take(throughput::measure(&field, scenario, skipped), scenario, run, skipped);
     }
     run.memory.extend(field.end()?);
     Ok(())
@@ -111,7 +112,7 @@ fn one_by_one(
             Kind::Poisoned | Kind::Deploy | Kind::Kill => {
                 let documents: Vec<Contestant> =
                     contestants.iter().filter(|one| one.serves_documents()).cloned().collect();
-                show(faults::measure(ground, scenario, app, &documents, skipped)?, run);
+                take(faults::measure(ground, scenario, app, &documents, skipped), scenario, run, skipped);
             }
             Kind::Missing(reason) => {
                 progress::say(&format!("{} is skipped: {reason}", scenario.name));
@@ -123,9 +124,23 @@ fn one_by_one(
     Ok(())
 }
 
-fn show(result: ScenarioResult, run: &mut Run) {
-    progress::say(&format!("\n{}", text::render(&result)));
-    run.results.push(result);
+/// Shows and keeps what came of a scenario; one that failed is in the report, and the others are measured.
+fn take(
+    measured: Result<ScenarioResult, BenchFailure>,
+    scenario: &Scenario,
+    run: &mut Run,
+    skipped: &mut Vec<Skipped>,
+) {
+    match measured {
+        Ok(result) => {
+            progress::say(&format!("\n{}", text::render(&result)));
+            run.results.push(result);
+        }
+        Err(failure) => {
+            run.has_failed = true;
+            field::skip(skipped, &format!("isopod in {}", scenario.name), &failure);
+        }
+    }
 }
 
 fn conclude(
@@ -143,6 +158,10 @@ fn conclude(
         for file in publish::into_docs(workspace, run)? {
             progress::say(&format!("published: {}", file.display()));
         }
+    }
+    if run.has_failed {
+        let problem = "it failed in a scenario; the report says in which".to_owned();
+        return Err(BenchFailure::Load { contestant: "isopod".to_owned(), problem });
     }
     Ok(())
 }

@@ -30,6 +30,8 @@ pub struct Run {
     pub memory: Vec<MemoryOverTime>,
     /// Who was to take part and did not, and what was not measured, and why.
     pub skipped: Vec<Skipped>,
+    /// Whether Isopod itself failed in a scenario.
+    pub has_failed: bool,
 }
 
 /// One scenario with one app.
