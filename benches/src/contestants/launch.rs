@@ -122,7 +122,7 @@ fn isopod(place: &Place<'_>) -> Command {
     ];
     let mut gateway = demo::gateway(place.workspace, &place.app.dist(), &options.map(OsString::from));
     // For the scenario that speaks HTTP/2; others begin with HTTP/1.1 as ever.
-    gateway.env("ISOPOD_H2C", "on");
+    gateway.env("ISOPOD_H2C", "true");
     gateway
 }
 
