@@ -73,7 +73,7 @@ pub struct AccessProblem {
 
 /// Whether a text says where a server is.
 pub fn is_server(text: &str) -> bool {
-    text.parse::<ServerAddr>().is_ok()
+    text.parse::<ServerAddr>().is_ok_and(|address| !address.host().is_empty())
 }
 
 impl Access {

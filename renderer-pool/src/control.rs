@@ -130,7 +130,9 @@ fn lock_in(setup: &RendererSetup) -> Result<Layers, SetupRefusal> {
             .collect(),
         ports: Ports {
             connect: setup.access.egress.ports(),
-            listen: setup.inspect.map(|address| address.port()),
+            // Who may talk to everybody may be talked to.
+            listen: (!setup.access.egress.is_all())
+                .then(|| setup.inspect.iter().map(std::net::SocketAddr::port).collect()),
         },
         network: !setup.access.egress.is_none() || setup.inspect.is_some(),
         // Sockets in the file system lie where the app may write: connecting is writing.

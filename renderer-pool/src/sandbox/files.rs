@@ -1,4 +1,5 @@
-//! Landlock: which files the process may open, which programs it may run (none), and that it signals nobody else.
+//! Landlock: which files the process may open, which programs it may run (none), which ports it may use, and that it
+//! signals nobody else.
 //!
 //! Rules name files and directories, not paths: what is replaced by a file of the same name is another file. The
 //! directories below take that in; single files such as `/etc/hosts` must be edited in place.
@@ -80,7 +81,10 @@ pub fn restrict(needs: &Needs) -> Result<u32, String> {
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))
         .and_then(|ruleset| ruleset.scope(Scope::from_all(NEWEST)))
+        // One ruleset for all: a second one that knows nothing of files would refuse every rename.
+        .and_then(|ruleset| needs.ports.handled(ruleset))
         .and_then(Ruleset::create)
+        .and_then(|ruleset| needs.ports.allowed(ruleset))
         .map_err(|error| error.to_string())?;
     let system = SYSTEM_FILES.iter().map(PathBuf::from).chain(resolver_directory());
     let readable_files = system.chain(needs.readable.iter().cloned()).map(|path| (path, readable, false));

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`privileges`] | rights that the process does not need, and those that a program could gain |
 //! | [`landlock`](files) | files beyond the app, its packages and what the system's libraries read; signals to others |
-//! | [`ports`] (landlock) | listening, and connecting to ports that no rule names |
+//! | [`ports`] (landlock) | listening and connecting on ports that the egress rules leave out |
 //! | [`syscalls`] (seccomp) | programs, tracing, other processes, kernel interfaces, sockets that nothing needs |
 //!
 //! Rules hold for the thread that makes them and for threads that it starts: [`enter`] is called while the process
@@ -59,7 +59,7 @@ pub fn enter(mode: SandboxMode, needs: &Needs) -> Result<Layers, SetupRefusal> {
         }
     };
     let no_new_privs = layer("no_new_privs", privileges::gain_none());
-    let landlock = files::restrict(needs).and_then(|abi| ports::restrict(&needs.ports).map(|()| abi));
+    let landlock = files::restrict(needs);
     let landlock_abi = *landlock.as_ref().unwrap_or(&0);
     layer("landlock", landlock.map(drop));
     let capabilities = layer("capabilities", privileges::give_up());

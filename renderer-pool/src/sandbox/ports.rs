@@ -1,42 +1,43 @@
-//! Landlock, Linux 6.7 and later: the process listens on no port, and connects to those alone that its rules name.
+//! Which ports of TCP landlock leaves to the process, Linux 6.7 and later.
 //!
-//! Hosts and addresses are the affair of JavaScript's own permissions; this holds where those have failed. A ruleset of
-//! its own: what it refuses adds to what [`files`](super::files) refuses.
+//! Hosts and addresses are the affair of JavaScript's own permissions; this holds where those have failed.
 
 use std::collections::BTreeSet;
 
-use landlock::{
-    AccessNet, BitFlags, CompatLevel, Compatible, NetPort, Ruleset, RulesetAttr, RulesetCreatedAttr,
-};
+use landlock::{AccessNet, NetPort, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError};
 
-/// Which ports of TCP the process may use.
+/// Which ports of TCP the process may use: `None` for all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ports {
-    /// To connect to; `None` for all.
+    /// To connect to.
     pub connect: Option<BTreeSet<u16>>,
     /// To listen on; 0 for one that the kernel picks.
-    pub listen: Option<u16>,
+    pub listen: Option<BTreeSet<u16>>,
 }
 
-/// Restricts the calling thread. A kernel that does not know of ports refuses nothing; the version of landlock tells.
-///
-/// # Errors
-/// Why the kernel does not do that.
-pub fn restrict(ports: &Ports) -> Result<(), String> {
-    let mut handled = BitFlags::from(AccessNet::BindTcp);
-    if ports.connect.is_some() {
-        handled |= AccessNet::ConnectTcp;
+impl Ports {
+    /// Tells the ruleset what it is to refuse where no rule allows it.
+    ///
+    /// # Errors
+    /// As [`RulesetAttr::handle_access`]. A kernel that does not know of ports is none.
+    pub fn handled(&self, ruleset: Ruleset) -> Result<Ruleset, RulesetError> {
+        let handled = self.sides().into_iter().filter(|(ports, _)| ports.is_some());
+        handled.map(|(_, access)| access).try_fold(ruleset, RulesetAttr::handle_access)
     }
-    let ruleset = Ruleset::default()
-        .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(handled)
-        .and_then(Ruleset::create)
-        .map_err(|error| error.to_string())?;
-    let connect = ports.connect.iter().flatten().map(|port| NetPort::new(*port, AccessNet::ConnectTcp));
-    let listen = ports.listen.iter().map(|port| NetPort::new(*port, AccessNet::BindTcp));
-    let ruleset = connect
-        .chain(listen)
-        .try_fold(ruleset, |ruleset, rule| ruleset.add_rule(rule))
-        .map_err(|error| error.to_string())?;
-    ruleset.restrict_self().map(drop).map_err(|error| error.to_string())
+
+    /// Adds a rule for each port.
+    ///
+    /// # Errors
+    /// As [`RulesetCreatedAttr::add_rule`].
+    pub fn allowed(&self, ruleset: RulesetCreated) -> Result<RulesetCreated, RulesetError> {
+        let rules = self
+            .sides()
+            .into_iter()
+            .flat_map(|(ports, access)| ports.iter().flatten().map(move |port| NetPort::new(*port, access)));
+        rules.into_iter().try_fold(ruleset, RulesetCreatedAttr::add_rule)
+    }
+
+    fn sides(&self) -> [(&Option<BTreeSet<u16>>, AccessNet); 2] {
+        [(&self.connect, AccessNet::ConnectTcp), (&self.listen, AccessNet::BindTcp)]
+    }
 }

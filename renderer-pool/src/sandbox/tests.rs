@@ -181,9 +181,14 @@ fn ports_are_those_that_the_rules_name() {
     let bind = || errno_of_io(TcpListener::bind("127.0.0.1:0"));
     locked_in(&with_network(), || {
         TcpStream::connect(open).unwrap();
+        assert_eq!(bind(), 0);
+    });
+    let ports = Ports { connect: None, listen: Some([].into()) };
+    locked_in(&Needs { ports, ..with_network() }, || {
+        TcpStream::connect(open).unwrap();
         assert_eq!(bind(), libc::EACCES);
     });
-    let ports = Ports { connect: Some([open.port()].into()), listen: Some(0) };
+    let ports = Ports { connect: Some([open.port()].into()), listen: Some([0].into()) };
     locked_in(&Needs { ports, ..with_network() }, || {
         TcpStream::connect(open).unwrap();
         assert_eq!(errno_of_io(TcpStream::connect(closed)), libc::EACCES);
