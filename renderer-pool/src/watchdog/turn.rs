@@ -23,6 +23,10 @@ const WHOLE_TURN: u32 = 10;
 /// seconds, and nothing ends it.
 const LAST: Duration = Duration::from_secs(10);
 
+/// So much CPU time a thread may use, at least, until it answers an interrupt that is to name and terminate its job. What
+/// terminates without one leaves the job without a name.
+const PAUSE: Duration = Duration::from_secs(3);
+
 /// So long a thread may stand still in the midst of a turn.
 pub const STALL: Duration = Duration::from_secs(10);
 
@@ -161,7 +165,7 @@ impl Watched {
         match self.stage {
             Stage::Forced(since) if stalled || used(since) >= LAST => Verdict::Stuck,
             Stage::Forced(_) => Verdict::Wait,
-            Stage::Terminating(since) if stalled || used(since) >= seen.limit => {
+            Stage::Terminating(since) if stalled || used(since) >= seen.limit.max(PAUSE) => {
                 self.stage = Stage::Forced(seen.cpu);
                 Verdict::Force
             }
@@ -172,11 +176,8 @@ impl Watched {
                 self.stage = Stage::Asked;
                 Verdict::Ask
             }
-            // It has not answered for as long as it may run at all.
-            Stage::Asked if too_long => {
-                self.stage = Stage::Forced(seen.cpu);
-                Verdict::Force
-            }
+            // It has not answered for as long as it may run at all: a collection takes that long, and answers afterwards.
+            Stage::Asked if too_long => self.terminate(None, seen.cpu),
             Stage::Asked => Verdict::Wait,
         }
     }
@@ -267,8 +268,8 @@ mod tests {
 
     #[test]
     fn what_answers_no_interrupt_is_terminated_and_given_up_in_the_end() {
-        let verdicts = run((0..120).map(|_| (1, 1)), false);
-        assert_eq!(verdicts[..2], [(10, Verdict::Force), (110, Verdict::Stuck)]);
+        let verdicts = run((0..150).map(|_| (1, 1)), false);
+        assert_eq!(verdicts, [(10, Verdict::Terminate(None)), (40, Verdict::Force), (140, Verdict::Stuck)]);
     }
 
     #[test]
@@ -315,6 +316,6 @@ mod tests {
         assert_eq!(watch.observe(seen(2, 1, None)), Verdict::Ask);
         let late = Some(Sample { turn: 1, job: 5 });
         assert_eq!(watch.observe(seen(2, 2, late)), Verdict::Wait);
-        assert_eq!(watch.observe(seen(2, 10, None)), Verdict::Force);
+        assert_eq!(watch.observe(seen(2, 10, None)), Verdict::Terminate(None));
     }
 }
