@@ -110,15 +110,14 @@ async fn a_turn_that_stands_still_is_ended() {
 
 #[tokio::test]
 async fn what_cannot_be_interrupted_ends_its_process() {
-    // What the test above ends, without the flag of ours that makes it possible.
-    let bundle =
-        format!("export default {{ async fetch(request) {{ {UNROLLED} return new Response('ok'); }} }};");
-    let mut renderer = Renderer::bundle(&bundle, |setup| {
-        setup.limits = COMPILED;
-        setup.v8_flags = vec!["--turboshaft-loop-unrolling".into()];
-    })
-    .await;
-    renderer.job(1, head("GET", "/bad?q=1")).await;
+    // Hours of work in one call of a function that is not JavaScript.
+    let bundle = "import { pbkdf2Sync } from 'node:crypto';
+        export default { fetch(request) {
+          if (request.url.endsWith('/bad')) pbkdf2Sync('password', 'salt', 2_000_000_000, 64, 'sha512');
+          return new Response('ok');
+        } };";
+    let mut renderer = Renderer::bundle(bundle, |setup| setup.limits = LIMITS).await;
+    renderer.job(1, head("GET", "/bad")).await;
     let ended = tokio::time::timeout(renderer::PATIENCE, renderer.process.wait()).await;
     assert_eq!(ended.expect("it runs on").unwrap().code(), Some(70));
 }
@@ -359,15 +358,15 @@ async fn a_process_that_outgrows_its_memory_asks_for_its_replacement() {
 }
 
 #[tokio::test]
-async fn a_heap_snapshot_is_no_runaway_turn_and_its_memory_no_reason_to_retire() {
-    // The snapshot of a million objects takes seconds and some hundred MiB.
-    let limits = IsolateLimits { max_turn_ms: 100, max_rss_bytes: 500 << 20, ..LIMITS };
+async fn a_heap_snapshot_is_no_runaway_turn_and_its_memory_ends_nothing() {
+    // The snapshot of so many objects takes seconds and some hundred MiB.
+    let limits = IsolateLimits { max_turn_ms: 100, max_rss_bytes: 400 << 20, ..LIMITS };
     let bundle = "const kept = []; export default { fetch(request) {
         if (request.url.endsWith('/keep')) for (let i = 0; i < 40_000; i++) kept.push({ i, and: [i, {}] });
         return new Response('ok'); } };";
     let mut renderer = Renderer::limited(app(&[("server/server.js", bundle)]), limits, HEAP).await;
     ready(&mut renderer).await;
-    for _ in 0..25 {
+    for _ in 0..12 {
         assert_eq!(renderer.get("/keep").await.0, 200);
     }
     let file = renderer.scratch().join("heap");
@@ -379,7 +378,6 @@ async fn a_heap_snapshot_is_no_runaway_turn_and_its_memory_no_reason_to_retire()
     assert_eq!(said, Some(FromChild::Examined { isolate: 0, problem: None }));
     assert!(before.elapsed().as_millis() > 300, "a turn of this length would have been too long");
     assert_eq!(renderer.get("/").await, (200, "ok".into()));
-    assert_eq!(renderer.report_within(std::time::Duration::from_millis(300)).await, None);
 }
 
 #[tokio::test]
