@@ -269,7 +269,10 @@ mod tests {
     #[test]
     fn what_answers_no_interrupt_is_terminated_and_given_up_in_the_end() {
         let verdicts = run((0..150).map(|_| (1, 1)), false);
-        assert_eq!(verdicts, [(10, Verdict::Terminate(None)), (40, Verdict::Force), (140, Verdict::Stuck)]);
+        assert_eq!(
+            verdicts[..3],
+            [(10, Verdict::Terminate(None)), (40, Verdict::Force), (140, Verdict::Stuck)]
+        );
     }
 
     #[test]
