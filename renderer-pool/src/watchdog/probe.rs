@@ -228,15 +228,20 @@ impl Probe {
         };
         let stack = stack::capture(isolate);
         let wanted = wanted.filter(|wanted| *wanted != NOBODY);
+        let job = wanted.or((job != NOBODY).then_some(job));
         // A full heap does not wait.
-        if stack.is_empty() && excess == Excess::Turn {
+        if excess == Excess::Turn && (stack.is_empty() || (job.is_none() && question.retries > 0)) {
             if question.retries > 0 {
                 self.lock().question = Some(Question { retries: question.retries - 1, ..question });
             }
-            self.search(isolate, Search::of(question.turn, wanted));
+            if stack.is_empty() {
+                self.search(isolate, Search::of(question.turn, wanted));
+            }
             return;
         }
-        self.note(Overrun { excess, job: wanted.unwrap_or(job), url, stack });
+        // Between two callbacks nobody runs: the turn is then that of the job whose event began it.
+        let job = job.unwrap_or_else(|| self.delivered.load(Ordering::Relaxed));
+        self.note(Overrun { excess, job, url, stack });
         isolate.terminate_execution();
     }
 
