@@ -51,9 +51,10 @@ pub enum ControlError {
 ///
 /// - An unrolled loop loses its check for interrupts, and the loop around it loses it too (seen in V8 14.6 and 15.0):
 ///   `while (url.endsWith('x')) ..` could then be ended only together with its process.
-/// - A heap of some megabytes may grow to eight times its size before all of it is collected, as far as its limit is
-///   not near. By itself V8 lets such a heap grow by half, and collects all of it several times a second under load.
-const OWN_V8_FLAGS: [&str; 2] = ["--no-turboshaft-loop-unrolling", "--heap-growing-percent=700"];
+/// - A heap of some megabytes may grow to five times its size before all of it is collected, as far as its limit is
+///   not near: so much that a renderer is no larger than Node with the same app. By itself V8 lets such a heap grow by
+///   half, and collects all of it several times a second under load.
+const OWN_V8_FLAGS: [&str; 2] = ["--no-turboshaft-loop-unrolling", "--heap-growing-percent=400"];
 
 /// Hosts the isolates until they have drained.
 ///
