@@ -19,7 +19,8 @@ use crate::workspace::Workspace;
 /// When a step fails; after the last one it does not return.
 pub fn run(workspace: &Workspace, args: &[OsString]) -> Result<(), Failure> {
     if asks_for_help(args) {
-        let mut help = cargo::command(workspace, &["run", "--quiet", "--package", "benches", "--bin", "benches", "--"]);
+        let mut help =
+            cargo::command(workspace, &["run", "--quiet", "--package", "benches", "--bin", "benches", "--"]);
         help.args(args);
         match run::replace(help)? {}
     }
