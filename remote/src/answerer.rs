@@ -108,7 +108,7 @@ impl Answerer {
             }
             Kind::More => self.more(reply, envelope.number, envelope.bytes),
             Kind::Ping => {
-                let ping = Ping::decode(&envelope.bytes)?;
+                let ping = Ping::decode(envelope.bytes)?;
                 self.ping(reply, gateway, &ping, now);
             }
             _ => return Err(Unusable::Direction),

@@ -235,7 +235,7 @@ impl Caller {
         let envelope = Envelope::decode(payload);
         if let Some(instance) = tail.strip_prefix('w') {
             if let Ok(Envelope { kind: Kind::Pong, bytes, .. }) = envelope {
-                self.pong(instance, &bytes, now);
+                self.pong(instance, bytes, now);
             }
             return;
         }
@@ -324,7 +324,7 @@ impl Caller {
         }
     }
 
-    fn pong(&mut self, instance: &str, list: &[u8], now: Instant) {
+    fn pong(&mut self, instance: &str, list: Bytes, now: Instant) {
         if let Some(peer) = self.peers.get_mut(instance) {
             peer.heard = now;
         }

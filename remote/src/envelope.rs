@@ -11,6 +11,7 @@
 //! than the server lets a message be. The number counts the messages of one direction of one call from 0.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use shared::wire::{PayloadError, Reader};
 
 /// The version of what is said between machines.
 pub const VERSION: u8 = 1;
@@ -58,20 +59,14 @@ pub struct Envelope {
 /// A message that is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EnvelopeError {
-    /// It is shorter than a header.
-    #[error("a message of {0} bytes is too short")]
-    Short(usize),
+    /// It is cut short, or its kind is unknown.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
     /// The other side is of another version.
     #[error(
         "a message of version {0}, this side speaks {VERSION}: gateways and workers must be of one release"
     )]
     Version(u8),
-    /// Its kind is unknown.
-    #[error("a message of the unknown kind {0}")]
-    Kind(u8),
-    /// A ping or pong is cut short.
-    #[error("a list of calls is cut short")]
-    List,
 }
 
 /// One message.
@@ -89,14 +84,13 @@ impl Envelope {
     ///
     /// # Errors
     /// [`EnvelopeError`].
-    pub fn decode(mut message: Bytes) -> Result<Self, EnvelopeError> {
-        let Some(&[version, kind, a, b, c, d]) = message.first_chunk::<HEADER_BYTES>() else {
-            return Err(EnvelopeError::Short(message.len()));
-        };
+    pub fn decode(message: Bytes) -> Result<Self, EnvelopeError> {
+        let mut reader = Reader::new(message);
+        let version = reader.u8("version")?;
         if version != VERSION {
             return Err(EnvelopeError::Version(version));
         }
-        let kind = match kind {
+        let kind = match reader.u8("kind")? {
             1 => Kind::Open,
             2 => Kind::More,
             3 => Kind::Ping,
@@ -104,10 +98,10 @@ impl Envelope {
             5 => Kind::Refused,
             6 => Kind::Broken,
             7 => Kind::Pong,
-            kind => return Err(EnvelopeError::Kind(kind)),
+            value => return Err(PayloadError::Unknown { field: "kind", value: value.into() }.into()),
         };
-        let bytes = message.split_off(HEADER_BYTES);
-        Ok(Self { kind, number: u32::from_le_bytes([a, b, c, d]), bytes })
+        let number = reader.u32("number")?;
+        Ok(Self { kind, number, bytes: reader.rest() })
     }
 }
 
@@ -137,8 +131,9 @@ pub struct Ping {
 
 impl Ping {
     /// As it travels.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut out = self.newest.to_le_bytes().to_vec();
+    pub fn encode(&self) -> BytesMut {
+        let mut out = BytesMut::new();
+        out.put_u64_le(self.newest);
         put_list(&mut out, &self.calls);
         out
     }
@@ -146,42 +141,40 @@ impl Ping {
     /// Reads what [`Ping::encode`] wrote.
     ///
     /// # Errors
-    /// [`EnvelopeError::List`].
-    pub fn decode(bytes: &[u8]) -> Result<Self, EnvelopeError> {
-        let (newest, list) = bytes.split_first_chunk::<8>().ok_or(EnvelopeError::List)?;
-        Ok(Self { newest: u64::from_le_bytes(*newest), calls: list_of(list)? })
+    /// [`EnvelopeError::Payload`] when it is cut short.
+    pub fn decode(bytes: Bytes) -> Result<Self, EnvelopeError> {
+        let mut reader = Reader::new(bytes);
+        let newest = reader.u64("newest")?;
+        Ok(Self { newest, calls: list_of(reader.rest())? })
     }
 }
 
 /// A pong as it travels.
-pub fn encode_list(calls: &[Listed]) -> Vec<u8> {
-    let mut out = Vec::new();
+pub fn encode_list(calls: &[Listed]) -> BytesMut {
+    let mut out = BytesMut::new();
     put_list(&mut out, calls);
     out
 }
 
-fn put_list(out: &mut Vec<u8>, calls: &[Listed]) {
+fn put_list(out: &mut BytesMut, calls: &[Listed]) {
     out.reserve(calls.len() * 12);
     for call in calls {
-        out.extend_from_slice(&call.id.to_le_bytes());
-        out.extend_from_slice(&call.messages.to_le_bytes());
+        out.put_u64_le(call.id);
+        out.put_u32_le(call.messages);
     }
 }
 
 /// Reads the calls of a pong.
 ///
 /// # Errors
-/// [`EnvelopeError::List`].
-pub fn list_of(bytes: &[u8]) -> Result<Vec<Listed>, EnvelopeError> {
-    let (entries, []) = bytes.as_chunks::<12>() else { return Err(EnvelopeError::List) };
-    let read = |entry: &[u8; 12]| {
-        let [a, b, c, d, e, f, g, h, i, j, k, l] = *entry;
-        Listed {
-            id: u64::from_le_bytes([a, b, c, d, e, f, g, h]),
-            messages: u32::from_le_bytes([i, j, k, l]),
-        }
-    };
-    Ok(entries.iter().map(read).collect())
+/// [`EnvelopeError::Payload`] when it is cut short.
+pub fn list_of(bytes: Bytes) -> Result<Vec<Listed>, EnvelopeError> {
+    let mut calls = Vec::with_capacity(bytes.len() / 12);
+    let mut reader = Reader::new(bytes);
+    while !reader.is_empty() {
+        calls.push(Listed { id: reader.u64("call")?, messages: reader.u32("messages")? });
+    }
+    Ok(calls)
 }
 
 #[cfg(test)]
@@ -193,19 +186,23 @@ mod tests {
         let message = encode(Kind::More, 7, b"abc");
         let read = Envelope::decode(message).unwrap();
         assert_eq!(read, Envelope { kind: Kind::More, number: 7, bytes: "abc".into() });
-        assert_eq!(Envelope::decode("ab".into()), Err(EnvelopeError::Short(2)));
+        let payload = |error| Err(EnvelopeError::Payload(error));
+        let short = PayloadError::Short { field: "number" };
+        assert_eq!(Envelope::decode("\u{1}\u{1}0".into()), payload(short));
         assert_eq!(Envelope::decode("\u{2}\u{1}0000".into()), Err(EnvelopeError::Version(2)));
-        assert_eq!(Envelope::decode("\u{1}\u{9}0000".into()), Err(EnvelopeError::Kind(9)));
+        let unknown = PayloadError::Unknown { field: "kind", value: 9 };
+        assert_eq!(Envelope::decode("\u{1}\u{9}0000".into()), payload(unknown));
     }
 
     #[test]
     fn a_ping_survives_the_way_and_fits_the_smallest_server() {
         let listed = |id| Listed { id, messages: 3 };
         let ping = Ping { newest: 9, calls: (0..MAX_LISTED as u64).map(listed).collect() };
-        let bytes = ping.encode();
+        let bytes = ping.encode().freeze();
         assert!(HEADER_BYTES + bytes.len() <= MIN_PAYLOAD_BYTES);
-        assert_eq!(Ping::decode(&bytes).unwrap(), ping);
-        assert_eq!(Ping::decode(&bytes[..bytes.len() - 1]), Err(EnvelopeError::List));
-        assert_eq!(list_of(&encode_list(&ping.calls)).unwrap(), ping.calls);
+        assert_eq!(Ping::decode(bytes.clone()).unwrap(), ping);
+        let short = PayloadError::Short { field: "messages" };
+        assert_eq!(Ping::decode(bytes.slice(..bytes.len() - 1)), Err(EnvelopeError::Payload(short)));
+        assert_eq!(list_of(encode_list(&ping.calls).freeze()).unwrap(), ping.calls);
     }
 }

@@ -96,6 +96,11 @@ impl Reader {
         String::from_utf8(self.bytes(field)?.into()).map_err(|_| PayloadError::NotUtf8 { field })
     }
 
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.payload.is_empty()
+    }
+
     /// All that is left.
     pub fn rest(self) -> Bytes {
         self.payload
