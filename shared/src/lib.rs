@@ -7,6 +7,7 @@
 //! - [`head`]: the heads of requests and responses.
 //! - [`message`]: what each direction of each link may say.
 //! - [`window`]: how many body bytes may be under way.
+//! - [`pieces`]: what has come of a body and is not read yet. Pure.
 //! - [`link`]: a [`link::Channel`] over a Unix socket, its directions in its type.
 //! - [`inherited`]: how a child finds the sockets that its gateway made for it.
 //! - [`egress`]: where an app may connect to.
@@ -23,6 +24,7 @@ pub mod inherited;
 pub mod link;
 pub mod logging;
 pub mod message;
+pub mod pieces;
 pub mod route;
 pub mod setup;
 pub mod window;

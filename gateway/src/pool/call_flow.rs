@@ -5,41 +5,71 @@ use std::cell::RefCell;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use shared::pieces::Pieces;
 use shared::window::{ReceiveWindow, SendWindow, WindowError};
-use tokio::sync::mpsc;
 
 /// The windows of a call, and what has come of its body.
 #[derive(Debug, Default)]
 pub(super) struct CallFlow {
-    /// Where the call's body goes; `None` when it has none, or all of it has come.
-    body: RefCell<Option<mpsc::UnboundedSender<Bytes>>>,
+    body: RefCell<Body>,
     received: RefCell<ReceiveWindow>,
     sent: RefCell<SendWindow>,
     /// Who waits for room in the job's window.
     sender: RefCell<Option<Waker>>,
 }
 
+/// The body of a call, as far as it has come. The job keeps to its window, which is checked.
+#[derive(Debug, Default)]
+struct Body {
+    pieces: Pieces,
+    /// More may come.
+    is_open: bool,
+    reader: Option<Waker>,
+}
+
+impl Body {
+    fn wake(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+}
+
 impl CallFlow {
-    /// The flow of a call whose body follows, and the body.
-    pub fn with_body() -> (Self, mpsc::UnboundedReceiver<Bytes>) {
-        // The job keeps to its window, which is checked: the channel holds no more than that.
-        let (sender, body) = mpsc::unbounded_channel();
-        (Self { body: RefCell::new(Some(sender)), ..Self::default() }, body)
+    /// The flow of a call whose body follows.
+    pub fn with_body() -> Self {
+        Self { body: RefCell::new(Body { is_open: true, ..Body::default() }), ..Self::default() }
     }
 
     /// A piece of the call's body has come.
     pub fn on_body(&self, bytes: Bytes) -> Result<(), WindowError> {
         self.received.borrow_mut().received(bytes.len())?;
-        if let Some(body) = self.body.borrow().as_ref().filter(|_| !bytes.is_empty()) {
-            // Nobody wants it any more: the call has ended.
-            let _ = body.send(bytes);
+        let mut body = self.body.borrow_mut();
+        if body.is_open {
+            body.pieces.push(bytes);
+            body.wake();
         }
         Ok(())
     }
 
     /// The call's body is complete.
     pub fn on_body_end(&self) {
-        self.body.borrow_mut().take();
+        let mut body = self.body.borrow_mut();
+        body.is_open = false;
+        body.wake();
+    }
+
+    /// The next piece of the call's body; `None` at its end.
+    pub fn poll_body(&self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let mut body = self.body.borrow_mut();
+        if let Some(bytes) = body.pieces.pop() {
+            return Poll::Ready(Some(bytes));
+        }
+        if !body.is_open {
+            return Poll::Ready(None);
+        }
+        body.reader = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// The worker takes so much of the body; the credit that is due to the job.

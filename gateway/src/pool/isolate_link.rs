@@ -15,7 +15,6 @@ use shared::message::{
     AnswerKind, CallInput, Caller, CancelReason, FromRenderer, KIND_FIELD, NativeCall, Outcome, ToRenderer,
 };
 use shared::window::{MAX_CHUNK_BYTES, WindowError};
-use tokio::sync::mpsc;
 
 use super::body::RenderedBody;
 use super::call_flow::CallFlow;
@@ -164,14 +163,9 @@ impl IsolateLink {
             self.reply(id, call, Outcome::failed(503, "too many native calls at a time"));
             return Ok(());
         }
-        let (flow, body) = match CallInput::has_body(&input) {
-            true => {
-                let (flow, body) = CallFlow::with_body();
-                (Rc::new(flow), Some(body))
-            }
-            false => (Rc::default(), None),
-        };
-        let body = body.map(|body| self.call_body(id, call, body, &flow));
+        let has_body = CallInput::has_body(&input);
+        let flow = Rc::new(if has_body { CallFlow::with_body() } else { CallFlow::default() });
+        let body = has_body.then(|| self.call_body(id, call, &flow));
         let native = NativeCall {
             name,
             caller: Caller::Isolate,
@@ -199,16 +193,10 @@ impl IsolateLink {
     }
 
     /// A call's body on its way to the worker; what is taken of it gives the isolate credit.
-    fn call_body(
-        self: &Rc<Self>,
-        id: u64,
-        call: u32,
-        mut body: mpsc::UnboundedReceiver<Bytes>,
-        flow: &Rc<CallFlow>,
-    ) -> RequestBody {
+    fn call_body(self: &Rc<Self>, id: u64, call: u32, flow: &Rc<CallFlow>) -> RequestBody {
         let (link, flow) = (self.clone(), flow.clone());
         Box::pin(futures_util::stream::poll_fn(move |cx| {
-            let bytes = std::task::ready!(body.poll_recv(cx));
+            let bytes = std::task::ready!(flow.poll_body(cx));
             if let Some(bytes) = bytes.as_ref().and_then(|bytes| flow.consumed(bytes.len())) {
                 link.link.queue(&ToRenderer::CallCredit { id, call, bytes });
             }
