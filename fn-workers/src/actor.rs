@@ -13,13 +13,14 @@ use actix::{
     Supervised, Supervisor, WrapFuture,
 };
 use futures_util::FutureExt;
-use shared::message::{NativeCall, Outcome, Target};
+use shared::message::{Caller, NativeCall, Outcome, Target};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::exchange::{Exchange, Streams};
+use crate::outward::Outward;
 use crate::registry::Registry;
 
 /// What is to be answered.
@@ -39,6 +40,8 @@ pub(crate) struct Run {
     /// Fires when nobody waits for the outcome any more.
     pub(crate) cancellation: CancellationToken,
     pub(crate) reply: Reply,
+    /// Where the call reaches functions of other processes.
+    pub(crate) outward: Option<Outward>,
     /// Counts this call as its actor's while it waits or runs.
     pub(crate) load: Option<Load>,
 }
@@ -97,6 +100,22 @@ impl Load {
 impl Drop for Load {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Run {
+    /// Whether a function waits for it that has a slot of its own.
+    pub(crate) fn is_of_function(&self) -> bool {
+        matches!(&self.work, Work::Call(NativeCall { caller: Caller::Function { .. }, .. }, _))
+    }
+
+    /// Begins on the arbiter beside what its actor runs. A call that waits for the slots which its callers hold would
+    /// wait for itself; the link bounds how many of them there are.
+    pub(crate) fn begin_beside(self, arbiter: &ArbiterHandle, registry: Arc<Registry>) {
+        // Where the arbiter has ended the call is dropped, and its reply tells so.
+        arbiter.spawn_fn(move || {
+            actix::spawn(perform(registry, self, None, Arc::new(Notify::new())));
+        });
     }
 }
 
@@ -183,10 +202,11 @@ async fn perform(
     slot: Option<OwnedSemaphorePermit>,
     panicked: Arc<Notify>,
 ) {
-    let Run { work, deadline, cancellation, reply, load } = run;
+    let Run { work, deadline, cancellation, reply, outward, load } = run;
     let (function, request_id) = work.names();
     let span = tracing::info_span!("call", function, request_id, trace_id = tracing::field::Empty);
-    let outcome = AssertUnwindSafe(work.run(&registry, deadline, cancellation.clone())).catch_unwind();
+    let outcome =
+        AssertUnwindSafe(work.run(&registry, deadline, cancellation.clone(), outward)).catch_unwind();
     let ended = tokio::select! {
         biased;
         () = cancellation.cancelled() => None,
@@ -224,11 +244,12 @@ impl Work {
         registry: &Registry,
         deadline: Instant,
         cancellation: CancellationToken,
+        outward: Option<Outward>,
     ) -> Option<Outcome> {
         match self {
-            Self::Call(call, streams) => registry.call(call, streams, deadline, cancellation).await,
+            Self::Call(call, streams) => registry.call(call, streams, deadline, cancellation, outward).await,
             Self::Exchange(exchange) => {
-                registry.exchange(exchange, deadline, cancellation).await;
+                registry.exchange(exchange, deadline, cancellation, outward).await;
                 None
             }
         }

@@ -1,9 +1,10 @@
-//! Functions that call others of their process.
+//! Functions that call others, of their process or of another one.
 
 use std::sync::{Arc, Mutex};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use shared::message::MAX_CALL_DEPTH;
 use tokio::time::Instant;
 
 use crate::answer::{Answer, Kind, Value};
@@ -12,34 +13,36 @@ use crate::error::FunctionError;
 use crate::input::Payload;
 use crate::seroval::{self, Form, Writer};
 
-/// How deep functions may call each other.
-const MAX_DEPTH: u8 = 16;
-
 /// The longest input and answer of such a call, in bytes.
 const MAX_VALUE_BYTES: usize = 16 << 20;
 
 impl Context {
-    /// Calls another function of this process, with its middleware, validators and limits. The call ends when this
-    /// one does: it has the same request, what is left of the deadline, and is cancelled together. Fields and cookies
-    /// that it sets go out with this call's response; what middleware has added to this call is not handed on.
+    /// Calls another function with its middleware, validators and limits: one of this process where it has it, else
+    /// one that any worker has which the gateway knows. The call ends when this one does: it has the same request, what
+    /// is left of the deadline, and is cancelled together. Fields and cookies that it sets go out with this call's
+    /// response; what middleware has added to this call is not handed on.
     ///
     /// # Errors
     /// What the function failed with, a redirect or not-found among it; 404 when there is none of this name; 504 when
     /// the deadline has passed; 500 when it answers with a response or a stream, when its answer is of another type,
-    /// and when functions call each other too deep.
+    /// and when functions call each other too deep. Of a function of another process moreover 413 when the input has
+    /// more than [`shared::message::MAX_CALL_BYTES`] bytes, 502 when its worker is lost, and 503 when no worker takes
+    /// the call, when 64 calls are open, and when this call has ended, as it has for a task of [`Context::wait_until`].
     pub async fn call<Output: DeserializeOwned>(
         &self,
         name: &str,
         input: &impl Serialize,
     ) -> Result<Output, FunctionError> {
         let call = self.info();
-        if call.depth >= MAX_DEPTH {
+        if call.depth >= MAX_CALL_DEPTH {
             let message =
-                format!("`{name}` is called at the end of {MAX_DEPTH} functions that call each other");
+                format!("`{name}` is called at the end of {MAX_CALL_DEPTH} functions that call each other");
             return Err(FunctionError::internal(message));
         }
-        let missing = || FunctionError::not_found(format!("there is no native function `{name}`"));
-        let function = self.services().functions.get(name).ok_or_else(missing)?;
+        let input = document(input)?;
+        let Some(function) = self.services().functions.get(name) else {
+            return self.call_elsewhere(name, &input).await;
+        };
         let signature = function.signature();
         let own = signature.deadline.map(|deadline| Instant::now() + deadline);
         let deadline = own.map_or(call.deadline, |own| own.min(call.deadline));
@@ -51,10 +54,11 @@ impl Context {
             cancellation: call.cancellation.child_token(),
             request: call.request.clone(),
             form_limits: signature.form_limits(&self.services().form_limits),
-            sent: Payload::Serialized(document(input)?.into()),
+            sent: Payload::Serialized(input.into()),
             added: Additions::default(),
             body: Mutex::new(None),
             depth: call.depth + 1,
+            outward: call.outward.clone(),
         };
         let context = Context::new(inner, Arc::clone(self.services()));
         let running = Arc::clone(function).call(context.clone());
@@ -142,7 +146,7 @@ mod tests {
             input: input.to_owned().into(),
         };
         let deadline = Instant::now() + Duration::from_secs(60);
-        registry.call(call, None, deadline, CancellationToken::new()).await.unwrap()
+        registry.call(call, None, deadline, CancellationToken::new(), None).await.unwrap()
     }
 
     #[tokio::test]

@@ -22,6 +22,7 @@ use crate::form::FormLimits;
 use crate::function::Registered;
 use crate::handler::{Inject, State, States};
 use crate::input::Payload;
+use crate::outward::Outward;
 use crate::request::Request;
 use crate::seroval::Limits;
 
@@ -59,6 +60,8 @@ pub(crate) struct CallInfo {
     pub(crate) body: Mutex<Option<RequestBody>>,
     /// How many functions have called each other to get here.
     pub(crate) depth: u8,
+    /// Where functions of other processes are called; `None` where there is no link.
+    pub(crate) outward: Option<Outward>,
 }
 
 /// What middleware and handler add to a call on its way.
@@ -173,7 +176,7 @@ impl Context {
         self.call.function
     }
 
-    /// Who calls: a client over HTTP, or a job in an isolate.
+    /// Who calls: a client over HTTP, a job in an isolate, or a native function of another process.
     pub fn caller(&self) -> Caller {
         self.call.caller
     }

@@ -19,8 +19,10 @@ use crate::error::FunctionError;
 use crate::form;
 use crate::input::read_strings;
 use crate::json;
+use crate::outward::Asked;
 use crate::refusals;
 use crate::strings::Strings;
+use crate::upload::{UploadReceiver, UploadSender, upload};
 
 /// What a task says of its exchange.
 #[derive(Debug)]
@@ -33,6 +35,10 @@ pub(crate) enum Said {
     Failed(String),
     /// So many bytes of the request's body were read.
     Consumed(usize),
+    /// A function of another process is called.
+    Calls(Box<Asked>),
+    /// Nobody waits for that call any more.
+    Withdraws(u32),
 }
 
 /// How many of them wait for a link, over all of its exchanges.
@@ -56,7 +62,7 @@ pub(crate) struct Exchange {
 #[derive(Debug)]
 pub(crate) struct LinkSide {
     /// `None` once the body is complete or broken.
-    pub(crate) upload: Option<mpsc::UnboundedSender<Result<Bytes, BodyBroken>>>,
+    pub(crate) upload: Option<UploadSender>,
     window: Arc<Semaphore>,
 }
 
@@ -92,8 +98,8 @@ pub(crate) fn call_streams(id: u64, has_body: bool, said: mpsc::Sender<(u64, Sai
 }
 
 fn streams(id: u64, has_body: bool, said: mpsc::Sender<(u64, Said)>) -> (LinkSide, RequestBody, Responder) {
-    // The sender keeps to its window, which the link checks: the channel holds no more than that.
-    let (upload, parts) = mpsc::unbounded_channel();
+    // The sender keeps to its window, which the link checks: no more than that waits.
+    let (upload, parts) = upload();
     let window = Arc::new(Semaphore::new(INITIAL_WINDOW));
     let upload = has_body.then_some(upload);
     let body = RequestBody { id, parts, said: said.clone() };
@@ -105,7 +111,7 @@ fn streams(id: u64, has_body: bool, said: mpsc::Sender<(u64, Said)>) -> (LinkSid
 #[derive(Debug)]
 pub struct RequestBody {
     id: u64,
-    parts: mpsc::UnboundedReceiver<Result<Bytes, BodyBroken>>,
+    parts: UploadReceiver,
     said: mpsc::Sender<(u64, Said)>,
 }
 
@@ -115,7 +121,7 @@ impl RequestBody {
     /// # Errors
     /// [`BodyBroken`] when the client broke it off, or it is longer or slower than the gateway allows.
     pub async fn next(&mut self) -> Result<Option<Bytes>, BodyBroken> {
-        let Some(part) = self.parts.recv().await else { return Ok(None) };
+        let Some(part) = self.parts.next().await else { return Ok(None) };
         let part = part?;
         // The link has ended, and with it the one who waits for the credit.
         let _ = self.said.send((self.id, Said::Consumed(part.len()))).await;

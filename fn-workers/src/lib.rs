@@ -68,6 +68,7 @@ mod input;
 mod isolate;
 mod json;
 pub mod middleware;
+mod outward;
 mod process;
 pub mod redirect;
 mod refusals;
@@ -83,6 +84,7 @@ mod strings;
 mod team;
 mod transport;
 mod typescript;
+mod upload;
 pub mod worker;
 
 pub use answer::{Answer, Chunks, Event, IntoAnswer, Response, Values};

@@ -73,6 +73,18 @@ impl Redirect {
         (!target.contains('$')).then_some(target)
     }
 
+    /// Reads what [`Redirect::to_json`] has written.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(crate) fn from_json(json: &[u8]) -> Result<Self, serde_json::Error> {
+        let mut options: Map<String, Value> = serde_json::from_slice(json)?;
+        options.remove("isSerializedRedirect");
+        let status = options.remove("statusCode").and_then(|status| status.as_u64());
+        let status = status.and_then(|status| u16::try_from(status).ok()).unwrap_or(307);
+        Ok(Self { status, options })
+    }
+
     /// What the router's `parseRedirect` reads.
     pub(crate) fn to_json(&self) -> Vec<u8> {
         let mut options = self.options.clone();
@@ -108,6 +120,16 @@ impl NotFound {
             self.options.insert("data".into(), data);
         }
         self
+    }
+
+    /// Reads what [`NotFound::to_json`] has written.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(crate) fn from_json(json: &[u8]) -> Result<Self, serde_json::Error> {
+        let mut options: Map<String, Value> = serde_json::from_slice(json)?;
+        options.remove("isNotFound");
+        Ok(Self { options })
     }
 
     /// What the router's `isNotFound` knows.
@@ -146,6 +168,7 @@ mod tests {
             "statusCode": 307, "isSerializedRedirect": true,
         });
         assert_eq!(read(&redirect.to_json()), expected);
+        assert_eq!(Redirect::from_json(&redirect.to_json()).unwrap(), redirect);
         assert_eq!(redirect.location(), None);
         assert_eq!(Redirect::href("https://example.com").status(301).location(), Some("https://example.com"));
         assert_eq!(Redirect::to("/").status(200).code(), 307);
@@ -153,7 +176,9 @@ mod tests {
 
     #[test]
     fn nothing_there_is_what_the_router_knows() {
-        let json = NotFound::new().route("/threads/$id").data(&json!({ "id": "7" })).to_json();
+        let not_found = NotFound::new().route("/threads/$id").data(&json!({ "id": "7" }));
+        let json = not_found.to_json();
+        assert_eq!(NotFound::from_json(&json).unwrap(), not_found);
         assert_eq!(
             read(&json),
             json!({ "routeId": "/threads/$id", "data": { "id": "7" }, "isNotFound": true })

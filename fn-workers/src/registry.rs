@@ -21,6 +21,7 @@ use crate::form;
 use crate::function::{Method, Registered, Signature};
 use crate::input::Payload;
 use crate::isolate;
+use crate::outward::Outward;
 use crate::request::Request;
 use crate::router::{Found, Router};
 use crate::start;
@@ -96,9 +97,10 @@ impl Registry {
         streams: Option<Streams>,
         deadline: Instant,
         cancellation: CancellationToken,
+        outward: Option<Outward>,
     ) -> Option<Outcome> {
         let NativeCall { name, caller, request_id, head, input, .. } = call;
-        let terms = Terms { caller, request_id, deadline, cancellation };
+        let terms = Terms { caller, request_id, deadline, cancellation, outward };
         // A head that does not decode is none: the gateway passes on what an isolate said.
         let request = RequestHead::decode(head).map_or_else(|_| Request::default(), Request::new);
         name_trace(&request);
@@ -149,12 +151,13 @@ impl Registry {
         exchange: Exchange,
         deadline: Instant,
         cancellation: CancellationToken,
+        outward: Option<Outward>,
     ) {
         let Exchange { target, head, mut body, mut responder } = exchange;
         let request_id = String::from_utf8_lossy(&head.request_id).into_owned();
         let request = Request::new(head);
         name_trace(&request);
-        let terms = Terms { caller: Caller::Client, request_id, deadline, cancellation };
+        let terms = Terms { caller: Caller::Client, request_id, deadline, cancellation, outward };
         let mut added = Beside::default();
         let Target::Function(name) = target else {
             let outcome = self.route(terms, &request, body, &mut added).await;
@@ -241,7 +244,11 @@ impl Registry {
         sent: Payload,
         body: Option<RequestBody>,
     ) -> Context {
-        let Terms { caller, request_id, deadline, cancellation } = terms;
+        let Terms { caller, request_id, deadline, cancellation, outward } = terms;
+        let depth = match caller {
+            Caller::Client | Caller::Isolate => 0,
+            Caller::Function { depth } => depth,
+        };
         let form_limits = function.signature().form_limits(&self.services.form_limits);
         let info = CallInfo {
             function: function.signature().name,
@@ -254,7 +261,8 @@ impl Registry {
             sent,
             added: Additions::default(),
             body: Mutex::new(body),
-            depth: 0,
+            depth,
+            outward,
         };
         Context::new(info, Arc::clone(&self.services))
     }
@@ -273,6 +281,7 @@ struct Terms {
     request_id: String,
     deadline: Instant,
     cancellation: CancellationToken,
+    outward: Option<Outward>,
 }
 
 impl std::fmt::Debug for Registry {
@@ -356,7 +365,7 @@ mod tests {
 
     async fn answer(name: &str, input: &str) -> Outcome {
         let (deadline, cancellation) = (Instant::now(), CancellationToken::new());
-        registry().call(call(name, input), None, deadline, cancellation).await.unwrap()
+        registry().call(call(name, input), None, deadline, cancellation, None).await.unwrap()
     }
 
     async fn failure(name: &str, input: &str) -> (u16, String) {
@@ -386,7 +395,7 @@ mod tests {
             head.encode(&mut encoded);
             let call = NativeCall { caller, head: encoded.freeze(), ..call("seen", "null") };
             let (deadline, cancellation) = (Instant::now(), CancellationToken::new());
-            let outcome = registry().call(call, None, deadline, cancellation).await.unwrap();
+            let outcome = registry().call(call, None, deadline, cancellation, None).await.unwrap();
             let told = r#"[{"x":1,"y":2},"0af7651916cd43dd8448eb211c80319c"]"#;
             assert_eq!(outcome, Outcome::Value(told.into()), "{caller:?}");
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use serde::de::DeserializeOwned;
 use shared::head::{HeaderField, RequestHead};
 use shared::message::control::Refusal;
@@ -26,6 +26,15 @@ fn text(bytes: &Bytes) -> &str {
 impl Request {
     pub(crate) fn new(head: RequestHead) -> Self {
         Self(Some(Arc::new(head)))
+    }
+
+    /// As it travels; empty where a call has none.
+    pub(crate) fn encoded(&self) -> Bytes {
+        let mut encoded = BytesMut::new();
+        if let Some(head) = &self.0 {
+            head.encode(&mut encoded);
+        }
+        encoded.freeze()
     }
 
     fn field(&self, field: impl for<'h> Fn(&'h RequestHead) -> &'h Bytes) -> &str {

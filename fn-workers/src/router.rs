@@ -107,6 +107,12 @@ impl Router {
         self.routes.iter().map(info).collect()
     }
 
+    /// The patterns, each with its methods, in their order.
+    pub(crate) fn methods(&self) -> impl Iterator<Item = (&str, Vec<&'static str>)> {
+        let methods = |route: &Methods| route.handlers.iter().map(|(method, _)| *method).collect();
+        self.routes.iter().map(move |route| (route.pattern.as_str(), methods(route)))
+    }
+
     /// What answers a method on a path.
     pub(crate) fn find(&self, method: &str, path: &str) -> Found<'_> {
         let Some(found) = self.tree.find(path) else { return Found::Nothing };

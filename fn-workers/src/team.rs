@@ -20,7 +20,7 @@ struct Member {
     actor: Addr<FunctionActor>,
     /// Calls that wait for it or that it runs.
     load: Arc<AtomicUsize>,
-    _arbiter: Arbiter,
+    arbiter: Arbiter,
 }
 
 impl Team {
@@ -37,7 +37,7 @@ impl Team {
             let arbiter = Arbiter::new();
             let registry = Arc::clone(&registry);
             let actor = FunctionActor::start_on(&arbiter.handle(), registry, mailbox, concurrency).await?;
-            members.push(Member { actor, load: Arc::default(), _arbiter: arbiter });
+            members.push(Member { actor, load: Arc::default(), arbiter });
         }
         Some(Self { members, registry })
     }
@@ -54,6 +54,9 @@ impl Team {
             return;
         };
         run.load = Some(Load::on(&member.load));
+        if run.is_of_function() {
+            return run.begin_beside(&member.arbiter.handle(), Arc::clone(&self.registry));
+        }
         let (refused, message) = match member.actor.try_send(run) {
             Ok(()) => return,
             Err(SendError::Full(run)) => (run, "the function workers are busy"),

@@ -179,7 +179,8 @@ impl Worker {
     /// # Errors
     /// All wrong registrations together, or all types that have one name.
     pub fn typescript(self, program: &str) -> Result<String, RegistrationError> {
-        let Assembled { functions, .. } = self.assemble()?;
+        let Assembled { functions, router, .. } = self.assemble()?;
+        let routes: Vec<_> = router.methods().collect();
         let mut declarations = Declarations::new();
         let mut signatures: Vec<_> = functions.values().map(|function| function.signature()).collect();
         signatures.sort_unstable_by_key(|signature| signature.name);
@@ -192,7 +193,7 @@ impl Worker {
             .collect();
         let clash = |NameClash { name, first, second }| RegistrationProblem::TypeName { name, first, second };
         declarations
-            .into_module(program, &interfaces)
+            .into_module(program, &interfaces, &routes)
             .map_err(|clashes| RegistrationError::Problems(clashes.into_iter().map(clash).collect()))
     }
 

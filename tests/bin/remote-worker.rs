@@ -9,8 +9,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fn_workers::{Context, Function, FunctionError, Response, Route, Worker};
+use fn_workers::{Context, Cookie, Function, FunctionError, Redirect, Response, Route, Worker};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use ts_rs::TS;
 
 /// What most functions take.
@@ -39,7 +40,8 @@ struct Output {
 
 /// One line, in one write: other processes append to the same file.
 fn record(line: &str) {
-    let path = std::env::var_os("RECORD").unwrap();
+    // A worker that a gateway has started is not told of a file.
+    let Some(path) = std::env::var_os("RECORD") else { return };
     let mut file = OpenOptions::new().append(true).create(true).open(path).unwrap();
     file.write_all(format!("{line}\n").as_bytes()).unwrap();
 }
@@ -92,7 +94,57 @@ async fn upload(_: (), context: Context) -> Result<Response, FunctionError> {
     Ok(Response::text(length.to_string()))
 }
 
+/// What is called for the caller.
+#[derive(Debug, Deserialize, TS)]
+struct Relay {
+    name: String,
+    input: Value,
+}
+
+async fn relay(input: Relay, context: Context) -> Result<Value, FunctionError> {
+    record(&format!("relay {}", input.name));
+    context.call(&input.name, &input.input).await
+}
+
+#[derive(Debug, Deserialize)]
+struct RelayPath {
+    name: String,
+}
+
+async fn relay_to_route(path: RelayPath, context: Context) -> Result<Value, FunctionError> {
+    context.call(&path.name, &"Ada").await
+}
+
+/// Calls `other`, which calls this one.
+async fn bounce(other: &'static str, context: Context) -> Result<(), FunctionError> {
+    record("bounce");
+    context.call(other, &()).await
+}
+
+async fn greet(name: String, context: Context) -> Result<String, FunctionError> {
+    context.set_cookie(&Cookie::new("greeted", "yes"))?;
+    Ok(format!("{name} of {}", context.request().path()))
+}
+
+async fn elsewhere(_: String) -> Result<(), FunctionError> {
+    Err(Redirect::to("/login").status(303).into())
+}
+
+/// A worker with functions that the others do not have.
+fn far() -> Worker {
+    Worker::new()
+        .function(Function::write("far.run", run))
+        .function(Function::read("far.read", run))
+        .function(Function::read("far.greet", greet))
+        .function(Function::read("far.elsewhere", elsewhere))
+        .function(Function::write("far.relay", relay))
+        .function(Function::read("far.bounce", |(): (), context: Context| bounce("remote.bounce", context)))
+}
+
 fn main() -> ExitCode {
+    if std::env::var_os("FAR").is_some() {
+        return far().run();
+    }
     // A worker that says otherwise of a function than the others.
     let contrary = std::env::var_os("CONTRARY").is_some();
     let again = Function::write("remote.again", run);
@@ -101,6 +153,9 @@ fn main() -> ExitCode {
         .function(Function::write("remote.once", run))
         .function(if contrary { again } else { again.idempotent() })
         .function(Function::write("remote.single", run).concurrency(1))
+        .function(Function::write("remote.relay", relay))
+        .function(Function::read("remote.bounce", |(): (), context: Context| bounce("far.bounce", context)))
+        .routes(Route::new("/remote/relay/$name").get(relay_to_route))
         .routes(Route::new("/remote/stream/$count").get(stream))
         .routes(Route::new("/remote/upload").post(upload))
         .concurrency(256)

@@ -15,7 +15,7 @@ use shared::head::{RequestHead, ResponseHead};
 use shared::link::{LinkError, Transport};
 use shared::message::{CallInput, Caller, FromWorker, Message, Outcome, Target, ToWorker};
 use shared::window::{ReceiveWindow, SendWindow, WindowError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,7 +23,8 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tokio_util::time::{DelayQueue, delay_queue};
 
 use crate::actor::{Ended, Reply, Run, Work};
-use crate::exchange::{BodyBroken, LinkSide, SAID_WAITING, Said, call_streams, exchange};
+use crate::exchange::{LinkSide, SAID_WAITING, Said, call_streams, exchange};
+use crate::outward::{Asked, MAX_ASKED, Outward};
 use crate::team::Team;
 
 /// The most calls that one link has open; more are refused with 503.
@@ -88,6 +89,8 @@ struct OpenCall {
     /// `None` once the caller was answered or has gone; the handler may still be ending.
     deadline: Option<delay_queue::Key>,
     exchange: Option<OpenExchange>,
+    /// What it has called in other processes, by number.
+    asked: Vec<(u32, oneshot::Sender<Outcome>)>,
     _open: TaskTrackerToken,
 }
 
@@ -212,10 +215,8 @@ impl<T: Transport<Out = FromWorker, In = ToWorker>> Link<T> {
                 let Some(exchange) = self.exchange(id) else { return Ok(()) };
                 let window = |source| LinkFault::Window { id, source };
                 exchange.received.received(bytes.len()).map_err(window)?;
-                // Empty pieces cost no window, so they must cost no memory either.
-                if let Some(upload) = exchange.side.upload.as_ref().filter(|_| !bytes.is_empty()) {
-                    // A task that reads no more has dropped its end.
-                    let _ = upload.send(Ok(bytes));
+                if let Some(upload) = &exchange.side.upload {
+                    upload.send(bytes);
                 }
                 Ok(())
             }
@@ -227,8 +228,12 @@ impl<T: Transport<Out = FromWorker, In = ToWorker>> Link<T> {
             }
             ToWorker::BodyFailed { id } => {
                 if let Some(upload) = self.exchange(id).and_then(|exchange| exchange.side.upload.take()) {
-                    let _ = upload.send(Err(BodyBroken));
+                    upload.fail();
                 }
+                Ok(())
+            }
+            ToWorker::Reply { id, number, outcome } => {
+                self.answer_asked(id, number, outcome);
                 Ok(())
             }
             ToWorker::Credit { id, bytes } => {
@@ -293,11 +298,13 @@ impl<T: Transport<Out = FromWorker, In = ToWorker>> Link<T> {
             cancellation: cancellation.clone(),
             deadline: Some(self.deadlines.insert_at(id, deadline)),
             exchange,
+            asked: Vec::new(),
             _open: self.drain.open.token(),
         };
         self.open.insert(id, open);
         let reply = Reply::new(id, self.end.clone());
-        self.team.assign(Run { work, deadline, cancellation, reply, load: None });
+        let outward = Some(Outward::new(id, self.say.clone()));
+        self.team.assign(Run { work, deadline, cancellation, reply, outward, load: None });
         Ok(())
     }
 
@@ -308,7 +315,45 @@ impl<T: Transport<Out = FromWorker, In = ToWorker>> Link<T> {
         }
     }
 
+    /// A call has called a function that this process does not have.
+    fn ask(&mut self, id: u64, Asked { number, call, answer }: Asked) {
+        // Where its call has ended, the answer's end tells the task that still waits.
+        let Some(open) = self.open.get_mut(&id) else { return };
+        if open.asked.len() >= MAX_ASKED {
+            // Nobody waits any more.
+            let _ = answer.send(Outcome::failed(503, "too many native calls at a time"));
+            return;
+        }
+        open.asked.push((number, answer));
+        self.queue(&FromWorker::Call { id, number, call });
+    }
+
+    fn withdraw(&mut self, id: u64, number: u32) {
+        if self.take_asked(id, number).is_some() {
+            self.queue(&FromWorker::CallCancel { id, number });
+        }
+    }
+
+    /// What is not open any more was withdrawn while its answer was on its way.
+    fn answer_asked(&mut self, id: u64, number: u32, outcome: Outcome) {
+        if let Some(answer) = self.take_asked(id, number) {
+            // Its withdrawal is on its way here.
+            let _ = answer.send(outcome);
+        }
+    }
+
+    fn take_asked(&mut self, id: u64, number: u32) -> Option<oneshot::Sender<Outcome>> {
+        let asked = &mut self.open.get_mut(&id)?.asked;
+        let at = asked.iter().position(|(other, _)| *other == number)?;
+        Some(asked.swap_remove(at).1)
+    }
+
     fn hear(&mut self, id: u64, said: Said) {
+        let said = match said {
+            Said::Calls(asked) => return self.ask(id, *asked),
+            Said::Withdraws(number) => return self.withdraw(id, number),
+            said => said,
+        };
         let Some(open) = self.open.get_mut(&id) else { return };
         let Some(exchange) = &mut open.exchange else { return };
         if exchange.stage == Stage::Over {
@@ -352,6 +397,7 @@ impl<T: Transport<Out = FromWorker, In = ToWorker>> Link<T> {
                     self.queue(&FromWorker::Credit { id, bytes });
                 }
             }
+            Said::Calls(_) | Said::Withdraws(_) => debug_assert!(false, "taken above"),
         }
     }
 

@@ -61,7 +61,7 @@ impl Declarations {
         T::name(&self.config)
     }
 
-    /// The module that gives `native('name')` its types.
+    /// The module that gives `native('name')` its types, and says which routes there are.
     ///
     /// # Errors
     /// The types that cannot be told apart by their names.
@@ -69,6 +69,7 @@ impl Declarations {
         self,
         program: &str,
         functions: &[(&str, Method, Interface)],
+        routes: &[(&str, Vec<&'static str>)],
     ) -> Result<String, Vec<NameClash>> {
         if !self.clashes.is_empty() {
             return Err(self.clashes);
@@ -83,7 +84,16 @@ impl Declarations {
                 method.as_str()
             );
         }
-        text.push_str("  }\n}\n");
+        text.push_str("  }\n");
+        if !routes.is_empty() {
+            text.push_str("  interface NativeRoutes {\n");
+            for (pattern, methods) in routes {
+                let (pattern, methods) = (pattern.replace('\'', "\\'"), methods.join("' | '"));
+                let _ = writeln!(text, "    '{pattern}': '{methods}'");
+            }
+            text.push_str("  }\n");
+        }
+        text.push_str("}\n");
         for declaration in self.by_name.values() {
             text.push('\n');
             text.push_str(&declaration.text);
@@ -172,7 +182,7 @@ mod tests {
         let interface = declarations.interface::<(), Vec<Tree<Leaf>>>();
         declarations.interface::<Tree<u8>, Option<Leaf>>();
         let functions = [("trees.grow", Method::Write, interface)];
-        let module = declarations.into_module("worker", &functions).unwrap();
+        let module = declarations.into_module("worker", &functions, &[]).unwrap();
         assert_eq!(
             module,
             "// Written by `worker --emit-types`. Change the Rust types instead.\n\n\
@@ -186,10 +196,18 @@ mod tests {
     }
 
     #[test]
+    fn routes_are_listed_with_their_methods() {
+        let routes = [("/users/$id", vec!["GET", "POST"]), ("/it's", vec!["PUT"])];
+        let module = Declarations::new().into_module("worker", &[], &routes).unwrap();
+        let listed = "  }\n  interface NativeRoutes {\n    '/users/$id': 'GET' | 'POST'\n    '/it\\'s': 'PUT'\n  }\n}\n";
+        assert!(module.contains(listed), "{module}");
+    }
+
+    #[test]
     fn two_types_of_one_name_are_told_apart() {
         let mut declarations = Declarations::new();
         declarations.interface::<Leaf, other::Leaf>();
-        let clashes = declarations.into_module("worker", &[]).unwrap_err();
+        let clashes = declarations.into_module("worker", &[], &[]).unwrap_err();
         assert_eq!(clashes[0].name, "Leaf");
         assert!(clashes[0].first.ends_with("tests::Leaf"), "{clashes:?}");
         assert!(clashes[0].second.ends_with("tests::other::Leaf"), "{clashes:?}");

@@ -40,6 +40,11 @@ fn run() {
             .function(Function::read("test.brief", hold).deadline(Duration::from_millis(20)))
             .function(Function::read("test.block_thread", block_thread))
             .function(Function::read("test.big", big))
+            .function(Function::read("far.call", far))
+            .function(Function::read("far.dates", far_dates))
+            .function(Function::read("far.brief", far).deadline(Duration::from_millis(50)))
+            .function(Function::read("far.late", far_late))
+            .function(Function::read("far.many", far_many))
             .function(Function::write("start.order", order).validate(Validate::validate))
             .function(Function::read("start.greet", greet).middleware(user("Ada")).middleware(stamp))
             .function(Function::read("start.fails", fails))
@@ -62,8 +67,12 @@ fn run() {
                     )
                     .route(Route::new("/_grouped/files/$").get(splat))
                     .route(Route::new("/upload").post(upload_to_route))
-                    .route(Route::new("/events").get(events)),
+                    .route(Route::new("/events").get(events))
+                    .group(
+                        RouteGroup::new("/posts").middleware(user("Grace")).route(Route::new("/").get(index)),
+                    ),
             )
+            .routes(Route::new("/api_/posts/free").get(index))
             .function(Function::write("start.small", order).body_limit(10))
             .function(Function::write("form.upload", upload))
             .function(Function::write("form.plain", plain))
@@ -129,6 +138,39 @@ async fn hold(_: (), context: Context) -> Result<(), FunctionError> {
     });
     tracing::info!("holding {id}");
     std::future::pending().await
+}
+
+/// Calls a function of another process.
+async fn far(name: String, context: Context) -> Result<serde_json::Value, FunctionError> {
+    tracing::info!("calls {name}");
+    context.call(&name, &serde_json::json!({ "from": context.function() })).await
+}
+
+/// Values that are no JSON, in both directions.
+async fn far_dates(name: String, context: Context) -> Result<i64, FunctionError> {
+    let next: Date = context.call(&name, &Date::from_millis(1000)).await?;
+    Ok(next.millis().unwrap_or_default())
+}
+
+/// Calls when its own call has ended.
+async fn far_late(_: (), context: Context) -> Result<(), FunctionError> {
+    let later = context.clone();
+    let ended = context.cancellation();
+    context.wait_until(async move {
+        // The reply leaves meanwhile.
+        let _ = tokio::time::timeout(Duration::from_millis(50), ended.cancelled()).await;
+        let called = later.call::<()>("elsewhere", &()).await;
+        tracing::info!("late: {}", called.unwrap_err().message());
+    });
+    Ok(())
+}
+
+/// Calls so many at a time; the status of each.
+async fn far_many(count: usize, context: Context) -> Result<Vec<u16>, FunctionError> {
+    let calls = (0..count).map(|_| async {
+        context.call::<()>("elsewhere", &()).await.map_or_else(|error| error.status(), |()| 200)
+    });
+    Ok(futures_util::future::join_all(calls).await)
 }
 
 /// Work that takes its time.
@@ -362,6 +404,10 @@ struct Splat {
 
 async fn splat(path: Splat) -> Result<Response, FunctionError> {
     Ok(Response::text(path.rest))
+}
+
+async fn index(_: (), context: Context) -> Result<Response, FunctionError> {
+    Ok(Response::text(context.added::<User>().map_or("nobody", |user| user.0)))
 }
 
 async fn events(_: ()) -> Result<Response, FunctionError> {

@@ -111,6 +111,12 @@ impl Gateway {
         id
     }
 
+    /// An id for a call.
+    pub fn fresh_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
     pub async fn cancel(&mut self, id: u64) {
         self.link.as_mut().unwrap().send(&ToWorker::Cancel { id }).await.unwrap();
     }

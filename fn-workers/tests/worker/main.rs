@@ -10,6 +10,7 @@ mod forms;
 mod gateway;
 mod isolate;
 mod life;
+mod outward;
 #[path = "../javascript/peer.rs"]
 mod peer;
 mod routes;

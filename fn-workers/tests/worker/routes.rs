@@ -32,6 +32,18 @@ async fn a_route_takes_parameters_queries_and_bodies() {
 }
 
 #[tokio::test]
+async fn an_index_has_the_middleware_of_its_groups_and_what_breaks_out_has_none() {
+    let mut gateway = fixture_worker(1, 8).await;
+    for path in ["/api/posts", "/api/posts/"] {
+        let got = ask(&mut gateway, "GET", path, "").await;
+        assert_eq!((got.status, got.text(), got.header("x-stamp")), (200, "Grace", Some("1")), "{path}");
+    }
+    let got = ask(&mut gateway, "GET", "/api/posts/free", "").await;
+    assert_eq!((got.status, got.text(), got.header("x-stamp")), (200, "nobody", None));
+    assert_eq!(ask(&mut gateway, "GET", "/api_/posts/free", "").await.status, 404);
+}
+
+#[tokio::test]
 async fn methods_without_a_handler_are_answered() {
     let mut gateway = fixture_worker(1, 8).await;
     let got = ask(&mut gateway, "HEAD", "/api/threads/7", "").await;
@@ -67,6 +79,9 @@ async fn the_gateway_is_told_of_routes_and_where_they_stand() {
     gateway.tell(ToChild::Setup(Setup::Worker(setup))).await;
     let FromChild::WorkerReady { routes, .. } = gateway.hear().await else { panic!("not ready") };
     let patterns: Vec<_> = routes.iter().map(|route| route.pattern.as_str()).collect();
-    assert_eq!(patterns, ["/api/threads/$id", "/api/files/$", "/api/upload", "/api/events"]);
+    assert_eq!(
+        patterns,
+        ["/api/threads/$id", "/api/files/$", "/api/upload", "/api/events", "/api/posts/", "/api/posts/free"]
+    );
     assert!(routes[0].registered_at.contains("fixture.rs:"), "{routes:?}");
 }

@@ -58,6 +58,7 @@ impl Drop for Tally {
         let caller = match self.caller {
             Caller::Client => "client",
             Caller::Isolate => "isolate",
+            Caller::Function { .. } => "function",
         };
         self.calls.with_label_values(&[caller, self.outcome]).inc();
     }

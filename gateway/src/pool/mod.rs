@@ -26,6 +26,7 @@ pub(crate) mod dice;
 mod dispatcher;
 mod error;
 mod examination;
+mod function_calls;
 mod in_flight;
 mod isolate_link;
 mod job;

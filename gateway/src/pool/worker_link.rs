@@ -16,6 +16,7 @@ use shared::message::{
 };
 use tokio::sync::oneshot;
 
+use super::function_calls::FunctionCalls;
 use super::in_flight::Entry;
 use super::job::{End, Hold, Job};
 use super::job_handle::{JobHandle, JobLink};
@@ -69,6 +70,8 @@ pub(super) struct WorkerLink {
     /// The requests that the worker has not let go of.
     jobs: RefCell<HashMap<u64, Rc<Job>>>,
     failures: IntCounterVec,
+    /// What functions of the worker have called elsewhere.
+    pub function_calls: FunctionCalls,
 }
 
 impl WorkerLink {
@@ -79,7 +82,8 @@ impl WorkerLink {
         failures: IntCounterVec,
     ) -> Self {
         let (calls, jobs) = (RefCell::default(), RefCell::default());
-        Self { slot, link: Link::new(transport), most, calls, jobs, failures }
+        let function_calls = FunctionCalls::default();
+        Self { slot, link: Link::new(transport), most, calls, jobs, failures, function_calls }
     }
 
     /// Whether it takes calls.
@@ -137,8 +141,18 @@ impl WorkerLink {
         JobHandle::new(job, self.clone())
     }
 
+    /// Whether the worker runs this call or request.
+    pub fn is_running(&self, id: u64) -> bool {
+        self.calls.borrow().contains_key(&id) || self.jobs.borrow().contains_key(&id)
+    }
+
+    /// Sends a message of a call or request that is open.
+    pub fn send(&self, message: &ToWorker) {
+        self.link.queue(message);
+    }
+
     /// Drives the link until it ends.
-    pub async fn run(self: &Rc<Self>, thread: &Thread) -> Result<(), LinkFault> {
+    pub async fn run(self: &Rc<Self>, thread: &Rc<Thread>) -> Result<(), LinkFault> {
         self.link
             .run(|message| match self.receive(message, thread) {
                 Err(error) if self.ends_violator(error.id()) => {
@@ -156,6 +170,7 @@ impl WorkerLink {
             self.link.abandon();
         }
         self.link.close();
+        self.function_calls.end_all();
         self.calls.borrow_mut().clear();
         let jobs = std::mem::take(&mut *self.jobs.borrow_mut());
         jobs.into_values().for_each(|job| job.finish(End::Lost));
@@ -166,14 +181,32 @@ impl WorkerLink {
         self.link.with_transport(|transport| transport.end_violator(id)).unwrap_or(false)
     }
 
-    fn receive(self: &Rc<Self>, message: FromWorker, thread: &Thread) -> Result<(), RuleError> {
+    fn receive(self: &Rc<Self>, message: FromWorker, thread: &Rc<Thread>) -> Result<(), RuleError> {
         let (FromWorker::Reply { id, .. }
         | FromWorker::Head { id, .. }
         | FromWorker::Body { id, .. }
         | FromWorker::End { id }
         | FromWorker::Failed { id, .. }
         | FromWorker::Credit { id, .. }
+        | FromWorker::Call { id, .. }
+        | FromWorker::CallCancel { id, .. }
         | FromWorker::Lost { id }) = message;
+        if let FromWorker::Call { number, call, .. } = message {
+            return self.call_for_function((id, number), call, thread);
+        }
+        if let FromWorker::CallCancel { number, .. } = message {
+            self.withdraw_for_function(id, number);
+            return Ok(());
+        }
+        if matches!(
+            message,
+            FromWorker::Reply { .. }
+                | FromWorker::End { .. }
+                | FromWorker::Failed { .. }
+                | FromWorker::Lost { .. }
+        ) {
+            self.function_calls.end_of(id);
+        }
         if let FromWorker::Reply { outcome, .. } = message {
             return self.take_reply(id, outcome, thread);
         }
@@ -193,7 +226,11 @@ impl WorkerLink {
             return thread.was_issued(id).then_some(()).ok_or(RuleError::UnknownId(id));
         };
         match message {
-            FromWorker::Reply { .. } | FromWorker::Head { .. } | FromWorker::Lost { .. } => Ok(()),
+            FromWorker::Reply { .. }
+            | FromWorker::Head { .. }
+            | FromWorker::Lost { .. }
+            | FromWorker::Call { .. }
+            | FromWorker::CallCancel { .. } => Ok(()),
             FromWorker::Body { bytes, .. } => job.on_body(bytes),
             FromWorker::End { .. } => {
                 job.on_end()?;
@@ -265,6 +302,7 @@ impl JobLink for WorkerLink {
     }
 
     fn tell_cancelled(&self, id: u64, _: CancelReason) {
+        self.function_calls.end_of(id);
         self.link.queue(&ToWorker::Cancel { id });
     }
 
@@ -306,6 +344,7 @@ impl PendingCall {
 impl Drop for PendingCall {
     fn drop(&mut self) {
         if self.link.calls.borrow_mut().remove(&self.id).is_some() {
+            self.link.function_calls.end_of(self.id);
             if let Some(job) = self.upload.take() {
                 job.abandon();
                 self.link.forget(self.id);

@@ -6,8 +6,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::{Bytes, BytesMut};
 use shared::head::{HandlerOptions, RequestHeadRef};
-use shared::message::worker::Caller;
-use shared::message::{MAX_CALL_BYTES, NativeCall, Outcome};
+use shared::message::{Caller, MAX_CALL_BYTES, NativeCall, Outcome};
 
 use super::Rules;
 use super::backend::Backend;

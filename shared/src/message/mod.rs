@@ -1,6 +1,7 @@
 //! What each direction of each link may say. The direction is a type; a frame of the wrong direction does not
 //! decode.
 
+mod call;
 pub mod control;
 pub mod renderer;
 pub mod worker;
@@ -11,9 +12,10 @@ use crate::frame::Frame;
 use crate::head::ResponseHead;
 use crate::wire::{PayloadError, Reader, put_bytes};
 
+pub use call::{Caller, MAX_CALL_DEPTH, NativeCall};
 pub use control::{FromChild, RetireReason, ToChild};
 pub use renderer::{CancelReason, EarlyHints, Failure, FailureKind, FromRenderer, HintPhase, ToRenderer};
-pub use worker::{Caller, FromWorker, NativeCall, Target, ToWorker};
+pub use worker::{FromWorker, Target, ToWorker};
 
 /// One direction of a link.
 pub trait Message: Sized {
@@ -95,7 +97,7 @@ pub enum CallInput {
 
 impl CallInput {
     /// Before seroval's document; no JSON begins so.
-    const SERIALIZED: u8 = 0;
+    pub const SERIALIZED: u8 = 0;
     /// Before the type of a body.
     const BODY: u8 = 1;
 

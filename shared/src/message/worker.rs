@@ -10,43 +10,21 @@
 //!                        <-----------------  Head, Body*, End   or   Failed
 //!   Credit (client read) ----------------->
 //!   Cancel               ----------------->
+//!
+//!                        <-----------------  Call (of a function that its process does not have)
+//!   Reply                ----------------->
+//!                        <-----------------  CallCancel
 //! ```
 //!
-//! A request ends with the worker's `End` or `Failed`, also after a `Cancel`; a cancelled call ends at once.
+//! What a function calls belongs to the call or request that it answers, and ends with that. A request ends with the worker's `End` or `Failed`, also after a `Cancel`; a cancelled call ends at once.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::call::NativeCall;
 use super::{Message, Outcome, cut_text, unknown_kind};
 use crate::frame::{Frame, encode, encode_with};
 use crate::head::{RequestHead, RequestHeadRef, ResponseHead};
 use crate::wire::{PayloadError, Reader, put_bytes};
-
-/// Who calls a native function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Caller {
-    /// A client, over HTTP.
-    Client = 1,
-    /// A job in an isolate: the bundle's own middleware and validators have run.
-    Isolate = 2,
-}
-
-/// A call of a native function.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NativeCall {
-    /// The function's registered name.
-    pub name: String,
-    /// Who calls.
-    pub caller: Caller,
-    /// Milliseconds until the caller gives up.
-    pub deadline_ms: u32,
-    /// The request that this call belongs to, for the log.
-    pub request_id: String,
-    /// The request that the caller answers, as [`RequestHead`] encodes it; empty when there is none.
-    pub head: Bytes,
-    /// The input, as JSON; at most [`super::MAX_CALL_BYTES`].
-    pub input: Bytes,
-}
 
 /// From a gateway thread to an fn worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +75,15 @@ pub enum ToWorker {
         id: u64,
         /// Bytes.
         bytes: u32,
+    },
+    /// A call that a function has made has ended.
+    Reply {
+        /// The call or request that the function answers.
+        id: u64,
+        /// Which of its calls.
+        number: u32,
+        /// How.
+        outcome: Outcome,
     },
 }
 
@@ -162,13 +149,10 @@ impl Message for ToWorker {
             Self::BodyEnd { id } => encode(out, 5, *id, &[]),
             Self::BodyFailed { id } => encode(out, 6, *id, &[]),
             Self::Credit { id, bytes } => encode(out, 7, *id, &bytes.to_le_bytes()),
-            Self::Call { id, call } => encode_with(out, CALL_KIND, *id, |out| {
-                put_bytes(out, call.name.as_bytes());
-                out.put_u8(call.caller as u8);
-                out.put_u32_le(call.deadline_ms);
-                put_bytes(out, call.request_id.as_bytes());
-                put_bytes(out, &call.head);
-                out.put_slice(&call.input);
+            Self::Call { id, call } => encode_with(out, CALL_KIND, *id, |out| call.encode(out)),
+            Self::Reply { id, number, outcome } => encode_with(out, 8, *id, |out| {
+                out.put_u32_le(*number);
+                outcome.encode(out);
             }),
             Self::Cancel { id } => encode(out, CANCEL_KIND, *id, &[]),
         }
@@ -177,19 +161,7 @@ impl Message for ToWorker {
     fn decode(Frame { kind, id, payload }: Frame) -> Result<Self, PayloadError> {
         let mut reader = Reader::new(payload);
         match kind {
-            CALL_KIND => {
-                let name = reader.text("name")?;
-                let caller = match reader.u8("caller")? {
-                    1 => Caller::Client,
-                    2 => Caller::Isolate,
-                    value => return Err(PayloadError::Unknown { field: "caller", value: value.into() }),
-                };
-                let deadline_ms = reader.u32("deadline")?;
-                let request_id = reader.text("request id")?;
-                let head = reader.bytes("head")?;
-                let call = NativeCall { name, caller, deadline_ms, request_id, head, input: reader.rest() };
-                Ok(Self::Call { id, call })
-            }
+            CALL_KIND => Ok(Self::Call { id, call: NativeCall::decode(reader)? }),
             CANCEL_KIND => reader.end().map(|()| Self::Cancel { id }),
             REQUEST_KIND => decode_request(id, reader),
             4 => Ok(Self::Body { id, bytes: reader.rest() }),
@@ -198,6 +170,10 @@ impl Message for ToWorker {
             7 => {
                 let bytes = reader.u32("credit")?;
                 reader.end().map(|()| Self::Credit { id, bytes })
+            }
+            8 => {
+                let number = reader.u32("call")?;
+                Ok(Self::Reply { id, number, outcome: Outcome::decode(reader)? })
             }
             kind => unknown_kind(kind),
         }
@@ -253,6 +229,22 @@ pub enum FromWorker {
         /// The call or request.
         id: u64,
     },
+    /// A function calls another that its process does not have.
+    Call {
+        /// The call or request that it answers.
+        id: u64,
+        /// Which of its calls; answered by a [`ToWorker::Reply`] with the same number.
+        number: u32,
+        /// What is called.
+        call: NativeCall,
+    },
+    /// The function does not wait for that call any more; no reply is sent for it.
+    CallCancel {
+        /// The call or request that it answers.
+        id: u64,
+        /// Which of its calls.
+        number: u32,
+    },
 }
 
 impl FromWorker {
@@ -279,6 +271,11 @@ impl Message for FromWorker {
                 encode_with(out, 5, *id, |out| put_bytes(out, cut_text(detail).as_bytes()));
             }
             Self::Credit { id, bytes } => encode(out, 6, *id, &bytes.to_le_bytes()),
+            Self::Call { id, number, call } => encode_with(out, 7, *id, |out| {
+                out.put_u32_le(*number);
+                call.encode(out);
+            }),
+            Self::CallCancel { id, number } => encode(out, 8, *id, &number.to_le_bytes()),
             Self::Lost { id } => encode(out, LOST_KIND, *id, &[]),
         }
     }
@@ -298,6 +295,14 @@ impl Message for FromWorker {
                 let bytes = reader.u32("credit")?;
                 reader.end().map(|()| Self::Credit { id, bytes })
             }
+            7 => {
+                let number = reader.u32("call")?;
+                Ok(Self::Call { id, number, call: NativeCall::decode(reader)? })
+            }
+            8 => {
+                let number = reader.u32("call")?;
+                reader.end().map(|()| Self::CallCancel { id, number })
+            }
             LOST_KIND => reader.end().map(|()| Self::Lost { id }),
             kind => unknown_kind(kind),
         }
@@ -309,6 +314,7 @@ mod tests {
     use super::*;
     use crate::frame::{Decoder, PREFACE};
     use crate::head::HandlerOptions;
+    use crate::message::Caller;
 
     #[test]
     fn a_call_and_its_reply_survive_the_way() {
@@ -333,6 +339,36 @@ mod tests {
         assert_eq!(ToWorker::decode(next()).unwrap(), call);
         assert_eq!(ToWorker::decode(next()).unwrap(), ToWorker::Cancel { id: 7 });
         assert_eq!(FromWorker::decode(next()).unwrap(), reply);
+    }
+
+    #[test]
+    fn what_a_function_calls_survives_the_way() {
+        let call = NativeCall {
+            name: "far".into(),
+            caller: Caller::Function { depth: 3 },
+            deadline_ms: 9,
+            request_id: "r1".into(),
+            head: "h".into(),
+            input: "[]".into(),
+        };
+        let from = [FromWorker::Call { id: 7, number: 2, call }, FromWorker::CallCancel { id: 7, number: 2 }];
+        let to = ToWorker::Reply { id: 7, number: 2, outcome: Outcome::Value("[1]".into()) };
+        let mut buffer = BytesMut::from(&PREFACE[..]);
+        from.iter().for_each(|message| message.encode(&mut buffer));
+        to.encode(&mut buffer);
+        let mut decoder = Decoder::new();
+        let mut next = || decoder.decode(&mut buffer).unwrap().unwrap();
+        for message in from {
+            assert!(!FromWorker::is_last(next_kind(&message)));
+            assert_eq!(FromWorker::decode(next()).unwrap(), message);
+        }
+        assert_eq!(ToWorker::decode(next()).unwrap(), to);
+    }
+
+    fn next_kind(message: &FromWorker) -> u8 {
+        let mut out = BytesMut::new();
+        message.encode(&mut out);
+        out[4]
     }
 
     #[test]
