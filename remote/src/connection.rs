@@ -143,7 +143,8 @@ impl Access {
         };
         if let Some(path) = &self.credentials {
             let unusable = |source| ConnectError::File { path: path.clone(), source };
-            options = options.credentials(&read(path)?).map_err(unusable)?;
+            // Its reader wants the last line to end.
+            options = options.credentials(&format!("{}\n", read(path)?)).map_err(unusable)?;
         }
         if let Some(path) = &self.nkey {
             options = options.nkey(read(path)?);

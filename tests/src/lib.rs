@@ -46,6 +46,7 @@ pub mod load;
 pub mod logs;
 pub mod metrics;
 pub mod nats;
+pub mod nats_identity;
 mod older_kernel;
 pub mod process;
 pub mod redis;

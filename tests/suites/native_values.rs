@@ -1,6 +1,9 @@
 //! What native functions are sent and answer when a bundle calls them: values of every type, streams, forms.
 
+use std::ops::Deref;
+
 use serde_json::json;
+use tests::nats::{Nats, RemoteWorker, StartWorker};
 use tests::{Bundle, Cluster};
 
 /// A bundle that answers a path by one expression; `call` is a native function's.
@@ -12,15 +15,51 @@ fn bundle(expression: &str) -> Bundle {
     ))
 }
 
-async fn cluster(expression: &str) -> Cluster {
-    let worker = env!("CARGO_BIN_EXE_values-worker");
-    let limits = "body_limit = \"64MiB\"";
-    Cluster::of(bundle(expression)).flag("--fn-worker-bin", worker).config(limits).start().await
+const PROGRAM: &str = env!("CARGO_BIN_EXE_values-worker");
+
+/// Where the worker is.
+#[derive(Clone, Copy)]
+enum Place {
+    /// Beside the gateway.
+    Here,
+    /// On another machine, behind a NATS server whose messages are far shorter than a window.
+    Elsewhere,
 }
 
-#[tokio::test]
-async fn every_type_survives_the_way_to_rust_and_back() {
+/// A cluster with a worker, and what the worker needs.
+struct Served {
+    cluster: Cluster,
+    _elsewhere: Option<(Nats, RemoteWorker)>,
+}
+
+impl Deref for Served {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        &self.cluster
+    }
+}
+
+async fn cluster(place: Place, expression: &str) -> Served {
+    let cluster = Cluster::of(bundle(expression)).config("body_limit = \"64MiB\"");
+    if let Place::Here = place {
+        let cluster = cluster.flag("--fn-worker-bin", PROGRAM).start().await;
+        return Served { cluster, _elsewhere: None };
+    }
+    let nats = Nats::start("max_payload: 65536").await;
+    let cluster = cluster.fn_workers(0).flag("--threads", "1").flag("--nats", &nats.url()).start().await;
+    let worker = StartWorker::of(PROGRAM, &nats.url()).spawn().await;
+    cluster
+        .metrics_until("the gateway knows the worker", |metrics| {
+            metrics.sum("isopod_nats_workers", &[]) + metrics.sum("isopod_nats_connections", &[]) == 2.0
+        })
+        .await;
+    Served { cluster, _elsewhere: Some((nats, worker)) }
+}
+
+async fn every_type_survives_the_way_to_rust_and_back(place: Place) {
     let cluster = cluster(
+        place,
         r#"
         const cycle = { name: "cycle", list: [] };
         cycle.list.push(cycle);
@@ -71,9 +110,9 @@ async fn every_type_survives_the_way_to_rust_and_back() {
     assert_eq!(answer.json(), json!([]));
 }
 
-#[tokio::test]
-async fn streams_arrive_as_streams_and_end_with_their_error() {
+async fn streams_arrive_as_streams_and_end_with_their_error(place: Place) {
     let cluster = cluster(
+        place,
         r#"
         let total = 0;
         const bytes = await call("values.bytes", 300);
@@ -98,9 +137,9 @@ async fn streams_arrive_as_streams_and_end_with_their_error() {
     assert_eq!(answer.json(), expected);
 }
 
-#[tokio::test]
-async fn a_stream_that_is_not_read_stops_its_function_and_one_that_is_cancelled_ends_it() {
+async fn a_stream_that_is_not_read_stops_its_function_and_one_that_is_cancelled_ends_it(place: Place) {
     let cluster = cluster(
+        place,
         r#"
         const reader = (await call("values.endless")).getReader();
         await reader.read();
@@ -119,9 +158,8 @@ async fn a_stream_that_is_not_read_stops_its_function_and_one_that_is_cancelled_
     assert!(held < 1_000_000, "{held} bytes were produced for a reader of one piece");
 }
 
-#[tokio::test]
-async fn a_form_of_twenty_megabytes_goes_through_the_bundle() {
-    let cluster = cluster("return call('values.upload', await request.formData());").await;
+async fn a_form_of_twenty_megabytes_goes_through_the_bundle(place: Place) {
+    let cluster = cluster(place, "return call('values.upload', await request.formData());").await;
     let boundary = "----form";
     let file = vec![b'x'; 20 << 20];
     let mut body = format!(
@@ -142,9 +180,9 @@ async fn a_form_of_twenty_megabytes_goes_through_the_bundle() {
     assert_eq!(answer.json(), expected);
 }
 
-#[tokio::test]
-async fn redirects_and_what_is_not_there_reject_as_start_has_them() {
+async fn redirects_and_what_is_not_there_reject_as_start_has_them(place: Place) {
     let cluster = cluster(
+        place,
         r#"
         const rejection = (name) => call(name).then(() => "no rejection", (error) => error);
         const redirect = await rejection("values.elsewhere");
@@ -159,3 +197,30 @@ async fn redirects_and_what_is_not_there_reject_as_start_has_them() {
     let answer = cluster.get("/acts").await;
     assert_eq!(answer.json(), json!([true, "/threads/$id", "7", true, "gone", 404]), "{}", cluster.log());
 }
+
+/// Each of them twice.
+macro_rules! in_both_places {
+    ($($name:ident),* $(,)?) => {
+        mod here {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::Place::Here).await;
+            })*
+        }
+
+        mod elsewhere {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::Place::Elsewhere).await;
+            })*
+        }
+    };
+}
+
+in_both_places!(
+    every_type_survives_the_way_to_rust_and_back,
+    streams_arrive_as_streams_and_end_with_their_error,
+    a_stream_that_is_not_read_stops_its_function_and_one_that_is_cancelled_ends_it,
+    a_form_of_twenty_megabytes_goes_through_the_bundle,
+    redirects_and_what_is_not_there_reject_as_start_has_them,
+);

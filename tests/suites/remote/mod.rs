@@ -1,12 +1,14 @@
 //! Workers on other machines: over a real NATS server, each in a network of its own where the kernel allows it.
 
+mod access;
+mod calls;
+
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use tempfile::TempDir;
-use tests::certificate::Certificate;
 use tests::http::Answer;
 use tests::load::each;
 use tests::nats::{Machines, Nats, StartWorker};
@@ -301,63 +303,4 @@ async fn workers_that_say_different_things_of_a_function_are_told() {
     for part in ["remote.again", "may be repeated", "may not be repeated", "remote-worker.rs"] {
         assert!(line.contains(part), "{part}: {line}");
     }
-}
-
-#[tokio::test]
-async fn a_server_that_wants_credentials_lets_in_who_has_them() {
-    let nats = Nats::start("authorization { user: ann, password: right }").await;
-    let files = tempfile::tempdir().unwrap();
-    let file = |name: &str, text: &str| {
-        let path = files.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.display().to_string()
-    };
-    let (right, wrong) = (file("right", "right\n"), file("wrong", "wrong"));
-    let worker = |password: &str| {
-        StartWorker::of(PROGRAM, &nats.url()).flag("--nats-user", "ann").flag("--nats-password", password)
-    };
-    let (code, log) = worker(&wrong).fail().await;
-    assert_eq!(code, 69, "{log}");
-    assert!(log.to_string().contains("refuses this side's credentials"), "{log}");
-    let (code, log) = StartWorker::of(PROGRAM, &nats.url()).flag("--nats-user", "ann").fail().await;
-    assert_eq!(code, 64, "{log}");
-    assert!(log.to_string().contains("user alone"), "{log}");
-
-    let _worker = worker(&right).spawn().await;
-    let refused = gateway(&nats.url(), &[("--nats-user", "ann"), ("--nats-password", &wrong)]).await;
-    let log = refused.log().find(|line| line.contains("refuses something").then(|| line.to_owned())).await;
-    assert!(log.unwrap().contains("authorization"), "{}", refused.log());
-    assert_eq!(call(&refused, "remote.read", r#"{"id":1}"#).await.status, 503);
-    let cluster = gateway(&nats.url(), &[("--nats-user", "ann"), ("--nats-password", &right)]).await;
-    knows(&cluster, 1.0).await;
-    assert_eq!(call(&cluster, "remote.read", r#"{"id":1}"#).await.status, 200);
-}
-
-#[tokio::test]
-async fn tls_is_checked_on_both_sides() {
-    let dir = tempfile::tempdir().unwrap();
-    let (server, client) =
-        (Certificate::write(dir.path(), "127.0.0.1"), Certificate::write(dir.path(), "worker"));
-    let path = |path: &Path| path.display().to_string();
-    let (server_chain, client_chain) = (path(&server.chain), path(&client.chain));
-    let (server_key, client_key) = (path(&server.key), path(&client.key));
-    let nats = Nats::start(&format!(
-        "tls {{ cert_file: \"{server_chain}\", key_file: \"{server_key}\", ca_file: \"{client_chain}\", verify: true }}"
-    ))
-    .await;
-    let url = nats.url().replace("nats://", "tls://");
-    let believing = || StartWorker::of(PROGRAM, &url).flag("--nats-ca", &server_chain);
-    let (code, log) = StartWorker::of(PROGRAM, &url).flag("--nats-ca", &client_chain).fail().await;
-    assert_eq!(code, 69, "a server that nobody vouches for: {log}");
-    let own = believing().flag("--nats-cert", &client_chain).flag("--nats-key", &client_key);
-    let _worker = own.spawn().await;
-    let flags = [
-        ("--nats-ca", &server_chain[..]),
-        ("--nats-cert", &client_chain),
-        ("--nats-key", &client_key),
-        ("--nats-tls", "true"),
-    ];
-    let cluster = gateway(&url, &flags).await;
-    knows(&cluster, 1.0).await;
-    assert_eq!(call(&cluster, "remote.read", r#"{"id":1}"#).await.status, 200);
 }
