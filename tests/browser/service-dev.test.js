@@ -82,6 +82,41 @@ for (const framework of WORKER ? ['react', 'solid'] : []) {
       await ada.sees('#title', 'What a seal holds')
     })
 
+    test('streams, forms and what is wrong with a call go both ways', async () => {
+      const threads = ['What a seal holds', 'A deadline for everything', 'Windows under load']
+      for (const way of ['direct', 'bundle']) {
+        await ada.open('/service')
+        await ada.page.click(`#follow-${way}`)
+        await ada.sees('#followed', `all of ${threads.map((title) => `${title} (dated)`).join(', ')}`)
+        const image = { name: 'image.png', mimeType: 'image/png', buffer: Buffer.from([0x89, 0x50, 0xff]) }
+        await ada.page.setInputFiles(`#file-${way}`, image)
+        await ada.page.click(`#upload-${way}`)
+        await ada.sees(`#problem-${way}`, 'file: is no text: byte 0 is not UTF-8')
+        // Several windows.
+        const words = { name: `${way} words.txt`, mimeType: 'text/plain', buffer: Buffer.from('threads '.repeat(1 << 17)) }
+        await ada.page.setInputFiles(`#file-${way}`, words)
+        await ada.page.click(`#upload-${way}`)
+        await ada.sees('#title', `${way} words.txt`)
+        await ada.sees('#size', `${1 << 17} words, ${1 << 20} bytes`)
+        threads.unshift(`${way} words.txt`)
+        threads.pop()
+      }
+    })
+
+    test("the worker's routes answer, and the app's go on", async () => {
+      const { request } = ada.page
+      const feed = new URL('/service/feed/2', app.url).href
+      assert.equal(await (await request.get(feed)).text(), 'bundle words.txt\ndirect words.txt\n')
+      const posted = await request.post(feed, { data: Buffer.alloc(1 << 20) })
+      assert.equal(await posted.text(), String(1 << 20))
+      const head = await request.head(feed)
+      assert.deepEqual([head.status(), await head.text()], [200, ''])
+      const put = await request.put(feed)
+      assert.deepEqual([put.status(), put.headers().allow], [405, 'GET, POST, HEAD, OPTIONS'])
+      const own = await (await request.get(new URL('/service/api', app.url).href)).json()
+      assert.equal(own.total, 6)
+    })
+
     test('a worker that does not start shows in the overlay, and the one before goes on', async () => {
       await app.runs('echo "two functions are named a" >&2; exit 65')
       assert.match(await overlay(), /does not print its types:\ntwo functions are named a/)

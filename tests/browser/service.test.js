@@ -130,17 +130,45 @@ for (const app of runtime === 'isopod' ? servicesUnderTest() : []) {
       await ada.leave(...errors)
     })
 
-    test('a file of 20 MiB becomes a thread, and one that is no text is refused', async () => {
-      const ada = await signedIn('Ada')
-      await ada.page.setInputFiles('#file', { name: 'image.png', mimeType: 'image/png', buffer: Buffer.from([0x89, 0x50, 0xff]) })
-      const { errors } = await answered(ada, () => ada.page.click('#upload'))
-      await ada.sees('#problem', 'file: is no text: byte 0 is not UTF-8')
+    for (const way of ['direct', 'bundle']) {
+      test(`a file of 20 MiB becomes a thread, and one that is no text is refused (${way})`, async () => {
+        const ada = await signedIn('Ada')
+        const image = { name: 'image.png', mimeType: 'image/png', buffer: Buffer.from([0x89, 0x50, 0xff]) }
+        await ada.page.setInputFiles(`#file-${way}`, image)
+        const { errors } = await answered(ada, () => ada.page.click(`#upload-${way}`))
+        await ada.sees(`#problem-${way}`, 'file: is no text: byte 0 is not UTF-8')
 
-      await ada.page.setInputFiles('#file', { name: 'long words.txt', mimeType: 'text/plain', buffer: Buffer.from(LONG) })
-      await ada.page.click('#upload')
-      await ada.sees('#title', 'long words.txt')
-      await ada.sees('#size', `${LONG.length / 8} words, ${LONG.length} bytes`)
-      await ada.leave(...errors)
+        const words = { name: 'long words.txt', mimeType: 'text/plain', buffer: Buffer.from(LONG) }
+        await ada.page.setInputFiles(`#file-${way}`, words)
+        await ada.page.click(`#upload-${way}`)
+        await ada.sees('#title', 'long words.txt')
+        await ada.sees('#size', `${LONG.length / 8} words, ${LONG.length} bytes`)
+        await ada.leave(...errors)
+      })
+
+      test(`a stream from Rust arrives value by value, dates as dates (${way})`, async () => {
+        const ada = await signedIn('Ada')
+        await ada.page.click(`#follow-${way}`)
+        const titles = FIRST_THREADS.slice(0, 3).map((title) => `${title} (dated)`)
+        await ada.sees('#followed', `all of ${titles.join(', ')}`)
+        await ada.leave()
+      })
+    }
+
+    test('a server route in Rust answers beside those of the app', async () => {
+      const ada = await signedIn('Ada')
+      const { request } = ada.page
+      const feed = (limit) => new URL(`/service/feed/${limit}`, app.url).href
+      assert.equal(await (await request.get(feed(2))).text(), `${FIRST_THREADS[0]}\n${FIRST_THREADS[1]}\n`)
+      const head = await request.head(feed(2))
+      assert.deepEqual([head.status(), await head.text()], [200, ''])
+      const options = await request.fetch(feed(2), { method: 'OPTIONS' })
+      assert.deepEqual([options.status(), options.headers().allow], [204, 'GET, POST, HEAD, OPTIONS'])
+      const put = await request.put(feed(2))
+      assert.deepEqual([put.status(), put.headers().allow], [405, 'GET, POST, HEAD, OPTIONS'])
+      const posted = await request.post(feed(1), { data: Buffer.alloc(1 << 20), headers: { origin: app.url.origin } })
+      assert.equal(await posted.text(), String(1 << 20))
+      await ada.leave()
     })
 
     test("what is another's, or gone, is not found", async () => {

@@ -11,6 +11,9 @@
  */
 export interface NativeFunctions {}
 
+/** The routes of fn workers, by their patterns: the methods that they answer beside `HEAD` and `OPTIONS`. */
+export interface NativeRoutes {}
+
 /** What TanStack Start hands to the handler of a server function, as far as it matters here. */
 export interface NativeCall<Input, Method = 'GET' | 'POST'> {
   data?: Input

@@ -9,7 +9,7 @@ const text = (value) => Buffer.concat([u32(value.length), Buffer.from(value)])
 const head = (status, ...fields) => Buffer.concat([Buffer.of(status & 255, status >> 8), u32(fields.length / 2), ...fields.map(text)])
 
 /** A link, and the other end of it: what has come, and what it says. */
-async function linked() {
+async function linked(linkFor) {
   const [ours, theirs] = duplexPair()
   const [decoder, frames] = [new Decoder(), []]
   let wake = () => {}
@@ -17,7 +17,7 @@ async function linked() {
     frames.push(...decoder.decode(bytes))
     wake()
   })
-  const link = new Link(ours)
+  const link = new Link(ours, linkFor)
   theirs.write(PREFACE)
   await link.opened
   return {
@@ -78,6 +78,38 @@ describe('a link to a worker', () => {
     await assert.rejects(answer, /gone/)
     const [cancel] = await until(({ kind }) => kind === TO.cancel)
     assert.equal(cancel.id, id)
+  })
+
+  test("hands on what one worker's function calls in another", async () => {
+    const far = await linked()
+    const near = await linked(async (name) => (name === 'far' ? far.link : Promise.reject(new Error(`no ${name}`))))
+    const left = new AbortController()
+    const answer = near.link.fetch('x', request(), left.signal)
+    const [{ id }] = await near.until(({ kind }) => kind === TO.request)
+    const call = Buffer.concat([text('far'), Buffer.from('the rest as it is')])
+
+    near.say(FROM.call, id, u32(5), call)
+    const [asked] = await far.until(({ kind }) => kind === TO.call)
+    assert.ok(asked.payload.equals(call))
+    far.say(FROM.reply, asked.id, Buffer.from('outcome'))
+    const [reply] = await near.until(({ kind }) => kind === TO.reply)
+    assert.deepEqual([reply.id, reply.payload.readUInt32LE(0), reply.payload.toString('latin1', 4)], [id, 5, 'outcome'])
+
+    near.say(FROM.call, id, u32(6), text('none'))
+    const [unknown] = await near.until(({ kind }) => kind === TO.reply)
+    assert.deepEqual([...unknown.payload.subarray(0, 7)], [6, 0, 0, 0, 1, 404 & 255, 404 >> 8])
+    assert.match(unknown.payload.toString('latin1'), /no none/)
+
+    near.say(FROM.call, id, u32(7), call)
+    const [withdrawn] = await far.until(({ kind }) => kind === TO.call)
+    near.say(FROM.callCancel, id, u32(7))
+    await far.until((found) => found.kind === TO.cancel && found.id === withdrawn.id)
+
+    near.say(FROM.call, id, u32(8), call)
+    const [open] = await far.until(({ kind }) => kind === TO.call)
+    left.abort(new Error('gone'))
+    await assert.rejects(answer, /gone/)
+    await far.until((found) => found.kind === TO.cancel && found.id === open.id)
   })
 
   test('fails what is open when the worker ends', async () => {

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { isopod } from '@isopod/app/vite'
 import { build } from 'vite'
 
-import { functionsIn } from '../src/vite/native/types.js'
+import { declaredIn } from '../src/vite/native/types.js'
 import { commandOf } from '../src/vite/native/workers.js'
 
 const HERE = fileURLToPath(new URL('.', import.meta.url))
@@ -153,7 +153,11 @@ export const nothing: null = await native('service.star')({ data: { id: 1, starr
   test('of a real worker fit right calls', async (t) => {
     const root = await project(t, { 'tsconfig.json': CONFIG, 'src/calls.ts': RIGHT })
     await copyFile(PRINTED, join(root, 'src/native.d.ts'))
-    assert.ok(functionsIn(await readFile(PRINTED, 'utf8')).get('service.rename') === 'POST')
+    const { functions, routes } = declaredIn(await readFile(PRINTED, 'utf8'))
+    assert.equal(functions.get('service.rename'), 'POST')
+    assert.deepEqual(routes, ['/service/feed/$limit'])
+    const odd = "  interface NativeRoutes {\n    '/it\\'s/$': 'GET'\n    '/none': string\n  }"
+    assert.deepEqual(declaredIn(odd).routes, ["/it's/$"])
     assert.deepEqual(await check(root), { ok: true, said: '' })
   })
 

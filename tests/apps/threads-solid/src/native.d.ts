@@ -2,6 +2,7 @@
 
 declare module '@isopod/app/native' {
   interface NativeFunctions {
+    'service.follow': { method: 'GET'; input: List; output: ReadableStream<Summary> }
     'service.list': { method: 'GET'; input: List; output: Page }
     'service.read': { method: 'GET'; input: ThreadId; output: Thread }
     'service.remove': { method: 'POST'; input: ThreadId; output: null }
@@ -11,6 +12,9 @@ declare module '@isopod/app/native' {
     'service.upload': { method: 'POST'; input: FormData; output: Thread }
     'service.wait': { method: 'GET'; input: null; output: null }
     'service.waits': { method: 'GET'; input: null; output: Waits }
+  }
+  interface NativeRoutes {
+    '/service/feed/$limit': 'GET' | 'POST'
   }
 }
 

@@ -16,7 +16,7 @@ mod waiting;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use fn_workers::{Form, Function, Worker};
+use fn_workers::{Form, Function, Route, Worker};
 use garde::Validate;
 
 use account::signed_in;
@@ -34,6 +34,11 @@ fn main() -> ExitCode {
                 .middleware(signed_in)
                 .deadline(Duration::from_secs(5)),
         )
+        .function(
+            Function::read("service.follow", threads::follow)
+                .validate(Validate::validate)
+                .middleware(signed_in),
+        )
         .function(Function::read("service.read", threads::read).middleware(signed_in))
         .function(
             Function::write("service.rename", threads::rename)
@@ -50,5 +55,11 @@ fn main() -> ExitCode {
         )
         .function(Function::read("service.wait", waiting::wait).middleware(signed_in))
         .function(Function::read("service.waits", waiting::waits).middleware(signed_in))
+        .routes(
+            Route::new("/service/feed/$limit")
+                .middleware(signed_in)
+                .get(threads::feed)
+                .post(threads::measure),
+        )
         .run()
 }

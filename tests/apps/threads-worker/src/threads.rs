@@ -1,7 +1,9 @@
 //! Threads of one owner: nobody sees or changes those of others.
 
+use bytes::Bytes;
 use fn_workers::seroval::Date;
-use fn_workers::{Added, Context, FunctionError, NotFound, State};
+use fn_workers::{Added, Context, FunctionError, NotFound, RequestBody, Response, State, Values};
+use futures_util::Stream;
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -97,6 +99,45 @@ pub async fn list(
 ) -> Result<Page, FunctionError> {
     let owner = user.0.clone();
     ask(store, &context, move |store| store.list(&owner, &input)).await
+}
+
+/// The threads of [`list`] one by one.
+pub async fn follow(
+    input: List,
+    user: Added<User>,
+    store: State<Store>,
+    context: Context,
+) -> Result<Values<impl Stream<Item = Result<Summary, FunctionError>>>, FunctionError> {
+    let page = list(input, user, store, context).await?;
+    Ok(Values(futures_util::stream::iter(page.threads.into_iter().map(Ok))))
+}
+
+/// The path of the feed.
+#[derive(Debug, Deserialize)]
+pub struct Feed {
+    limit: u32,
+}
+
+/// The latest titles, one on each line.
+pub async fn feed(
+    path: Feed,
+    user: Added<User>,
+    store: State<Store>,
+    context: Context,
+) -> Result<Response, FunctionError> {
+    let wanted = List { query: None, starred: None, limit: Some(path.limit.clamp(1, 100)) };
+    let page = list(wanted, user, store, context).await?;
+    let lines = page.threads.into_iter().map(|thread| Ok(Bytes::from(format!("{}\n", thread.title))));
+    Ok(Response::text("").stream(futures_util::stream::iter(lines)))
+}
+
+/// How many bytes were posted.
+pub async fn measure(_: Feed, mut body: RequestBody) -> Result<Response, FunctionError> {
+    let mut length = 0;
+    while let Some(piece) = body.next().await? {
+        length += piece.len();
+    }
+    Ok(Response::text(length.to_string()))
 }
 
 /// Reads a thread.

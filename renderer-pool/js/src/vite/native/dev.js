@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import { CLIENT, SERVER } from '../environments.js'
 import { functionsOf } from './index.js'
 import { startWorker } from './process.js'
+import { nativeRoutes } from './routes.js'
 
 const HOST = Symbol.for('isopod.host')
 
@@ -23,10 +24,16 @@ export function nativeDevelopment(app) {
     apply: 'serve',
     async configureServer(server) {
       if (app.workers.every(({ worker }) => worker === undefined)) return
-      const workers = app.workers.filter(({ worker }) => worker !== undefined).map((worker) => new Running(worker, server, app))
+      const workers = app.workers.filter(({ worker }) => worker !== undefined).map((worker) => new Running(worker, server, app, (name) => linkFor(name)))
+      const linkFor = async (name) => {
+        const owner = workers.find((running) => running.is(app.owners.get(name)))
+        if (owner === undefined) throw new Error(`no worker that runs has the native function '${name}'`)
+        return owner.link()
+      }
       const requests = new AsyncLocalStorage()
       server.middlewares.use((req, res, next) => requests.run({ req, res }, next))
-      const host = new Host(server, app, workers, requests)
+      server.middlewares.use(nativeRoutes(app, (worker) => workers.find((running) => running.is(worker)).link()))
+      const host = new Host(server, app, linkFor, requests)
       globalThis[HOST] = { callNative: (name, data, options) => host.call(name, data, options) }
       await Promise.all(workers.map((worker) => worker.start()))
       const close = server.close.bind(server)
@@ -43,12 +50,14 @@ class Running {
   #worker
   #server
   #app
+  #linkFor
   #link
   #problem
   #timer
   #starting = Promise.resolve()
 
-  constructor(worker, server, app) {
+  constructor(worker, server, app, linkFor) {
+    this.#linkFor = linkFor
     this.#worker = worker
     this.#server = server
     this.#app = app
@@ -92,6 +101,7 @@ class Running {
         print: (line) => this.#server.config.logger.info(line, { timestamp: true }),
         onError: (message) => this.#show(message),
         onEnd: (message) => this.#show(message),
+        linkFor: this.#linkFor,
       })
       this.#link?.close()
       this.#link = link
@@ -127,14 +137,14 @@ class Running {
 class Host {
   #server
   #app
-  #workers
+  #linkFor
   #requests
   #client
 
-  constructor(server, app, workers, requests) {
+  constructor(server, app, linkFor, requests) {
     this.#server = server
     this.#app = app
-    this.#workers = workers
+    this.#linkFor = linkFor
     this.#requests = requests
   }
 
@@ -158,12 +168,6 @@ class Host {
     if (answer instanceof Response) return answer
     if (answer.error !== undefined) throw answer.error
     return answer.result
-  }
-
-  #linkFor(name) {
-    const owner = this.#workers.find((running) => running.is(this.#app.owners.get(name)))
-    if (owner === undefined) throw new Error(`no worker that runs has the native function '${name}'`)
-    return owner.link()
   }
 
   async #startClient() {

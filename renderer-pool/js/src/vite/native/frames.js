@@ -8,9 +8,9 @@ const HEADER_BYTES = 16
 const MAX_FRAME_BYTES = 1 << 20
 
 /** To a worker. */
-export const TO = { cancel: 2, request: 3, body: 4, bodyEnd: 5, credit: 7 }
+export const TO = { call: 1, cancel: 2, request: 3, body: 4, bodyEnd: 5, credit: 7, reply: 8 }
 /** From a worker. */
-export const FROM = { head: 2, body: 3, end: 4, failed: 5, credit: 6 }
+export const FROM = { reply: 1, head: 2, body: 3, end: 4, failed: 5, credit: 6, call: 7, callCancel: 8 }
 
 /** What either side may send of a body before it hears of credit. */
 export const INITIAL_WINDOW = 256 * 1024
@@ -27,7 +27,7 @@ export function frame(kind, id, ...parts) {
   return Buffer.concat([header, ...parts])
 }
 
-/** The payload of a request for the function `name`; `headers` are pairs. */
+/** The payload of a request for the function `name`, or for a route without one; `headers` are pairs. */
 export function requestPayload({ name, deadlineMs, method, url, headers, hasBody }) {
   const head = [method, url, '127.0.0.1', 'development'].map(text)
   const fields = headers.flat().map(text)
@@ -50,6 +50,11 @@ export function responseHead(payload) {
 /** A text that a payload ends with. */
 export function textOf(payload) {
   return payload.toString('utf8', 4, 4 + payload.readUInt32LE(0))
+}
+
+/** How a call ended that has failed. */
+export function failedOutcome(status, message) {
+  return Buffer.concat([Buffer.of(1, status & 255, status >> 8), text(message)])
 }
 
 export function u32(number) {

@@ -1,3 +1,4 @@
+import { Call, Forwarding } from './forwarding.js'
 import { Decoder, FROM, frame, INITIAL_WINDOW, MAX_CHUNK_BYTES, PREFACE, requestPayload, responseHead, textOf, TO, u32 } from './frames.js'
 
 /** In development nobody is in a hurry; a debugger may hold the worker. */
@@ -10,6 +11,7 @@ export class Link {
   #open = new Map()
   #lastId = 0
   #ended
+  #forwarding
   /** Whether this side has closed it. */
   isClosed = false
   /** Settles when the worker takes requests. */
@@ -20,13 +22,17 @@ export class Link {
     return this.#ended !== undefined
   }
 
-  /** @param {import('node:net').Socket} socket its other end is the worker's */
-  constructor(socket) {
+  /**
+   * @param {import('node:net').Socket} socket its other end is the worker's
+   * @param {(name: string) => Promise<Link>} linkFor where functions are that the worker does not have
+   */
+  constructor(socket, linkFor = async (name) => Promise.reject(new Error(`there is no native function \`${name}\``))) {
     this.#socket = socket
+    this.#forwarding = new Forwarding((kind, id, ...parts) => this.#send(kind, id, ...parts), linkFor)
     this.opened = new Promise((opened, failed) => {
       socket.on('data', (bytes) => {
         try {
-          for (const found of this.#decoder.decode(bytes)) this.#open.get(found.id)?.receive(found)
+          for (const found of this.#decoder.decode(bytes)) this.#receive(found)
           if (this.#decoder.opened) opened()
         } catch (error) {
           socket.destroy(error)
@@ -48,12 +54,21 @@ export class Link {
 
   /** Calls the function `name` with a request that Start's client has made. @returns {Promise<Response>} */
   async fetch(name, request, signal) {
+    return this.#request(name, request, signal)
+  }
+
+  /** Lets the worker's routes answer a request. @returns {Promise<Response>} */
+  async answer(request, signal) {
+    return this.#request('', request, signal)
+  }
+
+  async #request(name, request, signal) {
     if (this.#ended) throw this.#ended
     const id = ++this.#lastId
     const body = request.body === null ? undefined : Buffer.from(await request.arrayBuffer())
     signal?.throwIfAborted()
-    const send = (kind, ...parts) => void (this.#ended || this.#socket.write(frame(kind, id, ...parts)))
-    const exchange = new Exchange(send, () => this.#open.delete(id))
+    const send = (kind, ...parts) => this.#send(kind, id, ...parts)
+    const exchange = new Exchange(send, () => this.#close(id))
     this.#open.set(id, exchange)
     const onAbort = () => exchange.cancel(signal.reason)
     signal?.addEventListener('abort', onAbort, { once: true })
@@ -62,6 +77,34 @@ export class Link {
     send(TO.request, ...requestPayload({ name, deadlineMs: DEADLINE_MS, method, url, headers, hasBody: body !== undefined }))
     if (body !== undefined) exchange.upload(body)
     return exchange.response
+  }
+
+  /** Makes a call as another worker has made it. @param {Buffer} call @returns {Promise<Buffer>} its outcome */
+  async call(call, signal) {
+    if (this.#ended) throw this.#ended
+    const id = ++this.#lastId
+    const open = new Call(() => this.#send(TO.cancel, id), () => this.#close(id), signal)
+    this.#open.set(id, open)
+    this.#send(TO.call, id, call)
+    return open.outcome
+  }
+
+  #send(kind, id, ...parts) {
+    if (!this.#ended) this.#socket.write(frame(kind, id, ...parts))
+  }
+
+  #close(id) {
+    this.#open.delete(id)
+    this.#forwarding.end(id)
+  }
+
+  #receive(found) {
+    // What concerns a request that is over has crossed its end.
+    const open = this.#open.get(found.id)
+    if (open === undefined) return
+    if (found.kind === FROM.call) void this.#forwarding.begin(found.id, Buffer.from(found.payload))
+    else if (found.kind === FROM.callCancel) this.#forwarding.cancel(found.id, found.payload)
+    else open.receive(found)
   }
 
   /** Ends the link, and with it the worker. */

@@ -11,14 +11,15 @@ const DEVELOP = ['--develop', '3']
  * Starts a worker for development and waits until it takes requests. It ends with its link, and so with this process.
  *
  * @param {string} worker @param {string} root
- * @param {{ onError(message: string): void, onEnd(message: string): void, print(line: string): void }} hears what the
- *   worker logs as an error, that it has ended by itself, and every line
+ * @param {{ onError(message: string): void, onEnd(message: string): void, print(line: string): void,
+ *   linkFor(name: string): Promise<Link> }} hears what the worker logs as an error, that it has ended by itself, and
+ *   every line; knows where functions are that the worker does not have
  * @returns {Promise<Link>}
  */
-export async function startWorker(worker, root, { onError, onEnd, print }) {
+export async function startWorker(worker, root, { onError, onEnd, print, linkFor }) {
   const [program, ...args] = commandOf(worker, root)
   const child = spawn(program, [...args, ...DEVELOP], { cwd: root, stdio: ['ignore', 'inherit', 'pipe', 'pipe'] })
-  const link = new Link(child.stdio[3])
+  const link = new Link(child.stdio[3], linkFor)
   let last = ''
   createInterface({ input: child.stderr }).on('line', (line) => {
     const { level, text } = readable(line)

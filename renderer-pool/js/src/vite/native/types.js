@@ -11,17 +11,21 @@ const MAX_TYPES_BYTES = 16 * 1024 * 1024
 /** A function's line in what `--emit-types` prints. */
 const FUNCTION = /^ {4}'([A-Za-z0-9._-]+)': \{ method: '(GET|POST)';/gm
 
+/** A route's line. */
+const ROUTE = /^ {4}'(\/(?:[^'\\]|\\.)*)': (?:'[A-Z]+'(?: \| )?)+$/gm
+
 /**
  * Asks a worker for its types and writes them where the app wants them; without a worker reads what is there.
  *
- * @returns {Promise<Map<string, string>>} the functions' methods by their names
+ * @returns {Promise<{ functions: Map<string, string>, routes: string[] }>} the functions' methods by their names, and
+ *   the routes' patterns
  */
 export async function updateTypes({ worker, types }, root) {
   const file = resolve(root, types)
   const known = await readIfThere(file)
   if (worker === undefined) {
     if (known === undefined) throw new Error(`isopod(): there is no ${types}, and no 'native.worker' that would write it`)
-    return functionsIn(known)
+    return declaredIn(known)
   }
   const emitted = await emit(commandOf(worker, root), root)
   // A file that is written again would be built again.
@@ -29,12 +33,14 @@ export async function updateTypes({ worker, types }, root) {
     await mkdir(dirname(file), { recursive: true })
     await writeFile(file, emitted)
   }
-  return functionsIn(emitted)
+  return declaredIn(emitted)
 }
 
-/** The methods of the functions that a file of types declares, by their names. */
-export function functionsIn(types) {
-  return new Map([...types.matchAll(FUNCTION)].map(([, name, method]) => [name, method]))
+/** What a file of types declares. */
+export function declaredIn(types) {
+  const functions = new Map([...types.matchAll(FUNCTION)].map(([, name, method]) => [name, method]))
+  const routes = [...types.matchAll(ROUTE)].map(([, pattern]) => pattern.replaceAll(/\\(.)/g, '$1'))
+  return { functions, routes }
 }
 
 function emit([program, ...args], root) {

@@ -33,6 +33,19 @@ export const uploadThread = createServerFn({ method: 'POST' })
   .validator(nativeInput('service.upload'))
   .handler(native('service.upload', { direct: true }))
 
+export const uploadThroughBundle = createServerFn({ method: 'POST' })
+  .validator(nativeInput('service.upload'))
+  .handler(native('service.upload'))
+
+/** A stream of threads, two ways. */
+export const followDirectly = createServerFn({ method: 'GET' })
+  .validator(nativeInput('service.follow'))
+  .handler(native('service.follow', { direct: true }))
+
+export const followThroughBundle = createServerFn({ method: 'GET' })
+  .validator(nativeInput('service.follow'))
+  .handler(native('service.follow'))
+
 export const removeThread = createServerFn({ method: 'POST' })
   .validator(nativeInput('service.remove'))
   .handler(native('service.remove'))

@@ -4,11 +4,14 @@ import { createFileRoute, Link, useNavigate, useRouter } from '@tanstack/react-r
 import {
   becomeGuest,
   countThreads,
+  followDirectly,
+  followThroughBundle,
   listThreads,
   searchThreads,
   signOut,
   starThread,
   uploadThread,
+  uploadThroughBundle,
   whoAmI,
 } from '../../functions/service'
 
@@ -45,7 +48,9 @@ function Service() {
         ))}
       </ul>
       <Search />
-      <Upload />
+      <Upload way="direct" upload={uploadThread} />
+      <Upload way="bundle" upload={uploadThroughBundle} />
+      <Follow />
       <Waits />
       <button id="guest" type="button" onClick={() => becomeGuest().then(refresh)}>
         Be a guest
@@ -79,14 +84,14 @@ function Search() {
   )
 }
 
-function Upload() {
+function Upload({ way, upload }: { way: string; upload: typeof uploadThread }) {
   const navigate = useNavigate()
   const [problem, setProblem] = useState('')
 
   async function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault()
     try {
-      const { id } = await uploadThread({ data: new FormData(event.currentTarget) })
+      const { id } = await upload({ data: new FormData(event.currentTarget) })
       await navigate({ to: '/service/$id', params: { id: String(id) } })
     } catch (error) {
       setProblem((error as Error).message)
@@ -95,13 +100,37 @@ function Upload() {
 
   return (
     <form onSubmit={submit}>
-      <input id="file" name="file" type="file" />
-      <input id="file-title" name="title" />
-      <button id="upload">Upload</button>
-      <p id="problem" className="error">
+      <input id={`file-${way}`} name="file" type="file" />
+      <input name="title" />
+      <button id={`upload-${way}`}>Upload</button>
+      <p id={`problem-${way}`} className="error">
         {problem}
       </p>
     </form>
+  )
+}
+
+/** A stream as it comes, two ways. */
+function Follow() {
+  const [followed, setFollowed] = useState('')
+  const follow = (start: typeof followDirectly) => async () => {
+    const titles: string[] = []
+    for await (const { title, updatedAt } of await start({ data: { limit: 3 } })) {
+      titles.push(`${title} (${updatedAt instanceof Date ? 'dated' : 'not dated'})`)
+      setFollowed(titles.join(', '))
+    }
+    setFollowed(`all of ${titles.join(', ')}`)
+  }
+  return (
+    <section>
+      <button id="follow-direct" type="button" onClick={follow(followDirectly)}>
+        Follow directly
+      </button>
+      <button id="follow-bundle" type="button" onClick={follow(followThroughBundle)}>
+        Follow through the bundle
+      </button>
+      <p id="followed">{followed}</p>
+    </section>
   )
 }
 

@@ -4,11 +4,14 @@ import { createFileRoute, Link, useNavigate, useRouter } from '@tanstack/solid-r
 import {
   becomeGuest,
   countThreads,
+  followDirectly,
+  followThroughBundle,
   listThreads,
   searchThreads,
   signOut,
   starThread,
   uploadThread,
+  uploadThroughBundle,
   whoAmI,
 } from '../../functions/service'
 
@@ -47,7 +50,9 @@ function Service() {
         </For>
       </ul>
       <Search />
-      <Upload />
+      <Upload way="direct" upload={uploadThread} />
+      <Upload way="bundle" upload={uploadThroughBundle} />
+      <Follow />
       <Waits />
       <button id="guest" type="button" onClick={() => becomeGuest().then(refresh)}>
         Be a guest
@@ -81,14 +86,14 @@ function Search() {
   )
 }
 
-function Upload() {
+function Upload(props: { way: string; upload: typeof uploadThread }) {
   const navigate = useNavigate()
   const [problem, setProblem] = createSignal('')
 
   async function submit(event: SubmitEvent & { currentTarget: HTMLFormElement }) {
     event.preventDefault()
     try {
-      const { id } = await uploadThread({ data: new FormData(event.currentTarget) })
+      const { id } = await props.upload({ data: new FormData(event.currentTarget) })
       await navigate({ to: '/service/$id', params: { id: String(id) } })
     } catch (error) {
       setProblem((error as Error).message)
@@ -97,13 +102,37 @@ function Upload() {
 
   return (
     <form onSubmit={submit}>
-      <input id="file" name="file" type="file" />
-      <input id="file-title" name="title" />
-      <button id="upload">Upload</button>
-      <p id="problem" class="error">
+      <input id={`file-${props.way}`} name="file" type="file" />
+      <input name="title" />
+      <button id={`upload-${props.way}`}>Upload</button>
+      <p id={`problem-${props.way}`} class="error">
         {problem()}
       </p>
     </form>
+  )
+}
+
+/** A stream as it comes, two ways. */
+function Follow() {
+  const [followed, setFollowed] = createSignal('')
+  const follow = (start: typeof followDirectly) => async () => {
+    const titles: string[] = []
+    for await (const { title, updatedAt } of await start({ data: { limit: 3 } })) {
+      titles.push(`${title} (${updatedAt instanceof Date ? 'dated' : 'not dated'})`)
+      setFollowed(titles.join(', '))
+    }
+    setFollowed(`all of ${titles.join(', ')}`)
+  }
+  return (
+    <section>
+      <button id="follow-direct" type="button" onClick={follow(followDirectly)}>
+        Follow directly
+      </button>
+      <button id="follow-bundle" type="button" onClick={follow(followThroughBundle)}>
+        Follow through the bundle
+      </button>
+      <p id="followed">{followed()}</p>
+    </section>
   )
 }
 
