@@ -1,6 +1,7 @@
 //! Values of all sources become settings, or all their problems at once.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::*;
 use crate::config::problem::Problems;
