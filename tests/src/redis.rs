@@ -1,5 +1,6 @@
-//! A Redis server of the test's own, on a Unix socket: no port to collide on.
+//! A Redis server of the test's own, on a Unix socket: no port to collide on. Over TLS it needs one.
 
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -8,6 +9,7 @@ use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
+use crate::certificate::Certificate;
 use crate::process;
 use crate::wait::eventually;
 
@@ -29,6 +31,24 @@ impl Redis {
         let redis = Self { dir, child };
         redis.wait().await;
         redis
+    }
+
+    /// Starts a server that takes TLS alone, and shows this certificate; beside it what it is asked on by the test.
+    ///
+    /// # Panics
+    /// When `redis-server` is not installed or does not start.
+    pub async fn start_with_tls(certificate: &Certificate) -> (Self, String) {
+        let dir = tempfile::Builder::new().prefix("isopod-redis-").tempdir().unwrap();
+        // Another process may take the port before the server does; then it ends, and the wait for its socket fails.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut command = command(&dir);
+        command.args(["--tls-port", &port.to_string(), "--bind", "127.0.0.1", "--tls-auth-clients", "no"]);
+        command.arg("--tls-cert-file").arg(&certificate.chain);
+        command.arg("--tls-key-file").arg(&certificate.key);
+        command.arg("--tls-ca-cert-file").arg(&certificate.chain);
+        let redis = Self { child: spawned(command), dir };
+        redis.wait().await;
+        (redis, format!("rediss://127.0.0.1:{port}"))
     }
 
     /// Where it is.
@@ -94,11 +114,21 @@ impl Redis {
 }
 
 fn spawn(dir: &TempDir) -> Child {
-    Command::new("redis-server")
+    spawned(command(dir))
+}
+
+fn command(dir: &TempDir) -> Command {
+    let mut command = Command::new("redis-server");
+    command
         .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
         .arg(dir.path().join("redis.sock"))
         .arg("--dir")
-        .arg(dir.path())
+        .arg(dir.path());
+    command
+}
+
+fn spawned(mut command: Command) -> Child {
+    command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

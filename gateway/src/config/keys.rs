@@ -147,7 +147,7 @@ impl fmt::Display for Kind {
             Self::Origins => f.write_str("origins such as https://example.com or http://localhost:3000"),
             Self::Patterns => f.write_str("paths in TanStack's syntax such as /hooks/$ or /api/$id/notify"),
             Self::RedisUrl => {
-                f.write_str("a URL such as redis://127.0.0.1:6379 or redis+unix:///run/redis.sock")
+                f.write_str("a URL such as redis://127.0.0.1:6379, rediss://redis.test:6379 (TLS) or redis+unix:///run/redis.sock")
             }
             Self::NatsServers => f.write_str("URLs such as nats://127.0.0.1:4222 or tls://nats.test:4222"),
             Self::SubjectPrefix => f.write_str("letters, digits, - and _, with dots between them, at most 64"),

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tests::Cluster;
+use tests::certificate::Certificate;
 use tests::redis::Redis;
 
 use super::echo;
@@ -73,6 +74,30 @@ async fn gateways_count_together_on_redis_and_alone_while_it_is_gone() {
     assert_eq!(one.metrics().await.sum("isopod_rate_limit_fallbacks_total", &[]), 5.0);
     one.stop().await;
     two.stop().await;
+}
+
+#[tokio::test]
+async fn redis_over_tls_is_believed_if_its_authority_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let certificate = Certificate::write(dir.path(), "127.0.0.1");
+    let (redis, url) = Redis::start_with_tls(&certificate).await;
+    let gateway = |authority: &str| {
+        let config = format!(
+            "rate_limit_redis = {url:?}\nrate_limit_redis_timeout = \"5s\"\n{authority}\n[[rate_limits]]\nlimit = 2\nwindow = \"1h\""
+        );
+        Cluster::of(echo()).fn_workers(0).flag("--threads", "1").config(&config).start()
+    };
+    let authority = format!("rate_limit_redis_ca = {:?}", certificate.chain.to_str().unwrap());
+    let (believing, other) = tokio::join!(gateway(&authority), gateway(""));
+    assert_eq!(believing.get("/api/hello").await.status, 200, "{}", believing.log());
+    assert_eq!(redis.keys().await.len(), 1, "it is counted there: {}", believing.log());
+    assert_eq!(believing.metrics().await.sum("isopod_rate_limit_fallbacks_total", &[]), 0.0);
+    assert_eq!(other.get("/api/hello").await.status, 200, "{}", other.log());
+    assert_eq!(other.metrics().await.sum("isopod_rate_limit_fallbacks_total", &[]), 1.0, "nobody signed it");
+    let said = other.log().find(|line| line.contains("Redis cannot be reached").then_some(())).await;
+    assert!(said.is_some(), "{}", other.log());
+    believing.stop().await;
+    other.stop().await;
 }
 
 #[tokio::test]

@@ -1,9 +1,14 @@
 //! How often clients may ask, and where that is counted.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::Method;
 use actix_web::http::header::HeaderName;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use shared::route::{Policy, Tree};
 
 use super::DAY;
@@ -49,6 +54,8 @@ pub struct Buckets {
     pub most: usize,
     /// The server that several gateways share.
     pub redis: Option<String>,
+    /// The authorities of its certificate, PEM; `None` for the system's.
+    pub redis_ca: Option<Arc<[u8]>>,
     /// How long an answer of it may take.
     pub redis_timeout: Duration,
 }
@@ -84,6 +91,41 @@ pub(super) fn buckets(reader: &mut Reader<'_>) -> Option<Buckets> {
         true => reader.parsed("rate_limit_redis", value::redis_url).map(Some),
         false => Some(None),
     };
+    let redis_ca = match reader.path("rate_limit_redis_ca") {
+        None if reader.is_given("rate_limit_redis_ca") => None,
+        None => Some(None),
+        Some(file) => authorities(reader, &file, redis.as_ref().and_then(|url| url.as_deref())).map(Some),
+    };
     let redis_timeout = reader.time("rate_limit_redis_timeout");
-    Some(Buckets { most: most?, redis: redis?, redis_timeout: redis_timeout? })
+    Some(Buckets { most: most?, redis: redis?, redis_ca: redis_ca?, redis_timeout: redis_timeout? })
+}
+
+/// The largest file of authorities, in bytes.
+const MAX_AUTHORITIES_BYTES: u64 = 1 << 20;
+
+/// The authorities that a Redis server's certificate is checked against.
+fn authorities(reader: &mut Reader<'_>, file: &Path, url: Option<&str>) -> Option<Arc<[u8]>> {
+    let key = "rate_limit_redis_ca";
+    if !url.is_some_and(|url| url.starts_with("rediss:")) {
+        let allowed = "nothing, unless rate_limit_redis is a rediss:// URL";
+        let remedy = "leave it out, or begin rate_limit_redis with rediss://";
+        reader.refuse(key, file.display().to_string(), allowed.into(), remedy.into());
+        return None;
+    }
+    let fits = std::fs::metadata(file).map(|meta| meta.len() <= MAX_AUTHORITIES_BYTES);
+    let given = match (fits, std::fs::read(file)) {
+        (Ok(true), Ok(pem)) if holds_certificates(&pem) => return Some(pem.into()),
+        (Ok(true), Ok(_)) => format!("{}: it holds no certificates, or broken ones", file.display()),
+        (Ok(false), _) => format!("{}: it is larger", file.display()),
+        (Err(error), _) | (_, Err(error)) => format!("{}: {error}", file.display()),
+    };
+    let allowed = "a file of certificates in PEM of at most 1MiB, which can be read";
+    reader.refuse(key, given, allowed.into(), "correct the path, or leave the key out".into());
+    None
+}
+
+fn holds_certificates(pem: &[u8]) -> bool {
+    let mut store = RootCertStore::empty();
+    let mut certificates = CertificateDer::pem_slice_iter(pem);
+    certificates.all(|certificate| certificate.is_ok_and(|der| store.add(der).is_ok())) && !store.is_empty()
 }

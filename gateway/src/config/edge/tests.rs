@@ -81,6 +81,34 @@ fn a_loop_is_refused_with_its_steps() {
 }
 
 #[test]
+fn authorities_are_for_redis_over_tls_and_must_be_certificates() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("ca.pem");
+    let given = |url: &str, pem: &str| {
+        std::fs::write(&file, pem).unwrap();
+        edge(&format!("rate_limit_redis = {url:?}\nrate_limit_redis_ca = {:?}\n", file.display().to_string()))
+    };
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let pem =
+        rcgen::CertificateParams::new(vec!["redis.test".into()]).unwrap().self_signed(&pair).unwrap().pem();
+    let good = given("rediss://redis.test", &pem).unwrap();
+    assert_eq!(good.buckets.redis_ca.as_deref(), Some(pem.as_bytes()));
+    for (url, pem, part) in [
+        ("redis://redis.test", pem.as_str(), "rediss://"),
+        ("rediss://redis.test", "", "no certificates"),
+        (
+            "rediss://redis.test",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            "broken ones",
+        ),
+        ("rediss://redis.test/#insecure", &pem, "rate_limit_redis"),
+    ] {
+        let text = given(url, pem).unwrap_err();
+        assert!(text.contains(part), "{part} is not in:\n{text}");
+    }
+}
+
+#[test]
 fn rows_between_which_no_path_can_choose_are_refused() {
     let text = redirects(&[("/u/$id", "/x"), ("/u/$name", "/y")]).unwrap_err();
     assert!(text.contains("redirects.from, row 2") && text.contains("match the same paths"), "{text}");

@@ -112,6 +112,12 @@ pub const RATES: Section = Section {
             "The Redis server on which several gateways count together. While it is gone, each counts for itself.",
         ),
         key(
+            "rate_limit_redis_ca",
+            Kind::Path,
+            Unset("the system's"),
+            "The authorities, in PEM, of which one must have signed the server's certificate; for rediss:// URLs.",
+        ),
+        key(
             "rate_limit_redis_timeout",
             time(1, 10 * SECOND),
             Text("50ms"),

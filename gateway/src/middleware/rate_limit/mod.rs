@@ -163,7 +163,8 @@ mod tests {
     }
 
     fn limiter() -> Limiter {
-        let buckets = Buckets { most: 100, redis: None, redis_timeout: Duration::from_millis(50) };
+        let buckets =
+            Buckets { most: 100, redis: None, redis_ca: None, redis_timeout: Duration::from_millis(50) };
         Limiter::new(Arc::new(Local::new(100)), &buckets, &Metrics::new().unwrap())
     }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use prometheus::IntGauge;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, RedisError, Script};
+use redis::{AsyncConnectionConfig, Client, RedisError, Script, TlsCertificates};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
@@ -72,7 +72,7 @@ impl Remote {
     /// # Errors
     /// When the URL is none; the configuration has checked that.
     pub fn new(url: &str, buckets: &Buckets, connected: IntGauge) -> Result<Self, RedisError> {
-        let client = Client::open(url)?;
+        let client = client(url, buckets.redis_ca.as_deref())?;
         let (sender, state) = watch::channel(State::Connecting);
         let failed = Rc::new(Notify::new());
         actix_web::rt::spawn(keep(client, sender, Rc::clone(&failed), connected));
@@ -110,6 +110,19 @@ impl Remote {
                 self.failed.notify_one();
                 Err(Gone)
             }
+        }
+    }
+}
+
+/// `rediss://` is checked against `authorities` in PEM, or the system's.
+fn client(url: &str, authorities: Option<&[u8]>) -> Result<Client, RedisError> {
+    // Other crates may bring a second library of ciphers along; then none is the default. One that was chosen stays.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match authorities {
+        None => Client::open(url),
+        Some(pem) => {
+            let certificates = TlsCertificates { client_tls: None, root_cert: Some(pem.to_vec()) };
+            Client::build_with_tls(url, certificates)
         }
     }
 }
