@@ -87,6 +87,7 @@ impl<S: Socket> Guarded<S> {
 
     /// Answers what did not become a request, as far as the client takes it at once; nothing else is under way.
     fn refuse(&mut self, cx: &mut Context<'_>, cause: Cause) {
+        self.state.note_refusal();
         self.rules.refusals.note(cause, self.state.client);
         self.own.extend_from_slice(&cause.raw(accept_of(&self.head.kept)));
         // Whether the client still reads is its own affair.
@@ -144,6 +145,7 @@ impl<S: Socket> Guarded<S> {
             return false;
         }
         let Some(cause) = cause_of(answer, &self.head.kept) else { return false };
+        self.state.note_refusal();
         self.rules.refusals.note(cause, self.state.client);
         self.own.extend_from_slice(&cause.raw(accept_of(&self.head.kept)));
         true

@@ -16,6 +16,7 @@ use h2::server::{Builder, Connection, SendResponse};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::overseen::{Overseen, Taken};
 use super::resets::Resets;
 use super::{CONNECTION_WINDOW, SEND_BUFFER, STREAM_WINDOW, Settings, stream};
 use crate::server::connection::ConnectionState;
@@ -72,6 +73,9 @@ pub async fn serve<S, B>(
     B: MessageBody + 'static,
 {
     let state = Rc::clone(io.state());
+    let taken = Rc::new(Taken::default());
+    let client = peer.map(|peer| peer.ip());
+    let io = Overseen::new(io, Rc::clone(&taken), settings.refusals.clone(), client);
     let Ok(mut connection) = handshake(io, &settings).await else { return };
     let idle = settings.idle.max(CLOSING);
     let resets = RefCell::new(Resets::new(settings.max_streams, std::time::Instant::now()));
@@ -96,6 +100,7 @@ pub async fn serve<S, B>(
         });
         match next.await {
             Event::Request(request, respond) => {
+                taken.take(respond.stream_id().into());
                 actix_web::rt::spawn(stream::answer(Rc::clone(&app), request, respond, Rc::clone(&shared)));
             }
             Event::Close if closing => return,
@@ -113,10 +118,10 @@ pub async fn serve<S, B>(
     }
 }
 
-async fn handshake(
-    io: Guarded<Transport>,
-    settings: &Settings,
-) -> Result<Connection<Guarded<Transport>, Bytes>, h2::Error> {
+/// A connection as h2 sees it.
+type Client = Connection<Overseen<Guarded<Transport>>, Bytes>;
+
+async fn handshake(io: Overseen<Guarded<Transport>>, settings: &Settings) -> Result<Client, h2::Error> {
     let mut builder = Builder::new();
     builder
         .initial_window_size(STREAM_WINDOW)
@@ -127,11 +132,7 @@ async fn handshake(
     builder.handshake(io).await
 }
 
-fn poll_request(
-    connection: &mut Connection<Guarded<Transport>, Bytes>,
-    shared: &Shared,
-    cx: &mut Context<'_>,
-) -> Poll<Event> {
+fn poll_request(connection: &mut Client, shared: &Shared, cx: &mut Context<'_>) -> Poll<Event> {
     connection.poll_accept(cx).map(|accepted| match accepted {
         Some(Ok((request, respond))) => Event::Request(request, respond),
         Some(Err(error)) => {

@@ -5,6 +5,7 @@
 //! itself; what is above, from the identity layer on, is the same.
 //!
 //! - [`connection`]: takes requests off a connection until it ends.
+//! - [`overseen`]: what h2 answers by itself.
 //! - [`stream`]: one request and its response.
 //! - [`translate`]: heads between `http` 1 and actix's types. Pure.
 //! - [`resets`]: when a client resets too many streams. Pure.
@@ -13,6 +14,7 @@
 //! [`SEND_BUFFER`] of its response; [`CONNECTION_WINDOW`] of all uploads together.
 
 pub mod connection;
+mod overseen;
 pub mod resets;
 pub mod stream;
 pub mod translate;
@@ -37,7 +39,7 @@ pub struct Settings {
     /// Requests at a time; the client holds back more.
     pub max_streams: u32,
     /// The longest list of header fields, as RFC 9113 section 6.5.2 counts it (32 bytes more for each field). h2 itself
-    /// answers a longer one with 431.
+    /// answers a longer one with 431, and one of four times that with the end of the connection.
     pub max_header_list: u32,
     /// How long an idle connection stays open.
     pub idle: Duration,
