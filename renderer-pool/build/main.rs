@@ -41,7 +41,7 @@ const INPUTS: &[&str] = &[
     "src/isolate/extension.rs",
     "src/isolate/extensions.rs",
     "src/isolate/node/ops.rs",
-    "src/job/mod.rs",
+    "src/job",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

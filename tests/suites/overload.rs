@@ -128,6 +128,24 @@ async fn a_route_that_fails_again_and_again_is_given_a_rest() {
 }
 
 #[tokio::test]
+async fn a_route_whose_requests_are_terminated_again_and_again_is_given_a_rest() {
+    let bundle = Bundle::fetch(
+        "if (url.pathname.startsWith('/loop/')) for (;;);
+         return new Response('ok')",
+    );
+    let config =
+        "max_turn = \"100ms\"\nbreaker_failures = 2\nrestart_backoff = \"1ms\"\nrestarts_per_minute = 1000";
+    let cluster = Cluster::of(bundle).spares(1).config(config).start().await;
+    wait::eventually("the route rests", async || {
+        let answer = cluster.get("/loop/1").await;
+        assert!(matches!(answer.status, 500 | 503), "{}", answer.status);
+        (answer.status == 503 && refusals(&cluster.metrics().await, "route_resting") >= 1.0).then_some(())
+    })
+    .await;
+    assert_eq!(cluster.get("/").await.status, 200, "other routes go on");
+}
+
+#[tokio::test]
 async fn a_route_may_take_only_so_much() {
     let rows = "[[route_limits]]\npath = \"/slow/$id\"\nmax_concurrent = 1\ntimeout = \"300ms\"\n";
     let bundle = Bundle::fetch(

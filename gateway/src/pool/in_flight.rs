@@ -20,6 +20,8 @@ pub(crate) enum Place {
 pub(super) struct Running {
     pub place: Place,
     pub started: Instant,
+    /// It took its process with it.
+    blamed: bool,
 }
 
 /// What runs now.
@@ -49,7 +51,7 @@ impl Drop for Entry {
 impl InFlight {
     pub fn enter(self: &Arc<Self>, id: u64, place: Place) -> Entry {
         self.count.fetch_add(1, Ordering::AcqRel);
-        self.running.insert(id, Running { place, started: Instant::now() });
+        self.running.insert(id, Running { place, started: Instant::now(), blamed: false });
         Entry { owner: self.clone(), id }
     }
 
@@ -60,6 +62,18 @@ impl InFlight {
     /// The time since the oldest one started.
     pub fn oldest(&self) -> Option<Duration> {
         self.running.iter().map(|entry| entry.started.elapsed()).max()
+    }
+
+    /// One that runs is to blame for the end of its process.
+    pub fn blame(&self, id: u64) {
+        if let Some(mut running) = self.running.get_mut(&id) {
+            running.blamed = true;
+        }
+    }
+
+    /// Whether one that runs is to blame for the end of its process.
+    pub fn is_blamed(&self, id: u64) -> bool {
+        self.running.get(&id).is_some_and(|running| running.blamed)
     }
 
     /// Waits until nothing runs.

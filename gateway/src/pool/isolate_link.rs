@@ -12,13 +12,15 @@ use futures_core::Stream;
 use shared::head::{RequestHeadRef, ResponseHead};
 use shared::link::Channel;
 use shared::message::{
-    AnswerKind, CallInput, Caller, CancelReason, FromRenderer, KIND_FIELD, NativeCall, Outcome, ToRenderer,
+    AnswerKind, CallInput, Caller, CancelReason, FailureKind, FromRenderer, KIND_FIELD, NativeCall, Outcome,
+    ToRenderer,
 };
 use shared::window::{MAX_CHUNK_BYTES, WindowError};
 
 use super::body::RenderedBody;
 use super::call_flow::CallFlow;
 use super::calls::Answered;
+use super::in_flight::InFlight;
 use super::job::{End, Hold, Job};
 use super::job_handle::{JobHandle, JobLink};
 use super::link::{Link, LinkFault, RuleError};
@@ -29,6 +31,9 @@ use crate::metrics::Metrics;
 
 /// The native calls that a job may have running at a time; more are answered with 503.
 const MAX_CALLS_PER_JOB: usize = 64;
+
+/// So many of the jobs that are lost with an isolate the log names.
+const NAMED_LOSSES: usize = 16;
 
 /// One thread's link to one isolate.
 #[derive(Debug)]
@@ -57,7 +62,7 @@ impl IsolateLink {
         headers: &HeaderMap,
         hold: Hold,
     ) -> JobHandle {
-        let job = Rc::new(Job::new(id, head.request_id, hold));
+        let job = Rc::new(Job::new(id, head.request_id, head.url, hold));
         self.jobs.borrow_mut().insert(id, job.clone());
         self.link.append(|out| {
             let fields = headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
@@ -72,13 +77,39 @@ impl IsolateLink {
     }
 
     /// Tells all who wait that the isolate is lost. The socket closes unless it is to outlive this thread.
-    pub fn lose_jobs(&self, keep_socket: bool) {
+    pub fn lose_jobs(&self, in_flight: &InFlight, keep_socket: bool) {
         if keep_socket {
             self.link.abandon();
         }
         self.link.close();
         let jobs = std::mem::take(&mut *self.jobs.borrow_mut());
-        jobs.into_values().for_each(|job| job.finish(End::Lost));
+        if !keep_socket {
+            self.tell_losses(&jobs);
+        }
+        for job in jobs.into_values() {
+            if in_flight.is_blamed(job.id) {
+                tracing::error!(
+                    request_id = job.request_id(),
+                    url = job.url(),
+                    isolate = %self.isolate,
+                    "a request could not be ended and took its process with it"
+                );
+                job.finish(End::Failed(FailureKind::TurnLimit));
+            } else {
+                job.finish(End::Lost);
+            }
+        }
+    }
+
+    /// Names what ran: one of these may be why the isolate is lost.
+    fn tell_losses(&self, jobs: &HashMap<u64, Rc<Job>>) {
+        if jobs.is_empty() {
+            return;
+        }
+        let some = jobs.values().take(NAMED_LOSSES);
+        let some: Vec<_> = some.map(|job| format!("{} {}", job.request_id(), job.url())).collect();
+        let (requests, isolate) = (jobs.len(), &self.isolate);
+        tracing::warn!(%isolate, requests, "an isolate was lost with what it ran: {}", some.join(", "));
     }
 
     fn receive(self: &Rc<Self>, message: FromRenderer, thread: &Rc<Thread>) -> Result<(), RuleError> {
@@ -170,7 +201,7 @@ impl IsolateLink {
             name,
             caller: Caller::Isolate,
             deadline_ms: u32::MAX,
-            request_id: job.request_id.to_string(),
+            request_id: job.request_id().to_owned(),
             head,
             input,
         };
@@ -288,14 +319,15 @@ impl JobLink for IsolateLink {
         self.link.queue(&ToRenderer::Cancel { id, reason: CancelReason::BodyFailed });
     }
 
-    fn tell_late(&self, id: u64, request_id: &str) {
+    fn tell_late(&self, job: &Job) {
         self.metrics.abort_delays.inc();
         tracing::warn!(
-            request_id,
+            request_id = job.request_id(),
+            url = job.url(),
             isolate = %self.isolate,
             "a request takes longer than abort_delay; its signal aborts"
         );
-        self.link.queue(&ToRenderer::Cancel { id, reason: CancelReason::AbortDelay });
+        self.link.queue(&ToRenderer::Cancel { id: job.id, reason: CancelReason::AbortDelay });
     }
 
     fn tell_cancelled(&self, id: u64, reason: CancelReason) {

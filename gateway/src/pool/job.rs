@@ -84,7 +84,9 @@ struct OpenCall {
 #[derive(Debug)]
 pub(super) struct Job {
     pub id: u64,
-    pub request_id: Rc<str>,
+    /// The request's id and its URL, in one block.
+    label: Box<str>,
+    request_id_bytes: usize,
     /// The reader has gone, or was told of a failure: what still comes is dropped.
     abandoned: Cell<bool>,
     /// When the client went away, if it did.
@@ -125,16 +127,26 @@ fn wake(waker: Option<Waker>) {
 }
 
 impl Job {
-    pub fn new(id: u64, request_id: &str, hold: Hold) -> Self {
-        Self::holding(id, request_id, Some(hold))
+    pub fn new(id: u64, request_id: &str, url: &str, hold: Hold) -> Self {
+        Self::holding(id, request_id, url, Some(hold))
     }
 
     /// The streams of a native call; its place is held by who has begun it.
     pub fn of_call(id: u64, request_id: &str) -> Self {
-        Self::holding(id, request_id, None)
+        Self::holding(id, request_id, "", None)
     }
 
-    fn holding(id: u64, request_id: &str, hold: Option<Hold>) -> Self {
+    /// The request's id.
+    pub fn request_id(&self) -> &str {
+        &self.label[..self.request_id_bytes]
+    }
+
+    /// The request's URL; empty for a call.
+    pub fn url(&self) -> &str {
+        &self.label[self.request_id_bytes..]
+    }
+
+    fn holding(id: u64, request_id: &str, url: &str, hold: Option<Hold>) -> Self {
         let state = State {
             head: None,
             headed: false,
@@ -152,7 +164,8 @@ impl Job {
         };
         Self {
             id,
-            request_id: request_id.into(),
+            label: [request_id, url].concat().into(),
+            request_id_bytes: request_id.len(),
             abandoned: Cell::new(false),
             left: Cell::new(None),
             state: RefCell::new(state),

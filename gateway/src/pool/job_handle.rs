@@ -20,7 +20,7 @@ pub(super) trait JobLink: fmt::Debug {
     fn tell_body_failed(&self, id: u64);
 
     /// The job has taken longer than it should: its signal aborts, and it goes on.
-    fn tell_late(&self, _id: u64, _request_id: &str) {}
+    fn tell_late(&self, _job: &Job) {}
 
     /// The job is given up.
     fn tell_cancelled(&self, id: u64, reason: CancelReason);
@@ -56,7 +56,7 @@ impl JobHandle {
 
     /// The job should come to its end: its signal aborts, and it goes on.
     pub fn abort(&self) {
-        self.link.tell_late(self.job.id, &self.job.request_id);
+        self.link.tell_late(&self.job);
     }
 
     /// Gives the job up; says whether it was still running and wanted. Its place frees when its peer has let go

@@ -168,6 +168,7 @@ impl Supervisor {
                 tracing::error!(child = %id, isolate, reason, "an isolate failed; its process will be replaced");
                 self.isolate_failed(IsolateId { slot: id.slot, generation: id.generation, isolate }, ctx);
             }
+            FromChild::GivesUp { reason, isolate, job } => self.gives_up(id, reason, isolate, job),
             FromChild::AppMetrics { isolate, metrics } => {
                 let isolate = IsolateId { slot: id.slot, generation: id.generation, isolate };
                 return self.take_app_metrics(isolate, metrics);

@@ -174,7 +174,7 @@ impl Drop for Ending {
                     thread.pool.admission.close(link.isolate);
                 }
                 thread.isolates.borrow_mut().retain(|other| !Rc::ptr_eq(other, link));
-                link.lose_jobs(keep_socket);
+                link.lose_jobs(&thread.pool.in_flight, keep_socket);
             }
             AnyLink::Worker(link) => {
                 if !keep_socket {

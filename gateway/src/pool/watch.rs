@@ -15,7 +15,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use shared::link::{Channel, LinkError};
-use shared::message::control::{Examination, LoadFailure, Serving};
+use shared::message::control::{Examination, GiveUp, LoadFailure, Serving};
 use shared::message::{FromChild, ToChild};
 use shared::setup::Setup;
 use tokio::process::Child;
@@ -82,6 +82,8 @@ pub(super) enum Cause {
     LoadFailed(LoadFailure),
     /// A link to it ended, or it did not keep to the protocol.
     LinkLost,
+    /// It said that it must end at once.
+    GaveUp(GiveUp),
     /// It was told to end at once.
     Killed,
 }
@@ -96,6 +98,7 @@ impl Cause {
             Self::LoadTimeout => "load_timeout",
             Self::LoadFailed(_) => "load_failed",
             Self::LinkLost => "link_lost",
+            Self::GaveUp(reason) => reason.label(),
             Self::Killed => "killed",
         }
     }
@@ -239,6 +242,12 @@ impl Watch {
                 self.suspect();
             }
             FromChild::SetupRefused(_) => self.suspect(),
+            // The supervisor ends it, as soon as it has noted who is to blame.
+            FromChild::GivesUp { reason, .. } => {
+                if self.cause == Cause::Exited {
+                    self.cause = Cause::GaveUp(*reason);
+                }
+            }
             FromChild::IsolateFailed { .. }
             | FromChild::Retire { .. }
             | FromChild::IsolateStats { .. }

@@ -131,7 +131,7 @@ impl WorkerLink {
         headers: &HeaderMap,
         hold: Hold,
     ) -> JobHandle {
-        let job = Rc::new(Job::new(id, head.request_id, hold));
+        let job = Rc::new(Job::new(id, head.request_id, head.url, hold));
         self.jobs.borrow_mut().insert(id, job.clone());
         self.link.with_transport(|transport| transport.open(id, way));
         self.link.append(|out| {

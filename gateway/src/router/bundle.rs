@@ -124,7 +124,9 @@ fn class(request: &ServiceRequest, base_path: &str) -> Class {
 fn verdict(error: Option<&RenderError>) -> Verdict {
     match error {
         None => Verdict::Good,
-        Some(RenderError::Lost | RenderError::Timeout) => Verdict::Bad,
+        Some(RenderError::Lost | RenderError::Timeout | RenderError::TurnLimit | RenderError::HeapLimit) => {
+            Verdict::Bad
+        }
         Some(_) => Verdict::Unknown,
     }
 }

@@ -105,6 +105,7 @@ impl IsolateThread {
         let links = self.links.iter().map(|fd| take_socket(*fd).map(Link::new));
         let links = links.collect::<Result<_, _>>().map_err(|error| failed(error.to_string()))?;
         let jobs = Rc::new(RefCell::new(JobTable::new(links, self.setup.max_jobs_per_isolate)));
+        self.probe.know_jobs(jobs.borrow().wire_ids());
         let code = Recorder::new(self.code_cache.clone());
         self.probe.set_limit(Duration::from_millis(self.setup.limits.max_load_turn_ms));
         let mut runtime = self.start(&jobs, &code).await.map_err(FromChild::LoadFailed)?;

@@ -4,7 +4,11 @@
 //! A job is named by a `key`, a number that JavaScript can hold; on the wire it is named by the link it came
 //! over and the gateway's id. Keys start at 1: 0 means "no job".
 
+mod label;
+mod wire_ids;
+
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
@@ -17,6 +21,9 @@ use shared::message::{
     MAX_CALL_BYTES, Outcome, ToRenderer,
 };
 use shared::window::{MAX_CHUNK_BYTES, ReceiveWindow, SendWindow, WindowError};
+
+pub use label::JobLabel;
+pub use wire_ids::WireIds;
 
 /// The isolate's side of a link.
 pub type Link = Channel<FromRenderer, ToRenderer>;
@@ -180,15 +187,6 @@ struct NewCall<'a> {
     input: Bytes,
 }
 
-/// What names a job in a log line.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct JobLabel {
-    /// The request's id.
-    pub request_id: String,
-    /// The request's URL.
-    pub url: String,
-}
-
 /// The last frame that waits on a link, when it is a piece of a job's body: what the job writes next joins it.
 #[derive(Debug, Clone, Copy)]
 struct OpenBody {
@@ -207,6 +205,7 @@ pub struct JobTable {
     jobs: HashMap<u32, Job>,
     keys: HashMap<(usize, u64), u32>,
     next_key: u32,
+    wire_ids: Arc<WireIds>,
     /// Of this turn.
     open: Option<OpenBody>,
     max_jobs: usize,
@@ -222,11 +221,17 @@ impl JobTable {
             jobs: HashMap::new(),
             keys: HashMap::new(),
             next_key: 1,
+            wire_ids: Arc::default(),
             open: None,
             max_jobs,
             started: 0,
             draining: false,
         }
+    }
+
+    /// Under which ids the gateway knows its jobs.
+    pub fn wire_ids(&self) -> Arc<WireIds> {
+        self.wire_ids.clone()
     }
 
     /// Whether no job runs.
@@ -413,6 +418,7 @@ impl JobTable {
         self.started += 1;
         self.jobs.insert(key, job);
         self.keys.insert((link, id), key);
+        self.wire_ids.remember(key, id);
         Some(Event::Start { key, head })
     }
 
@@ -619,11 +625,7 @@ impl JobTable {
 
     /// What names a job in a log line; empty for a job that is over and for none.
     pub fn label(&self, key: u32) -> JobLabel {
-        let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
-        self.jobs.get(&key).map_or_else(JobLabel::default, |job| JobLabel {
-            request_id: text(&job.head.request_id),
-            url: text(&job.head.url),
-        })
+        self.jobs.get(&key).map(|job| JobLabel::of(&job.head)).unwrap_or_default()
     }
 }
 

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError};
+use shared::message::control::GiveUp;
 use shared::message::{FromChild, RetireReason};
 use shared::setup::RendererSetup;
 use tokio::sync::mpsc;
@@ -35,6 +36,12 @@ const MIN_TICK: Duration = Duration::from_millis(5);
 
 /// More ticks than this do not count between two looks: the process was stopped, or had no processor.
 const LONGEST_PAUSE: u32 = 10;
+
+/// How long the gateway has, after it was told that JavaScript does not end, to say who suffers and to end the process.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// The same where memory grows meanwhile.
+const SHORT_FAREWELL: Duration = Duration::from_millis(50);
 
 /// Exit code of a process that gives itself up (sysexits.h: EX_SOFTWARE).
 const GIVEN_UP: i32 = 70;
@@ -84,8 +91,17 @@ impl Watchdog {
             let looked = Instant::now();
             self.watched += (looked - self.looked).min(self.tick * LONGEST_PAUSE);
             self.looked = looked;
-            for (probe, watch) in &mut self.watches {
-                look_at(probe, watch, self.watched);
+            let stuck = self.watches.iter_mut().find(|(probe, watch)| look_at(probe, watch, self.watched));
+            if let Some((probe, watch)) = stuck {
+                let (isolate, job) = (probe.isolate, probe.wire_id(watch.job()));
+                tracing::error!(
+                    isolate,
+                    "JavaScript does not end though it was terminated; the process ends"
+                );
+                self.give_up(
+                    FromChild::GivesUp { reason: GiveUp::Stuck, isolate: Some(isolate), job },
+                    FAREWELL,
+                );
             }
             // Its operator wants to know what the memory holds.
             if !self.is_examined() {
@@ -120,31 +136,36 @@ impl Watchdog {
                     limit = self.max_rss_bytes,
                     "the process is half beyond max_rss and ends"
                 );
-                end_now();
+                let report = FromChild::GivesUp { reason: GiveUp::Memory, isolate: None, job: None };
+                self.give_up(report, SHORT_FAREWELL);
             }
         }
     }
+
+    /// Ends the process whatever its isolates do: their jobs are lost, those of other processes are not. The gateway is
+    /// told, and ends it sooner.
+    fn give_up(&self, report: FromChild, farewell: Duration) -> ! {
+        if let Some(reports) = self.reports.upgrade() {
+            // Where there is no room the exit code tells.
+            let _ = reports.try_send(report);
+        }
+        std::thread::sleep(farewell);
+        // SAFETY: `_exit` only ends the process. Destructors and exit handlers must not run while isolates do.
+        unsafe { libc::_exit(GIVEN_UP) }
+    }
 }
 
-fn look_at(probe: &Arc<Probe>, watch: &mut TurnWatch, now: Duration) {
+/// Says whether it is stuck: nothing but the end of the process ends its turn.
+fn look_at(probe: &Arc<Probe>, watch: &mut TurnWatch, now: Duration) -> bool {
     let running = probe.running();
-    let Some(cpu) = probe.cpu() else { return };
+    let Some(cpu) = probe.cpu() else { return false };
     let seen = Observation { turn: running, now, cpu, sample: probe.take_sample(), limit: probe.limit() };
     match (watch.observe(seen), running) {
         (Verdict::Wait, _) | (_, None) => {}
         (Verdict::Ask, Some(turn)) => probe.ask(turn),
         (Verdict::Terminate(job), Some(turn)) => probe.terminate(turn, Excess::Turn, job),
         (Verdict::Force, Some(turn)) => probe.force(turn, Excess::Turn),
-        (Verdict::Stuck, Some(_)) => {
-            let isolate = probe.isolate;
-            tracing::error!(isolate, "JavaScript does not end though it was terminated; the process ends");
-            end_now();
-        }
+        (Verdict::Stuck, Some(_)) => return true,
     }
-}
-
-/// Ends the process whatever its isolates do: their jobs are lost, those of other processes are not.
-fn end_now() -> ! {
-    // SAFETY: `_exit` only ends the process. Destructors and exit handlers must not run while isolates do.
-    unsafe { libc::_exit(GIVEN_UP) }
+    false
 }

@@ -4,7 +4,7 @@
 
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use nix::time::{ClockId, clock_gettime};
 use super::search::{self, Search};
 use super::stack::{self, Caught};
 use super::turn::{JobKey, NOBODY, Sample, TurnNumber};
+use crate::job::WireIds;
 
 /// Why JavaScript was terminated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +99,7 @@ pub struct Probe {
     limit: AtomicU32,
     /// The job whose event is being delivered; 0 for none.
     delivered: AtomicU32,
+    wire_ids: OnceLock<Arc<WireIds>>,
     /// The isolate is being looked into.
     is_examined: AtomicBool,
     /// There is an overrun to take.
@@ -141,6 +143,11 @@ impl Probe {
     /// A probe for this isolate of the process; nothing is watched before [`Probe::attach`].
     pub fn new(isolate: usize) -> Self {
         Self { isolate, ..Self::default() }
+    }
+
+    /// Under which ids the gateway knows the isolate's jobs; the first call counts.
+    pub fn know_jobs(&self, wire_ids: Arc<WireIds>) {
+        let _ = self.wire_ids.set(wire_ids);
     }
 
     /// Puts the calling thread and its isolate under watch; `context` is the one that the app runs in.
@@ -308,6 +315,12 @@ impl Probe {
     /// Terminates the turn whatever runs in it. For the isolate's own thread, which must not wait for itself.
     pub fn terminate_soon(self: &Arc<Self>, turn: TurnNumber, excess: Excess) {
         self.interrupt(Question { turn, terminate: Some((excess, None)), retries: 0 });
+    }
+
+    /// The gateway's id of this job, or without one of the job whose event began the turn.
+    pub fn wire_id(&self, job: Option<JobKey>) -> Option<u64> {
+        let job = job.unwrap_or_else(|| self.delivered.load(Ordering::Relaxed));
+        self.wire_ids.get()?.find(job)
     }
 
     /// Terminates the turn without asking first.

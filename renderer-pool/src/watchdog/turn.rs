@@ -118,6 +118,11 @@ impl TurnWatch {
         Self { watched: None, may_stall }
     }
 
+    /// The job that was last found in the turn, if one was.
+    pub fn job(&self) -> Option<JobKey> {
+        self.watched.and_then(|watched| watched.job).filter(|job| *job != NOBODY)
+    }
+
     /// Takes in what was observed. Observations follow each other at a fraction of the limit.
     pub fn observe(&mut self, seen: Observation) -> Verdict {
         let Some(turn) = seen.turn else {

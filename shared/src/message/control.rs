@@ -101,6 +101,15 @@ pub enum FromChild {
         /// It refuses new jobs already.
         closed: bool,
     },
+    /// The process ends at once, and what it runs with it: nothing in it can be ended alone.
+    GivesUp {
+        /// Why.
+        reason: GiveUp,
+        /// Which isolate is at fault; `None` where the process is.
+        isolate: Option<usize>,
+        /// The wire's id of the job that is to blame, where one is known.
+        job: Option<u64>,
+    },
     /// What an isolate holds.
     IsolateStats {
         /// Which isolate.
@@ -305,6 +314,26 @@ impl RetireReason {
             Self::ExternalLimit => "external_limit",
             Self::RssLimit => "rss_limit",
             Self::MaxJobs => "max_jobs",
+        }
+    }
+}
+
+/// Why a process gives itself up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GiveUp {
+    /// JavaScript does not end though it was terminated.
+    Stuck,
+    /// It holds far more memory than it may.
+    Memory,
+}
+
+impl GiveUp {
+    /// The value of the metrics' `reason` label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Stuck => "stuck",
+            Self::Memory => "rss_limit",
         }
     }
 }

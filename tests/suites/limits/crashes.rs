@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use tests::load::each;
+use tests::metrics::Metrics;
 use tests::process;
 use tests::wait::{eventually, within_patience};
 use tests::{Bundle, Cluster};
@@ -13,6 +14,21 @@ use super::incident::{RECOVERY, Seen, Work, ask, at_full_strength, replaced, und
 
 const SIGNALS: [Signal; 5] =
     [Signal::SIGKILL, Signal::SIGILL, Signal::SIGABRT, Signal::SIGSEGV, Signal::SIGBUS];
+
+/// Ways to end a process from within JavaScript: V8 is told of a longer stack than its thread has, and offers what its
+/// own tests use; and a heap may fill within one call, where nothing can be terminated.
+const CRASHES: [(&str, &str); 3] = [
+    ("a fault of memory: the end of the stack", "/deep"),
+    ("a trap in V8", "/natives"),
+    ("a heap that fills within one call", "/parse"),
+];
+
+const FRAGILE: &str = "
+v8_flags = \"--stack-size=65536,--allow-natives-syntax\"
+max_heap = \"128MiB\"
+restart_backoff = \"1ms\"
+restarts_per_minute = 1000
+";
 
 /// Requests under way when a process is struck.
 const SLOW: usize = 8;
@@ -64,6 +80,38 @@ async fn a_crash_costs_what_its_process_ran_and_a_spare_takes_over() {
             others.len(),
             took.as_secs_f64() * 1e3
         );
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_crash_inside_a_render_costs_its_own_request_and_is_named() {
+    let cluster =
+        Cluster::of(Bundle::fetch(APP)).renderers(2).spares(1).fn_workers(0).config(FRAGILE).start().await;
+    for (name, path) in CRASHES {
+        let before = cluster.metrics_until("a spare is ready", at_full_strength).await;
+        let incident = async {
+            // What changes something is not run again elsewhere.
+            let answer = cluster.answer(cluster.client().post(cluster.url(path))).await;
+            let after = cluster
+                .metrics_until("it is replaced", |now| {
+                    replaced(now, Some("crashed")) > replaced(&before, Some("crashed"))
+                        && at_full_strength(now)
+                })
+                .await;
+            (answer, after)
+        };
+        let ((answer, after), others) = under_load(&cluster, Work::BUNDLE, incident).await;
+        assert_eq!((answer.status, answer.text().as_str()), (502, "502 The app did not answer.\n"), "{name}");
+        let hurt = Work::BUNDLE.hurt(&others);
+        assert!(hurt.is_empty(), "{name}: {} others, {hurt:?}", others.len());
+        let lost = |line: &str| line.contains("an isolate was lost with what it ran") && line.contains(path);
+        let named = cluster.log().find(|line| lost(line).then_some(()));
+        within_patience("the log names it", named).await.unwrap_or_else(|| panic!("{name}: no line"));
+        let recovery = |metrics: &Metrics| metrics.sum("isopod_recovery_seconds_sum", &[]);
+        let recovery = recovery(&after) - recovery(&before);
+        assert!(recovery < RECOVERY.as_secs_f64(), "{name}: {recovery} s");
+        println!("| {name} | 502 | {} answers, all 200 | {:.1} ms |", others.len(), recovery * 1e3);
     }
     cluster.stop().await;
 }

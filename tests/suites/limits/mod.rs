@@ -5,7 +5,7 @@
 //!
 //! - [`incident`]: what a fault does to its client, to others and to the cluster.
 //! - [`faults`]: of a small bundle, every kind; [`apps`]: of loaders and components of the real apps.
-//! - [`crashes`]: of a process. [`wear`]: what recycles an isolate without a fault.
+//! - [`crashes`]: of a process. [`stuck`]: JavaScript that nothing ends. [`wear`]: what recycles an isolate without a fault.
 
 #![allow(clippy::panic, clippy::print_stdout, reason = "a test says what it found, for the tables in docs/")]
 
@@ -13,4 +13,5 @@ mod apps;
 mod crashes;
 mod faults;
 mod incident;
+mod stuck;
 mod wear;

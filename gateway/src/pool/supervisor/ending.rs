@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use actix::{AsyncContext, Context};
 use shared::message::RetireReason;
+use shared::message::control::GiveUp;
 
 use super::{Supervisor, now};
 use crate::pool::Start;
@@ -44,6 +45,19 @@ impl Supervisor {
             }
         }
         self.replace(id, reason.label(), ctx);
+    }
+
+    /// A process must end at once, with all that it runs.
+    pub(super) fn gives_up(&mut self, id: ChildId, reason: GiveUp, isolate: Option<usize>, job: Option<u64>) {
+        tracing::error!(child = %id, isolate, reason = reason.label(), "a process gives itself up");
+        if let Some(job) = job {
+            self.pool.in_flight.blame(job);
+        }
+        self.close(id);
+        self.vacate(id);
+        if let Some(handle) = self.handle_of(id) {
+            handle.tell(Command::Kill);
+        }
     }
 
     /// The process is to be replaced. A spare takes over at once; without one, what still works in it serves until
