@@ -150,9 +150,11 @@ fn op_job_end(state: &mut OpState, key: u32) {
 #[op2(fast)]
 fn op_job_fail(state: &mut OpState, key: u32, #[string] detail: &str, #[string] accept: &str) {
     let jobs = state.borrow::<SharedJobTable>();
-    let JobLabel { request_id, url } = jobs.borrow().label(key);
+    let label = jobs.borrow().label(key);
+    let JobLabel { request_id, url, .. } = &label;
     let detail = &detail[..detail.floor_char_boundary(MAX_LOG_BYTES)];
-    tracing::error!(request_id, url, "the bundle failed: {detail}");
+    let (trace_id, span_id) = (label.trace_id(), label.span_id());
+    tracing::error!(request_id, url, trace_id, span_id, "the bundle failed: {detail}");
     let page = state.try_borrow::<ErrorPages>().filter(|_| jobs.borrow().may_answer(key));
     let mut jobs = jobs.borrow_mut();
     match page {
@@ -160,7 +162,7 @@ fn op_job_fail(state: &mut OpState, key: u32, #[string] detail: &str, #[string] 
             jobs.fail(key, FailureKind::Threw, detail);
         }
         Some(ErrorPages(page)) => {
-            let (content_type, page) = page(detail, &request_id, &url, accept);
+            let (content_type, page) = page(detail, request_id, url, accept);
             let fields = format!(
                 "content-type\n{content_type}\ncache-control\nno-store\nx-content-type-options\nnosniff"
             );
@@ -230,13 +232,14 @@ const MAX_LOG_BYTES: usize = 16 * 1024;
 #[op2(fast)]
 fn op_log(state: &mut OpState, key: u32, level: u32, #[string] message: &str) {
     let label = state.borrow::<SharedJobTable>().borrow().label(key);
-    let (request_id, url) = (label.request_id, label.url);
+    let (request_id, url) = (&label.request_id, &label.url);
+    let (trace_id, span_id) = (label.trace_id(), label.span_id());
     let message = message.trim_end_matches('\n');
     let message = &message[..message.floor_char_boundary(MAX_LOG_BYTES)];
     match level {
-        0 => tracing::debug!(target: "bundle", request_id, url, "{message}"),
-        1 => tracing::info!(target: "bundle", request_id, url, "{message}"),
-        2 => tracing::warn!(target: "bundle", request_id, url, "{message}"),
-        _ => tracing::error!(target: "bundle", request_id, url, "{message}"),
+        0 => tracing::debug!(target: "bundle", request_id, url, trace_id, span_id, "{message}"),
+        1 => tracing::info!(target: "bundle", request_id, url, trace_id, span_id, "{message}"),
+        2 => tracing::warn!(target: "bundle", request_id, url, trace_id, span_id, "{message}"),
+        _ => tracing::error!(target: "bundle", request_id, url, trace_id, span_id, "{message}"),
     }
 }

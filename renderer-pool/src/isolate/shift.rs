@@ -199,6 +199,8 @@ impl Shift {
         tracing::error!(
             request_id = label.request_id,
             url,
+            trace_id = label.trace_id(),
+            span_id = label.span_id(),
             isolate = self.isolate,
             limit = excess.label(),
             stack,

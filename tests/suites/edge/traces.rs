@@ -51,6 +51,28 @@ async fn a_strangers_trace_is_not_continued_and_the_client_may_learn_of_its_own(
 }
 
 #[tokio::test]
+async fn lines_of_the_app_name_the_trace_as_the_access_log_does() {
+    let bundle = Bundle::fetch("console.log('said by the app')\nthrow new Error('thrown by the app')");
+    let cluster = Cluster::of(bundle).config("log_format = \"json\"\nlog_filter = \"info\"").start().await;
+    assert_eq!(cluster.get("/page").await.status, 500);
+    let line = async |part: &str| -> serde_json::Value {
+        let line = cluster
+            .log()
+            .find(|line| (line.contains(part) && line.contains("/page")).then(|| line.to_owned()));
+        serde_json::from_str(&line.await.unwrap()).unwrap()
+    };
+    let access = line("\"target\":\"access\"").await;
+    assert_eq!(access["trace_id"].as_str().unwrap().len(), 32);
+    for part in ["said by the app", "thrown by the app"] {
+        let line = line(part).await;
+        for name in ["request_id", "trace_id", "span_id"] {
+            assert_eq!(line[name], access[name], "{part}: {name}");
+        }
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn any_client_may_be_believed_or_none_asked_about_traces() {
     let any = Cluster::of(app()).config("trace_context = \"any\"").start().await;
     assert_eq!(seen(&any).await.0[3..35], *TRACE);
