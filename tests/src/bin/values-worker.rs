@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use fn_workers::seroval::{Date, Graph};
 use fn_workers::{
-    Chunks, Form, FormFile, Function, FunctionError, NotFound, Redirect, Response, Values, Worker,
+    Chunks, Context, Form, FormFile, Function, FunctionError, NotFound, Redirect, Response, Values, Worker,
 };
 use futures_util::{Stream, stream};
 use serde::Deserialize;
@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         .function(Function::read("values.elsewhere", elsewhere))
         .function(Function::read("values.nothing", nothing))
         .function(Function::write("values.upload", upload))
+        .function(Function::read("values.visitor", visitor))
         .run()
 }
 
@@ -93,4 +94,26 @@ async fn upload(form: Form<Upload>) -> Result<serde_json::Value, FunctionError> 
     Ok(serde_json::json!({
         "title": form.title, "name": file.safe_name(), "length": file.len(), "on_disk": file.is_on_disk(),
     }))
+}
+
+/// What the middleware of `examples/edge` finds out, as far as a function wants to know.
+#[derive(Deserialize)]
+struct Visitor {
+    locale: String,
+    user: Option<User>,
+}
+
+#[derive(Deserialize)]
+struct User {
+    name: String,
+}
+
+async fn visitor(_: (), context: Context) -> Result<String, FunctionError> {
+    let visitor: Option<Visitor> = context.request().gateway_context()?;
+    Ok(visitor.map_or_else(
+        || "nobody".to_owned(),
+        |Visitor { locale, user }| {
+            format!("{} reads {locale}", user.map_or("somebody".to_owned(), |user| user.name))
+        },
+    ))
 }

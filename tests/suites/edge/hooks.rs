@@ -3,14 +3,25 @@
 use tests::{Bundle, Cluster};
 
 async fn edge() -> Cluster {
-    let app = "const context = opts?.context ?? null
-        return Response.json({ path: url.pathname, context })";
+    start(
+        "const context = opts?.context ?? null
+         return Response.json({ path: url.pathname, context })",
+    )
+    .await
+}
+
+/// The gateway with its middleware, in front of an app that answers so, with functions in Rust.
+async fn start(app: &str) -> Cluster {
     let source = format!(
         "export default {{ async fetch(request, opts) {{
            if (request.headers.has('x-isopod-warmup')) return new Response()
            const url = new URL(request.url)\n{app}\n}} }}\n"
     );
-    Cluster::of(Bundle::new(&source).file("client/a.txt", "file")).program("edge-example").start().await
+    Cluster::of(Bundle::new(&source).file("client/a.txt", "file"))
+        .program("edge-example")
+        .flag("--fn-worker-bin", env!("CARGO_BIN_EXE_values-worker"))
+        .start()
+        .await
 }
 
 #[tokio::test]
@@ -31,6 +42,18 @@ async fn the_context_reaches_the_app() {
     assert_eq!(cluster.get("/a.txt").await.header("content-language"), "en", "hooks see files too");
     let started = cluster.log().find(|line| line.contains("the edge is up").then_some(()));
     assert!(started.await.is_some(), "on_server_started is called");
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn the_context_reaches_a_function_in_rust_that_the_app_calls() {
+    let app =
+        "return new Response(await globalThis[Symbol.for('isopod.host')].callNative('values.visitor', null))";
+    let cluster = start(app).await;
+    assert_eq!(cluster.get("/page").await.text(), "somebody reads en", "{}", cluster.log());
+    let request = cluster.client().get(cluster.url("/page")).header("accept-language", "de");
+    let ann = cluster.answer(request.header("cookie", "session=token-of-ann")).await;
+    assert_eq!(ann.text(), "ann reads de");
     cluster.stop().await;
 }
 
