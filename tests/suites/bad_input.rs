@@ -95,16 +95,18 @@ async fn a_head_beyond_its_limit_is_431() {
 #[tokio::test]
 async fn what_is_no_request_behind_a_good_one_is_answered_and_counted() {
     let cluster = Cluster::of(app()).start().await;
-    for (bad, reason, so_far) in
-        [("GARBAGE", "head_malformed", 1.0), ("GET / HTTP/9.9\r\nhost: localhost", "version", 2.0)]
-    {
+    for (bad, status, message, reason, so_far) in [
+        ("GARBAGE", "400", "cannot be read.\n", "head_malformed", 1.0),
+        ("GET / HTTP/9.9\r\nhost: localhost", "505", "is not spoken here.\n", "version", 2.0),
+    ] {
         let good = "GET /read HTTP/1.1\r\nhost: localhost\r\n\r\n";
         let mut connection = cluster.connect().await;
         connection.send(format!("{good}{good}{bad}\r\n\r\n{good}")).await;
         let text = connection.read_to_end_as_text().await;
         let statuses: Vec<_> =
             text.match_indices("HTTP/1.1 ").map(|(at, _)| &text[at + 9..at + 12]).collect();
-        assert_eq!(statuses, ["200", "200", "400"], "{bad}: nothing behind it is read: {text}");
+        assert_eq!(statuses, ["200", "200", status], "{bad}: nothing behind it is read: {text}");
+        assert!(text.ends_with(message), "{text}");
         let refused = |metrics: &Metrics| metrics.sum("isopod_refusals_total", &[("reason", reason)]);
         cluster.metrics_until("it is counted", |metrics| refused(metrics) == 1.0).await;
         let all = cluster.metrics().await.sum("isopod_refusals_total", &[]);

@@ -9,7 +9,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix_http::error::DispatchError;
 use actix_http::{HttpService, Request, Response};
 use actix_server::{Server, ServerHandle};
 use actix_service::{
@@ -29,7 +28,6 @@ use tokio_rustls::TlsAcceptor;
 use super::assembly::Plan;
 use super::connection::guarded::Guarded;
 use super::connection::peers::{Counted, TooMany};
-use super::connection::refusal::cause_of_error;
 use super::connection::socket::{ClientSocket, ClientStream};
 use super::connection::transport::Transport;
 use super::connection::{ConnectionState, Entrance, Protocol};
@@ -140,12 +138,7 @@ fn http1<S, B>(
     app: Rc<S>,
     keep_alive: KeepAlive,
     drain: watch::Receiver<bool>,
-) -> impl ServiceFactory<
-    (Guarded<Transport>, Option<SocketAddr>),
-    Config = (),
-    InitError = (),
-    Error = DispatchError,
->
+) -> impl ServiceFactory<(Guarded<Transport>, Option<SocketAddr>), Config = (), InitError = ()>
 where
     S: Service<Request, Response = ServiceResponse<B>> + 'static,
     S::Error: Into<Response<BoxBody>> + 'static,
@@ -194,7 +187,7 @@ where
     S: Service<Request, Response = ServiceResponse<B>> + 'static,
     S::Error: Into<Response<BoxBody>>,
     B: MessageBody + 'static,
-    H: Service<(Guarded<Transport>, Option<SocketAddr>), Error = DispatchError>,
+    H: Service<(Guarded<Transport>, Option<SocketAddr>)>,
 {
     /// Serves a connection to its end.
     async fn serve(&self, stream: ClientStream) {
@@ -212,16 +205,11 @@ where
         };
         let is_secure = matches!(transport, Transport::Tls(_));
         let state = Rc::new(ConnectionState::new(protocol, is_secure, peer.map(|peer| peer.ip())));
-        let guarded = Guarded::new(transport, unread, Rc::clone(&self.entrance.rules), Rc::clone(&state));
+        let guarded = Guarded::new(transport, unread, Rc::clone(&self.entrance.rules), state);
         match protocol {
             Protocol::Http1 => {
-                // What else went wrong was the client's affair, and was noted where it was found.
-                if let Err(DispatchError::Parse(error)) = self.http1.call((guarded, peer)).await
-                    && state.owes_refusal()
-                    && let Some(cause) = cause_of_error(&error)
-                {
-                    self.entrance.rules.refusals.note(cause, peer.map(|peer| peer.ip()));
-                }
+                // What went wrong was the client's affair, and was noted where it was found.
+                let _ = self.http1.call((guarded, peer)).await;
             }
             Protocol::Http2 => {
                 let (app, settings) = (Rc::clone(&self.app), Rc::clone(&self.entrance.http2));

@@ -91,23 +91,28 @@ impl Watchdog {
             let looked = Instant::now();
             self.watched += (looked - self.looked).min(self.tick * LONGEST_PAUSE);
             self.looked = looked;
-            let stuck = self.watches.iter_mut().find(|(probe, watch)| look_at(probe, watch, self.watched));
-            if let Some((probe, watch)) = stuck {
-                let (isolate, job) = (probe.isolate, probe.wire_id(watch.job()));
+            if let Some((isolate, job)) = self.look_at_turns() {
                 tracing::error!(
                     isolate,
                     "JavaScript does not end though it was terminated; the process ends"
                 );
-                self.give_up(
-                    FromChild::GivesUp { reason: GiveUp::Stuck, isolate: Some(isolate), job },
-                    FAREWELL,
-                );
+                let report = FromChild::GivesUp { reason: GiveUp::Stuck, isolate: Some(isolate), job };
+                self.give_up(report, FAREWELL);
             }
             // Its operator wants to know what the memory holds.
             if !self.is_examined() {
                 self.look_at_memory();
             }
         }
+    }
+
+    /// The isolate whose turn nothing ends, and the gateway's id of the job that is to blame.
+    fn look_at_turns(&mut self) -> Option<(usize, Option<u64>)> {
+        let now = self.watched;
+        self.watches.iter_mut().find_map(|(probe, watch)| {
+            let is_stuck = look_at(probe, watch, now);
+            is_stuck.then(|| (probe.isolate, probe.wire_id(watch.job())))
+        })
     }
 
     fn is_examined(&self) -> bool {

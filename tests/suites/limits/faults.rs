@@ -20,7 +20,7 @@ pub const APP: &str = "
     }
     case '/deep': { const deep = (n) => deep(n + 1) + 1; return new Response(String(deep(0))); }
     case '/natives': new Function('%SystemBreak()')(); return new Response();
-    case '/parse': return new Response(String(JSON.parse('[' + '{},'.repeat(10_000_000) + '0]').length));
+    case '/stuck': { let turns = 0; while (url.pathname.endsWith('stuck')) turns++; return new Response(); }
     case '/still': Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
     case '/regexp': /^(a+)+$/.test('a'.repeat(60) + 'b'); return new Response();
     case '/microtasks': for (;;) { await null; encoder.encode(url.pathname); }

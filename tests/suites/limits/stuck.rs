@@ -15,6 +15,8 @@ use super::incident::{Seen, Work, ask, at_full_strength, failed, replaced};
 const UNROLLED: &str = "
 v8_flags = \"--turboshaft-loop-unrolling\"
 max_turn = \"300ms\"
+job_timeout = \"5m\"
+abort_delay = \"0ms\"
 restart_backoff = \"1ms\"
 restarts_per_minute = 1000
 ";
@@ -36,7 +38,7 @@ async fn a_request_that_nothing_ends_costs_its_process_and_is_named_and_not_run_
         seen
     };
     let incident = async {
-        let request = cluster.client().get(cluster.url("/unrolled")).timeout(GIVEN_UP).send();
+        let request = cluster.client().get(cluster.url("/stuck")).timeout(GIVEN_UP).send();
         let response = timeout(GIVEN_UP, request).await.unwrap().unwrap();
         let seen = Seen::Answer(response.status().as_u16(), response.text().await.unwrap());
         over.store(true, Ordering::Relaxed);
@@ -47,7 +49,7 @@ async fn a_request_that_nothing_ends_costs_its_process_and_is_named_and_not_run_
     assert_eq!(Work::BUNDLE.hurt(&others), Vec::<&Seen>::new());
     let named = cluster.log().find(|line| {
         let is_it = line.contains("a request could not be ended and took its process with it");
-        (is_it && line.contains("/unrolled")).then_some(())
+        (is_it && line.contains("/stuck")).then_some(())
     });
     within_patience("the log names it", named).await.unwrap();
     let metrics = eventually_within(GIVEN_UP, "full strength", async || {

@@ -24,8 +24,11 @@ pub struct Guarded<S: Socket> {
     timer: Pin<Box<Sleep>>,
     rules: Rc<Rules>,
     state: Rc<ConnectionState>,
-    /// What was read already to find out what the client speaks; read again first.
+    /// What was read already, to find out what the client speaks or behind a head; read again first.
     unread: Bytes,
+    /// What is unread came behind a head, and waits until that request is answered: actix-http would answer both in one
+    /// piece, or none of them when the second is no request.
+    held: Option<Held>,
     head: Head,
     writing: Pace,
     /// What is written here itself: goes before everything else.
@@ -34,6 +37,15 @@ pub struct Guarded<S: Socket> {
     /// wants to hold: then only [`Socket::poll_gone`] tells of a client that went away.
     is_reading: bool,
 }
+
+/// See [`Guarded::held`].
+#[derive(Debug, Default)]
+struct Held {
+    looks: u32,
+}
+
+/// So often what is held is asked for before its request has begun; more would mean that actix-http waits for it.
+const MOST_LOOKS: u32 = 8;
 
 /// The head that is coming.
 #[derive(Debug, Default)]
@@ -50,7 +62,7 @@ impl<S: Socket> Guarded<S> {
     pub fn new(socket: S, unread: Bytes, rules: Rc<Rules>, state: Rc<ConnectionState>) -> Self {
         let timer = Box::pin(tokio::time::sleep(rules.patience.head));
         let (head, writing, own) = (Head::default(), Pace::default(), BytesMut::new());
-        Self { socket, timer, rules, state, unread, head, writing, own, is_reading: true }
+        Self { socket, timer, rules, state, unread, held: None, head, writing, own, is_reading: true }
     }
 
     /// What the layers of this connection share.
@@ -87,7 +99,6 @@ impl<S: Socket> Guarded<S> {
 
     /// Answers what did not become a request, as far as the client takes it at once; nothing else is under way.
     fn refuse(&mut self, cx: &mut Context<'_>, cause: Cause) {
-        self.state.note_refusal();
         self.rules.refusals.note(cause, self.state.client);
         self.own.extend_from_slice(&cause.raw(accept_of(&self.head.kept)));
         // Whether the client still reads is its own affair.
@@ -116,14 +127,15 @@ impl<S: Socket> Guarded<S> {
         }
     }
 
-    /// Notes what came. An error when it is a head beyond its limit.
-    fn received(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
+    /// Notes what came, and says how much of it is to be passed on now: the rest came behind a head. An error when it is a
+    /// head beyond its limit.
+    fn received(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<usize> {
         if bytes.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         self.state.received();
         if !self.state.awaits_head() {
-            return Ok(());
+            return Ok(bytes.len());
         }
         let requests = self.state.requests.get();
         if std::mem::replace(&mut self.head.after, requests) != requests {
@@ -132,11 +144,40 @@ impl<S: Socket> Guarded<S> {
         }
         let room = KEPT_HEAD_BYTES.saturating_sub(self.head.kept.len());
         self.head.kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        if self.head.scan.take(bytes) > self.rules.head_limit {
+        let before = self.head.scan.bytes();
+        let length = self.head.scan.take(bytes);
+        if length > self.rules.head_limit {
             self.refuse(cx, Cause::HeadTooLarge);
             return Err(io::ErrorKind::InvalidData.into());
         }
-        Ok(())
+        let of_head = length - before;
+        if of_head == 0
+            || of_head == bytes.len()
+            || !self.head.scan.has_ended()
+            || names_body(&self.head.kept)
+        {
+            return Ok(bytes.len());
+        }
+        self.held = Some(Held::default());
+        Ok(of_head)
+    }
+
+    /// Whether what is unread still waits for the request before it.
+    fn is_held(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(held) = &mut self.held else { return false };
+        let has_begun = self.state.requests.get() != self.head.after;
+        let waits = if has_begun {
+            self.state.is_answering() && !self.state.follows_body.get()
+        } else {
+            // actix-http reads until nothing comes before it looks at what has come.
+            held.looks += 1;
+            cx.waker().wake_by_ref();
+            held.looks <= MOST_LOOKS
+        };
+        if !waits {
+            self.held = None;
+        }
+        waits
     }
 
     /// Takes an answer over that actix-http gives of its own to what it cannot read. Says whether it did.
@@ -145,7 +186,6 @@ impl<S: Socket> Guarded<S> {
             return false;
         }
         let Some(cause) = cause_of(answer, &self.head.kept) else { return false };
-        self.state.note_refusal();
         self.rules.refusals.note(cause, self.state.client);
         self.own.extend_from_slice(&cause.raw(accept_of(&self.head.kept)));
         true
@@ -165,6 +205,15 @@ impl<S: Socket> Guarded<S> {
     }
 }
 
+/// Whether a head, as far as it is known, says that a body follows. One that says so further down is found out when its
+/// request begins.
+fn names_body(head: &[u8]) -> bool {
+    let is =
+        |line: &[u8], name: &[u8]| line.get(..name.len()).is_some_and(|own| own.eq_ignore_ascii_case(name));
+    head.split(|byte| *byte == b'\n')
+        .any(|line| is(line, b"content-length") || is(line, b"transfer-encoding"))
+}
+
 impl<S: Socket> AsyncRead for Guarded<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -174,9 +223,14 @@ impl<S: Socket> AsyncRead for Guarded<S> {
         let this = &mut *self;
         let before = buffer.filled().len();
         if !this.unread.is_empty() {
-            let piece = this.unread.split_to(this.unread.len().min(buffer.remaining()));
-            buffer.put_slice(&piece);
-            return Poll::Ready(this.received(cx, &piece));
+            if this.is_held(cx) {
+                this.is_reading = false;
+                return this.poll_patience(cx).map(Err);
+            }
+            let piece = this.unread.slice(..this.unread.len().min(buffer.remaining()));
+            let passed = this.received(cx, &piece)?;
+            buffer.put_slice(&this.unread.split_to(passed));
+            return Poll::Ready(Ok(()));
         }
         let read = Pin::new(&mut this.socket).poll_read(cx, buffer);
         this.is_reading = read.is_pending();
@@ -184,7 +238,13 @@ impl<S: Socket> AsyncRead for Guarded<S> {
             return this.poll_patience(cx).map(Err);
         }
         ready!(read)?;
-        Poll::Ready(this.received(cx, &buffer.filled()[before..]))
+        let passed = this.received(cx, &buffer.filled()[before..])?;
+        let rest = &buffer.filled()[before + passed..];
+        if !rest.is_empty() {
+            this.unread = Bytes::copy_from_slice(rest);
+            buffer.set_filled(before + passed);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -236,6 +296,10 @@ impl<S: Socket> AsyncWrite for Guarded<S> {
         }
         ready!(Pin::new(&mut this.socket).poll_flush(cx))?;
         this.state.flushed();
+        if this.held.is_some() && !this.state.is_answering() {
+            // It is the turn of what came behind.
+            cx.waker().wake_by_ref();
+        }
         Poll::Ready(Ok(()))
     }
 
@@ -256,6 +320,7 @@ impl<S: Socket> Drop for Guarded<S> {
 mod tests {
     use std::time::Duration;
 
+    use futures_util::FutureExt;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
     use tokio::time::timeout;
 
@@ -345,10 +410,10 @@ mod tests {
     #[tokio::test]
     async fn a_head_beyond_its_limit_is_answered_431_and_a_body_is_not() {
         let mut bench = connection();
-        let (mut buffer, long) = ([0; 128], [b'x'; 101]);
-        bench.client.write_all(b"POST / HTTP/1.1\r\n\r\n").await.unwrap();
+        let (mut buffer, long) = ([0; 256], [b'x'; 101]);
+        bench.client.write_all(b"POST / HTTP/1.1\r\ncontent-length: 202\r\n\r\n").await.unwrap();
         bench.client.write_all(&long).await.unwrap();
-        assert_eq!(bench.server.read(&mut buffer).await.unwrap(), 120);
+        assert_eq!(bench.server.read(&mut buffer).await.unwrap(), 141);
         bench.state.begin(true);
         bench.state.end();
         bench.client.write_all(&long).await.unwrap();
@@ -450,6 +515,38 @@ mod tests {
             let writing = async move { server.write_all(&[0; 200]).await };
             let (written, ()) = tokio::join!(writing, reading);
             assert_eq!(written.is_err(), is_cut, "at {rate} bytes a second");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_comes_behind_a_head_waits_until_its_request_is_answered() {
+        let mut bench = connection();
+        let (first, second) = ("GET /1 HTTP/1.1\r\n\r\n", "GET /2 HTTP/1.1\r\n\r\n");
+        bench.client.write_all([first, second, "GARBAGE\r\n\r\n"].concat().as_bytes()).await.unwrap();
+        let mut buffer = [0; 128];
+        for head in [first, second] {
+            let read = bench.server.read(&mut buffer).await.unwrap();
+            assert_eq!(&buffer[..read], head.as_bytes());
+            bench.state.begin(false);
+            assert!(bench.server.read(&mut buffer).now_or_never().is_none(), "it is being answered");
+            bench.state.end();
+            bench.server.flush().await.unwrap();
+        }
+        let read = bench.server.read(&mut buffer).await.unwrap();
+        assert_eq!(&buffer[..read], b"GARBAGE\r\n\r\n");
+        assert!(bench.state.is_unasked(), "an answer to it can be told from others");
+    }
+
+    #[tokio::test]
+    async fn what_comes_behind_a_head_that_names_a_body_is_passed_on() {
+        for head in [
+            "POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\n",
+            "POST / HTTP/1.1\r\ntransfer-encoding: x\r\n\r\n",
+        ] {
+            let mut bench = connection();
+            bench.client.write_all([head, "body"].concat().as_bytes()).await.unwrap();
+            let mut buffer = [0; 128];
+            assert_eq!(bench.server.read(&mut buffer).await.unwrap(), head.len() + 4);
         }
     }
 

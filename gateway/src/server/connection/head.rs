@@ -15,6 +15,16 @@ pub struct HeadScan {
 }
 
 impl HeadScan {
+    /// The bytes of the head so far.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether the head is complete.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
     /// Takes the next piece in. Returns the bytes of the head so far.
     pub fn take(&mut self, piece: &[u8]) -> usize {
         if self.has_ended {

@@ -112,8 +112,6 @@ pub struct ConnectionState {
     requests: Cell<u64>,
     /// What comes next may be the rest of a body that nobody wanted.
     follows_body: Cell<bool>,
-    /// What could not be read was counted, and answered with reasons.
-    refused: Cell<bool>,
     cut: Cell<bool>,
     idle_since: Cell<Instant>,
     head_since: Cell<Option<Instant>>,
@@ -138,7 +136,6 @@ impl ConnectionState {
             answered: Cell::new(false),
             requests: Cell::new(0),
             follows_body: Cell::new(false),
-            refused: Cell::new(false),
             cut: Cell::new(false),
             idle_since: Cell::new(now),
             head_since: Cell::new(None),
@@ -203,17 +200,6 @@ impl ConnectionState {
     /// Whether a request came over it.
     pub fn was_used(&self) -> bool {
         self.requests.get() > 0
-    }
-
-    /// What could not be read was counted, and answered with reasons.
-    fn note_refusal(&self) {
-        self.refused.set(true);
-    }
-
-    /// Whether a head that could not be read is still to be counted: it came right behind another request. A broken body
-    /// is counted by who reads it.
-    pub fn owes_refusal(&self) -> bool {
-        !self.refused.get() && !self.follows_body.get()
     }
 
     fn is_cut(&self) -> bool {

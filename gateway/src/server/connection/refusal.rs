@@ -1,14 +1,11 @@
 //! Answers to what never becomes a request: counted, logged, and with a body, as every other refusal.
 //!
 //! actix-http answers a head that it cannot read with an empty 400 that no layer of ours sees. [`guarded`] knows those
-//! bytes from others, as nothing is being answered when they come, and writes what is made here instead. Where a client
-//! pipelines such a head behind a good one, both answers may leave in one piece: the empty 400 stays, and is counted.
+//! bytes from others, as nothing is being answered when they come, and writes what is made here instead.
 //!
 //! [`guarded`]: super::guarded
 
 use std::net::{IpAddr, SocketAddr};
-
-use actix_http::error::ParseError;
 
 use crate::error::Cause;
 use crate::metrics::Metrics;
@@ -86,16 +83,6 @@ pub fn cause_of(answer: &[u8], head: &[u8]) -> Option<Cause> {
         b"431" => Some(Cause::HeadTooLarge),
         b"408" => Some(Cause::HeadSlow),
         _ => None,
-    }
-}
-
-/// What a head that actix-http could not read stands for; `None` where the connection broke.
-pub fn cause_of_error(error: &ParseError) -> Option<Cause> {
-    match error {
-        ParseError::Io(_) => None,
-        ParseError::TooLarge => Some(Cause::HeadTooLarge),
-        ParseError::Version => Some(Cause::Version),
-        _ => Some(Cause::HeadMalformed),
     }
 }
 
