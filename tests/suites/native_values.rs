@@ -41,6 +41,15 @@ impl Deref for Served {
 }
 
 async fn cluster(place: Place, expression: &str) -> Served {
+    cluster_with(place, expression, |worker| worker).await
+}
+
+/// As [`cluster`]; a worker on another machine is started with flags of its own.
+async fn cluster_with(
+    place: Place,
+    expression: &str,
+    flags: impl FnOnce(StartWorker) -> StartWorker,
+) -> Served {
     let cluster = Cluster::of(bundle(expression)).config("body_limit = \"64MiB\"");
     if let Place::Here = place {
         let cluster = cluster.flag("--fn-worker-bin", PROGRAM).start().await;
@@ -48,7 +57,7 @@ async fn cluster(place: Place, expression: &str) -> Served {
     }
     let nats = Nats::start("max_payload: 65536").await;
     let cluster = cluster.fn_workers(0).flag("--threads", "1").flag("--nats", &nats.url()).start().await;
-    let worker = StartWorker::of(PROGRAM, &nats.url()).spawn().await;
+    let worker = flags(StartWorker::of(PROGRAM, &nats.url())).spawn().await;
     cluster
         .metrics_until("the gateway knows the worker", |metrics| {
             metrics.sum("isopod_nats_workers", &[]) + metrics.sum("isopod_nats_connections", &[]) == 2.0
@@ -196,6 +205,16 @@ async fn redirects_and_what_is_not_there_reject_as_start_has_them(place: Place) 
     assert_eq!(answer.text(), "warm");
     let answer = cluster.get("/acts").await;
     assert_eq!(answer.json(), json!([true, "/threads/$id", "7", true, "gone", 404]), "{}", cluster.log());
+}
+
+#[tokio::test]
+async fn a_worker_on_another_machine_has_limits_of_its_own() {
+    let expression = r#"
+        const refusal = (value) => call("values.echo", value).then(() => 200, (error) => error.status);
+        return [await refusal([new Date(0)]), await refusal([[[[new Date(0)]]]])];"#;
+    let flags = |worker: StartWorker| worker.flag("--value-depth", "3");
+    let cluster = cluster_with(Place::Elsewhere, expression, flags).await;
+    assert_eq!(cluster.get("/depths").await.json(), json!([200, 413]), "{}", cluster.log());
 }
 
 /// Each of them twice.

@@ -7,6 +7,8 @@ use remote::connection::{Access, is_server};
 use remote::subject::{DEFAULT_PREFIX, Subjects};
 use shared::logging::{LogFormat, check_filter};
 
+use super::limits::{self, ReadLimits};
+
 /// What such a worker is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Args {
@@ -16,6 +18,8 @@ pub(super) struct Args {
     pub(super) threads: usize,
     /// Calls that wait for each of them.
     pub(super) mailbox: usize,
+    /// What forms and values may hold.
+    pub(super) limits: ReadLimits,
     /// How long running calls may take to finish after SIGTERM.
     pub(super) drain_timeout: Duration,
     pub(super) log_filter: String,
@@ -53,9 +57,13 @@ const OPTIONS: &[(&str, &str, &str)] = &[
 #[error("{}\n\n{}", .0.join("\n"), usage())]
 pub(super) struct ArgsError(pub(super) Vec<String>);
 
+fn options() -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
+    OPTIONS.iter().chain(limits::OPTIONS)
+}
+
 fn usage() -> String {
     let mut text = String::from("usage: fn-workers --nats URL [OPTION VALUE]...\n");
-    for (name, value, what) in OPTIONS {
+    for (name, value, what) in options() {
         let option = format!("--{name} {value}");
         text.push_str(&format!("  {option:<28} {what}\n"));
     }
@@ -63,7 +71,7 @@ fn usage() -> String {
 }
 
 /// What was given for each option.
-struct Given<'v> {
+pub(super) struct Given<'v> {
     flags: Vec<(&'static str, String)>,
     variable: &'v dyn Fn(&str) -> Option<String>,
     problems: Vec<String>,
@@ -79,7 +87,8 @@ impl Given<'_> {
         self.text(name).map(PathBuf::from)
     }
 
-    fn parsed<T>(
+    /// What was given for an option or its default; one that is wrong is noted.
+    pub(super) fn parsed<T>(
         &mut self,
         name: &'static str,
         default: &str,
@@ -108,8 +117,7 @@ impl Args {
                 Some((flag, value)) => (flag.to_owned(), Some(value.to_owned())),
                 None => (arg, None),
             };
-            let known =
-                OPTIONS.iter().map(|(name, ..)| *name).find(|name| flag.strip_prefix("--") == Some(*name));
+            let known = options().map(|(name, ..)| *name).find(|name| flag.strip_prefix("--") == Some(*name));
             match (known, value.or_else(|| known.and_then(|_| args.next()))) {
                 (Some(name), Some(value)) => given.flags.push((name, value)),
                 (Some(name), None) => given.problems.push(format!("--{name} lacks its value")),
@@ -135,6 +143,7 @@ fn read(given: &mut Given<'_>) -> Option<Args> {
     let count = |most: usize| move |text: &str| text.parse().ok().filter(|count| (1..=most).contains(count));
     let threads = given.parsed("threads", "2", "a number from 1 to 256", count(MAX_THREADS));
     let mailbox = given.parsed("mailbox", "64", "a number from 1 to 100000", count(MAX_MAILBOX));
+    let limits = limits::read(given);
     let drain = given.parsed("drain-timeout", "30", "seconds, 3600 at most", |text| {
         text.parse().ok().filter(|seconds| *seconds <= MAX_DRAIN_SECONDS).map(Duration::from_secs)
     });
@@ -163,6 +172,7 @@ fn read(given: &mut Given<'_>) -> Option<Args> {
         subjects: subjects?,
         threads: threads?,
         mailbox: mailbox?,
+        limits: limits?,
         drain_timeout: drain?,
         log_filter: log_filter?,
         log_format: log_format?,
@@ -183,6 +193,9 @@ mod tests {
         let args = parse(&["--nats", "nats://127.0.0.1:4222, tls://b.test", "--threads=3"]).unwrap();
         assert_eq!(args.access.servers, ["nats://127.0.0.1:4222", "tls://b.test"]);
         assert_eq!((args.threads, args.mailbox, args.subjects.prefix()), (3, 64, "shop"));
+        assert_eq!((args.limits.forms, args.limits.values), Default::default());
+        let args = parse(&["--nats", "127.0.0.1", "--form-limit=1GiB", "--value-depth", "7"]).unwrap();
+        assert_eq!((args.limits.forms.max_bytes, args.limits.values.max_depth), (1 << 30, 7));
         let args = parse(&["--nats", "127.0.0.1", "--nats-prefix", "other"]).unwrap();
         assert_eq!(args.subjects.prefix(), "other");
     }
@@ -192,6 +205,12 @@ mod tests {
         let args = ["--nats", "nats://", "--threads", "0", "--no", "--nats-tls", "maybe", "--log-format"];
         let ArgsError(problems) = parse(&args).unwrap_err();
         assert_eq!(problems.len(), 5, "{problems:?}");
+        let ArgsError(problems) =
+            parse(&["--nats", "a", "--form-memory", "64", "--value-nodes", "1"]).unwrap_err();
+        assert_eq!(
+            problems,
+            ["--form-memory is `64`: give 0B to 64MiB", "--value-nodes is `1`: give 16 to 100000000"]
+        );
         let args = ["--nats", "a", "--nats-token", "/nowhere", "--nats-user", "ann"];
         let ArgsError(problems) = parse(&args).unwrap_err();
         assert!(problems.iter().any(|problem| problem.contains("user and token")), "{problems:?}");

@@ -7,6 +7,7 @@
 //! ```
 
 mod args;
+mod limits;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -108,7 +109,7 @@ fn refuse(error: &dyn std::error::Error) -> ExitCode {
 async fn live(worker: Worker, args: &Args) -> Result<(), StandaloneError> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let concurrency = worker.calls_at_a_time();
-    let registry = Arc::new(worker.build()?);
+    let registry = Arc::new(worker.build_within(args.limits.forms, args.limits.values)?);
     if let Some(name) = registry.names().into_iter().find(|name| !is_subject(name)) {
         return Err(StandaloneError::Subject(name.to_owned()));
     }
