@@ -11,7 +11,7 @@ pub struct ChildStatus {
     pub slot: u64,
     /// Its process id.
     pub pid: i32,
-    /// Jobs that its isolates run.
+    /// Jobs that its isolates run, or calls that an fn worker does.
     pub in_flight: u64,
 }
 
@@ -31,7 +31,8 @@ impl ChildStatus {
             kind: object.get("kind")?.as_str()?.into(),
             slot: number("slot")?,
             pid: number("pid")?.try_into().ok()?,
-            in_flight: isolates.filter_map(|isolate| isolate["in_flight"].as_u64()).sum(),
+            in_flight: isolates.filter_map(|isolate| isolate["in_flight"].as_u64()).sum::<u64>()
+                + number("calls_in_flight").unwrap_or(0),
         })
     }
 }

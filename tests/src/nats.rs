@@ -231,6 +231,12 @@ impl StartWorker {
         }
     }
 
+    /// A worker that cargo has put beside the gateway, at this server.
+    pub fn built(name: &str, url: &str) -> Self {
+        let command = crate::gateway::Gateway::command_of(name);
+        Self { program: command.as_std().get_program().to_owned(), ..Self::of(name, url) }
+    }
+
     /// It writes down what it does in this file.
     #[must_use]
     pub fn record(mut self, path: &Path) -> Self {

@@ -1,9 +1,15 @@
 //! Native functions: from a page's loader in the isolate, and over HTTP.
 
-use tests::{App, Cluster};
+use tests::load::each;
+use tests::nats::{Nats, StartWorker};
+use tests::wait::eventually;
+use tests::{App, Bundle, Cluster};
 
 async fn a_page_uses_both_functions(app: App) {
-    let cluster = Cluster::of(app).start().await;
+    show_both_functions(&Cluster::of(app).start().await).await;
+}
+
+async fn show_both_functions(cluster: &Cluster) {
     let page = cluster.get("/native").await;
     let html = page.text();
     assert_eq!(page.status, 200, "{html}\n{}", cluster.log());
@@ -64,7 +70,10 @@ fn direct_path(app: App, name: &str) -> String {
 }
 
 async fn a_direct_function_needs_no_isolate(app: App) {
-    let cluster = Cluster::of(app).start().await;
+    call_directly(&Cluster::of(app).start().await, app).await;
+}
+
+async fn call_directly(cluster: &Cluster, app: App) {
     let path = direct_path(app, "threads.list");
     let before = cluster.metrics().await.sum("isopod_requests_total", &[("route", "bundle")]);
     let payload = r#"{"t":{"t":10,"i":0,"p":{"k":["data"],"v":[{"t":10,"i":1,"p":{"k":["limit"],"v":[{"t":0,"s":2}]},"o":0}]},"o":0},"f":127,"m":[]}"#;
@@ -99,4 +108,61 @@ async fn a_direct_function_of_react_needs_no_isolate() {
 #[tokio::test]
 async fn a_direct_function_of_solid_needs_no_isolate() {
     a_direct_function_needs_no_isolate(App::ThreadsSolid).await;
+}
+
+async fn pages_and_browsers_are_answered_by_another_machine(app: App) {
+    let nats = Nats::start("").await;
+    let cluster =
+        Cluster::of(app).fn_workers(0).flag("--threads", "1").flag("--nats", &nats.url()).start().await;
+    let _worker = StartWorker::built("fn-workers", &nats.url()).spawn().await;
+    cluster
+        .metrics_until("the gateway knows the worker", |metrics| {
+            metrics.sum("isopod_nats_workers", &[]) + metrics.sum("isopod_nats_connections", &[]) == 2.0
+        })
+        .await;
+    show_both_functions(&cluster).await;
+    call_directly(&cluster, app).await;
+}
+
+#[tokio::test]
+async fn pages_and_browsers_of_react_are_answered_by_another_machine() {
+    pages_and_browsers_are_answered_by_another_machine(App::ThreadsReact).await;
+}
+
+#[tokio::test]
+async fn pages_and_browsers_of_solid_are_answered_by_another_machine() {
+    pages_and_browsers_are_answered_by_another_machine(App::ThreadsSolid).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_under_calls_costs_those_alone_that_may_not_be_repeated() {
+    let cluster = Cluster::of(Bundle::fetch("return new Response('app')"))
+        .fn_workers(2)
+        .flag("--fn-worker-bin", env!("CARGO_BIN_EXE_remote-worker"))
+        .start()
+        .await;
+    const CALLS: usize = 16;
+    let serving = &cluster;
+    let statuses = async |name: &str| {
+        let path = &format!("/_native/{name}");
+        each(0..CALLS, CALLS, |id| async move {
+            serving.post_json(path, format!(r#"{{"id":{id},"millis":1500}}"#)).await.status
+        })
+        .await
+    };
+    let killing = async {
+        eventually("all calls run", async || {
+            let workers = cluster.children("fn_worker").await;
+            (workers.iter().map(|worker| worker.in_flight).sum::<u64>() == 2 * CALLS as u64).then_some(())
+        })
+        .await;
+        cluster.kill_fn_worker(0).await;
+    };
+    let (once, again, ()) = tokio::join!(statuses("remote.once"), statuses("remote.again"), killing);
+    assert_eq!(again, [200; CALLS], "{}", cluster.log());
+    assert!(once.iter().all(|status| [200, 502].contains(status)), "{once:?}");
+    let lost = once.iter().filter(|status| **status == 502).count();
+    assert!((1..CALLS).contains(&lost), "{once:?}");
+    let retries = cluster.metrics().await.sum("isopod_native_retries_total", &[]);
+    assert!(retries >= 1.0 && retries <= CALLS as f64, "{retries}");
 }
