@@ -98,12 +98,6 @@ pub enum Bench {
         /// The files.
         directory: PathBuf,
     },
-    /// `GET /` of both apps at 32 connections, every server on the same core.
-    ///
-    /// Slices of load alternate between the servers. Shown: throughput, latency, and CPU-microseconds per request
-    /// over the server's whole process tree; median, least and spread over the repeats. The load comes from wrk on
-    /// another core.
-    Pages(PagesOptions),
     /// Runs a piece of what a request runs through, for valgrind.
     #[command(hide = true)]
     Piece {
@@ -140,9 +134,6 @@ pub enum Bench {
     /// Shown: throughput of a small and of a large file as a part of the handler's, in slices that alternate, and the
     /// gateway's CPU-microseconds for each page beside the renderer's.
     Edge(EdgeOptions),
-    /// The bare handler that `edge` compares with.
-    #[command(hide = true)]
-    Bare(BareOptions),
     /// From a renderer's start until it has rendered a page: without a code cache, with an empty and with a full one.
     ///
     /// Shown for both builds of each app: milliseconds from the process's start, and from the order to load the app
@@ -285,15 +276,6 @@ impl EdgeOptions {
     }
 }
 
-/// Options of `bare`.
-#[derive(Debug, Args)]
-pub struct BareOptions {
-    /// Bytes of `/small.js`.
-    pub small: usize,
-    /// Bytes of `/large.js`.
-    pub large: usize,
-}
-
 /// Options of `isolate`.
 #[derive(Debug, Args)]
 pub struct IsolateOptions {
@@ -340,30 +322,6 @@ pub struct ProfileOptions {
     /// The scenario whose requests are asked for.
     #[arg(long, default_value = "hello", value_name = "SCENARIO")]
     pub scenario: String,
-}
-
-/// Options of `pages`.
-#[derive(Debug, Args)]
-pub struct PagesOptions {
-    /// Length of a slice, seconds.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
-    seconds: u64,
-    /// Slices for each server.
-    #[arg(long, default_value = "5")]
-    pub repeat: NonZeroUsize,
-    /// Who is measured beside Isopod.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "node26")]
-    pub against: Vec<Rival>,
-    /// The apps.
-    #[arg(long, value_delimiter = ',', default_value = "threads-react,threads-solid", value_name = "NAME")]
-    pub apps: Vec<String>,
-}
-
-impl PagesOptions {
-    /// Length of a slice.
-    pub fn slice(&self) -> Duration {
-        Duration::from_secs(self.seconds)
-    }
 }
 
 #[cfg(test)]

@@ -1,17 +1,17 @@
 //! `cargo xtask bench`: Isopod beside other servers of the same apps.
 //!
 //! - [`scenarios`]: what users ask for, beside rivals, at saturation, at parts of it, and while something goes wrong.
-//! - [`pages`], [`isolate`], [`start`], [`overload`], [`soak`], [`memory`]: a part or a property of Isopod by itself.
+//! - [`isolate`], [`start`], [`overload`], [`soak`], [`memory`]: a part or a property of Isopod by itself.
 //! - [`functions`]: native functions beside the same in JavaScript and bare actix-web.
 //! - [`instructions`]: what the hot paths cost in instructions. [`profile`]: where the time goes.
 //!
 //! They are told with:
 //!
 //! - [`contestants`]: who is measured, how each is installed and started. [`floor`]: bare actix-web.
-//! - [`traffic`]: an open-loop load. [`wrk`]: a closed-loop one. [`process_tree`]: the CPU time and the memory that it
+//! - [`traffic`]: an open-loop load. [`wrk`]: a closed-loop one that costs less. [`process_tree`]: the CPU time and the memory that it
 //!   cost. [`slice`]: both, for some seconds.
 //! - [`statistics`], [`table`], [`plot`], [`report`]: what came out.
-//! - [`load`]: the open-loop load of [`overload`], and a closed one. [`cluster`]: what it cost a gateway and its renderers.
+//! - [`page`]: one page as the whole load. [`cluster`]: what it cost a gateway and its renderers.
 //! - [`edge`]: what the gateway itself costs.
 //! - [`machine`]: cores to pin to, and what a reader of the report must know.
 
@@ -32,12 +32,10 @@ mod floor;
 mod functions;
 mod instructions;
 mod isolate;
-mod load;
 mod machine;
 mod memory;
 mod overload;
 mod page;
-mod pages;
 mod plot;
 mod process_tree;
 mod profile;
@@ -61,8 +59,6 @@ fn main() -> ExitCode {
         Some(Bench::Instructions(options)) => instructions::run(&workspace, options),
         Some(Bench::Profile(options)) => profile::run(&workspace, options),
         Some(Bench::Edge(options)) => edge::run(&workspace, options),
-        Some(Bench::Bare(options)) => edge::bare::run(options),
-        Some(Bench::Pages(options)) => pages::run(&workspace, options),
         Some(Bench::Overload(options)) => overload::run(&workspace, options),
         Some(Bench::Functions(options)) => functions::run(&workspace, options),
         Some(Bench::Isolate(options)) => isolate::run(&workspace, options),

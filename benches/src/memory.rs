@@ -17,7 +17,7 @@ use xtask::workspace::Workspace;
 
 use crate::cli::MemoryOptions;
 use crate::contestants::launch::free_port;
-use crate::contestants::{Contestant, Rival};
+use crate::contestants::{Contestant, Rival, Way};
 use crate::error::BenchFailure;
 use crate::machine::{self, Cores, Machine};
 use crate::report;
@@ -127,7 +127,7 @@ impl Bench<'_> {
     }
 
     fn node(&self, node: &Contestant) -> Result<Vec<Resident>, BenchFailure> {
-        let server = node.start(self.workspace, self.app, &self.core.to_string(), 1)?.server;
+        let server = node.start(self.workspace, self.app, &self.core.to_string(), Way::ALONE)?.server;
         let pid = server.pid();
         self.after_each(node.name(), &server, || resident(pid))
     }

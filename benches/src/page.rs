@@ -1,154 +1,119 @@
-//! The page that is measured: every server must answer the same before any is measured.
+//! One page of a server's as the whole load, its answers checked.
 
-use std::ops::RangeInclusive;
+use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderValue, header};
 use ureq::Agent;
 
 use crate::error::BenchFailure;
+use crate::traffic::ask::{Ask, Expected};
+use crate::traffic::connections::Protocol;
+use crate::traffic::{self, Outcome, Pace, Plan};
 
-/// Every complete home page holds these.
-pub const MARKERS: [&str; 2] = [">Threads</h1>", "</html>"];
-/// By how many bytes pages may differ: ids and times, and where a server flushes a stream.
+/// By how many bytes answers may differ: ids and times.
 const TOLERANCE_BYTES: usize = 256;
+
 /// The longest page that is read, bytes.
 const MAX_PAGE_BYTES: u64 = 4 * 1024 * 1024;
 
-/// What a server answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
-    /// The HTTP status.
-    pub status: u16,
-    /// The media type, without parameters.
-    pub content_type: String,
-    /// The body.
-    pub body: String,
+/// How long an answer may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The end of every whole document.
+const END: &str = "</html>";
+
+/// A page that is asked for, and what a right answer is.
+#[derive(Debug)]
+pub struct Target {
+    server: String,
+    address: SocketAddr,
+    ask: Rc<Ask>,
 }
 
-impl Page {
-    /// `GET /` of a server.
+impl Target {
+    /// Asks for the page once: the answer is the measure of those that follow.
     ///
     /// # Errors
     ///
-    /// When there is no answer, or its body is no text or too long.
-    pub fn fetch(contestant: &str, address: &str) -> Result<Self, BenchFailure> {
-        Self::fetch_path(contestant, address, "/")
-    }
-
-    /// `GET` of a path of a server.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::fetch`].
-    pub fn fetch_path(contestant: &str, address: &str, path: &str) -> Result<Self, BenchFailure> {
+    /// When there is no answer, or it is no whole document.
+    pub fn of(server: &str, address: &str, path: &str) -> Result<Self, BenchFailure> {
+        let wrong = |problem: String| BenchFailure::Page { contestant: server.to_owned(), problem };
         let failure =
-            |source| BenchFailure::Fetch { contestant: contestant.to_owned(), source: Box::new(source) };
+            |source| BenchFailure::Fetch { contestant: server.to_owned(), source: Box::new(source) };
+        let socket = address.strip_prefix("http://").and_then(|text| text.parse().ok());
+        let socket: SocketAddr = socket.ok_or_else(|| wrong(format!("at {address}, which is no address")))?;
         let agent: Agent = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(30)))
             .build()
             .into();
-        let mut response = agent.get(format!("{address}{path}")).call().map_err(failure)?;
-        let content_type = response.body().mime_type().unwrap_or_default().to_owned();
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("text/html"));
+        let browser = HeaderValue::from_static("Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0.0.0");
+        headers.insert(header::USER_AGENT, browser.clone());
+        let asked = agent.get(format!("{address}{path}")).header(header::USER_AGENT, browser);
+        let mut response = asked.header(header::ACCEPT, "text/html").call().map_err(failure)?;
+        let (status, kind) =
+            (response.status().as_u16(), response.body().mime_type().unwrap_or_default().to_owned());
         let body =
             response.body_mut().with_config().limit(MAX_PAGE_BYTES).read_to_string().map_err(failure)?;
-        Ok(Self { status: response.status().as_u16(), content_type, body })
+        if let Some(problem) = fault(status, &kind, &body) {
+            return Err(wrong(problem));
+        }
+        traffic::host(&mut headers, socket);
+        let lengths = body.len().saturating_sub(TOLERANCE_BYTES)..=body.len() + TOLERANCE_BYTES;
+        let expected = Expected { lengths: Some(lengths), holds: vec![END.to_owned()], shell: None };
+        let ask = Rc::new(Ask { expected, ..Ask::get(path, headers) });
+        Ok(Self { server: server.to_owned(), address: socket, ask })
     }
 
-    /// What is wrong with it, by itself.
-    fn fault(&self) -> Option<String> {
-        let missing = || {
-            let missing = MARKERS.iter().find(|marker| !self.body.contains(**marker))?;
-            Some(format!("without {missing:?} in {} bytes", self.body.len()))
-        };
-        self.no_document().or_else(missing)
-    }
-
-    /// Refuses what is no whole document, whatever its content.
+    /// Puts the server under load from the calling thread.
     ///
     /// # Errors
     ///
-    /// As said.
-    pub fn check_document(&self, contestant: &str) -> Result<(), BenchFailure> {
-        let is_cut = !self.body.ends_with("</html>");
-        let problem = self
-            .no_document()
-            .or_else(|| is_cut.then(|| format!("with {} bytes without an end", self.body.len())));
-        match problem {
-            None => Ok(()),
-            Some(problem) => Err(BenchFailure::Page { contestant: contestant.to_owned(), problem }),
-        }
-    }
-
-    fn no_document(&self) -> Option<String> {
-        if self.status != 200 {
-            return Some(format!("with status {}", self.status));
-        }
-        if self.content_type != "text/html" {
-            return Some(format!("with {:?} instead of text/html", self.content_type));
-        }
-        None
-    }
-
-    /// Refuses a page that is wrong by itself, or differs from another server's.
-    ///
-    /// # Errors
-    ///
-    /// As said.
-    pub fn check(&self, contestant: &str, other: Option<&Self>) -> Result<(), BenchFailure> {
-        let differs = || {
-            let other = other?.body.len();
-            let apart = self.body.len().abs_diff(other);
-            (apart > TOLERANCE_BYTES).then(|| {
-                format!("with {} bytes, Isopod with {other}: they are not the same page", self.body.len())
-            })
+    /// When the generator cannot hold its rate, or an answer is another.
+    pub fn load(&self, pace: Pace, connections: usize) -> Result<Outcome, BenchFailure> {
+        let plan = Plan {
+            address: self.address,
+            protocol: Protocol::Http1,
+            asks: vec![Rc::clone(&self.ask)],
+            pace,
+            timeout: TIMEOUT,
+            patience: TIMEOUT,
+            connections,
         };
-        match self.fault().or_else(differs) {
-            None => Ok(()),
-            Some(problem) => Err(BenchFailure::Page { contestant: contestant.to_owned(), problem }),
-        }
+        let outcome = traffic::run(&plan).map_err(|error| BenchFailure::Load {
+            contestant: self.server.clone(),
+            problem: error.to_string(),
+        })?;
+        outcome.check(&self.server)?;
+        Ok(outcome)
     }
+}
 
-    /// The lengths that answers under load may have, bytes.
-    pub fn lengths(&self) -> RangeInclusive<usize> {
-        self.body.len().saturating_sub(TOLERANCE_BYTES)..=self.body.len() + TOLERANCE_BYTES
+/// Why an answer is no whole document.
+fn fault(status: u16, kind: &str, body: &str) -> Option<String> {
+    if status != 200 {
+        return Some(format!("with status {status}"));
     }
+    if kind != "text/html" {
+        return Some(format!("with {kind:?} instead of text/html"));
+    }
+    (!body.ends_with(END)).then(|| format!("with {} bytes without an end", body.len()))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Page;
-
-    fn page(filling: usize) -> Page {
-        let body = format!("<html><h1 data-hk=\"1\">Threads</h1>{}</html>", "x".repeat(filling));
-        Page { status: 200, content_type: "text/html".to_owned(), body }
-    }
-
-    fn problem(page: &Page, other: Option<&Page>) -> String {
-        page.check("node26", other).unwrap_err().to_string()
-    }
+    use super::fault;
 
     #[test]
-    fn pages_that_differ_by_an_id_are_the_same() {
-        page(5000).check("node26", Some(&page(5010))).unwrap();
-        assert!(page(5000).lengths().contains(&page(5010).body.len()));
-    }
-
-    #[test]
-    fn pages_of_other_lengths_are_not_compared() {
-        assert!(problem(&page(5000), Some(&page(9000))).contains("not the same page"));
-    }
-
-    #[test]
-    fn an_error_page_is_not_measured() {
-        assert!(problem(&Page { status: 500, ..page(1) }, None).contains("status 500"));
-        assert!(
-            problem(&Page { content_type: "text/plain".to_owned(), ..page(1) }, None).contains("text/plain")
-        );
-        let cut = Page { body: "<html><h1>Threads</h1>".to_owned(), ..page(1) };
-        assert!(problem(&cut, None).contains("</html>"));
-        assert!(cut.check_document("isopod").is_err());
-        page(1).check_document("isopod").unwrap();
-        assert!(Page { status: 404, ..page(1) }.check_document("isopod").is_err());
+    fn what_is_no_whole_document_is_not_measured() {
+        let page = "<html>text</html>";
+        assert_eq!(fault(200, "text/html", page), None);
+        assert!(fault(404, "text/html", page).unwrap().contains("status 404"));
+        assert!(fault(200, "text/plain", page).unwrap().contains("text/plain"));
+        assert!(fault(200, "text/html", "<html>te").unwrap().contains("8 bytes without an end"));
     }
 }

@@ -8,6 +8,7 @@ const RIGHT: f64 = 150.0;
 const TOP: f64 = 34.0;
 const BOTTOM: f64 = 40.0;
 const PLOT_HEIGHT: f64 = 220.0;
+const LINES_HEIGHT: f64 = TOP + PLOT_HEIGHT + BOTTOM;
 const BAR_HEIGHT: f64 = 18.0;
 const BAR_LEFT: f64 = 130.0;
 
@@ -66,7 +67,7 @@ pub fn lines(chart: &Lines) -> String {
     let highest = all().map(|point| point.1).fold(f64::MIN_POSITIVE, f64::max);
     let x = |value: f64| LEFT + (place(value) - least) / (most - least) * (WIDTH - LEFT - RIGHT);
     let y = |value: f64| TOP + PLOT_HEIGHT * (1.0 - value / highest);
-    let mut out = head(TOP + PLOT_HEIGHT + BOTTOM, &chart.title);
+    let mut out = head(LINES_HEIGHT, &chart.title);
     for part in 0..=4 {
         let value = highest * f64::from(part) / 4.0;
         grid_line(&mut out, (LEFT, y(value)), (WIDTH - RIGHT, y(value)));
@@ -92,6 +93,22 @@ pub fn lines(chart: &Lines) -> String {
             TOP + 12.0 + 16.0 * number as f64,
             escaped(&series.name)
         );
+    }
+    out.push_str("</svg>\n");
+    out
+}
+
+/// Draws charts below each other as one picture; those without a point are left out.
+pub fn stacked(charts: &[Lines]) -> String {
+    let drawn: Vec<String> = charts.iter().map(lines).filter(|chart| !chart.is_empty()).collect();
+    let mut out = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{:.0}\">\n",
+        LINES_HEIGHT * drawn.len() as f64
+    );
+    for (number, chart) in drawn.iter().enumerate() {
+        // Writing to a string cannot fail.
+        let _ =
+            writeln!(out, "<g transform=\"translate(0 {:.0})\">\n{chart}</g>", LINES_HEIGHT * number as f64);
     }
     out.push_str("</svg>\n");
     out
@@ -191,6 +208,24 @@ mod tests {
         assert_eq!(svg.matches("<polyline").count(), 2);
         assert!(svg.contains("a &lt; b") && svg.contains(">node26<") && svg.contains(">100<"));
         assert_eq!(lines(&Lines { series: Vec::new(), ..chart }), "");
+    }
+
+    #[test]
+    fn charts_are_drawn_below_each_other() {
+        let chart = |title: &str, points: Vec<(f64, f64)>| Lines {
+            title: title.to_owned(),
+            along: "minutes",
+            is_logarithmic: false,
+            series: vec![Series { name: "x".to_owned(), points }],
+        };
+        let points = vec![(0.0, 1.0), (1.0, 2.0)];
+        let svg = stacked(&[chart("one", points.clone()), chart("none", Vec::new()), chart("two", points)]);
+        assert!(svg.contains(">one<") && svg.contains(">two<") && !svg.contains(">none<"), "{svg}");
+        assert!(
+            svg.contains("translate(0 0)")
+                && svg.contains("translate(0 294)")
+                && svg.contains("height=\"588\"")
+        );
     }
 
     #[test]

@@ -12,7 +12,6 @@ use xtask::error::Failure;
 use xtask::files;
 use xtask::workspace::Workspace;
 
-use super::recipe::Serves;
 use super::{Contestant, Rival};
 use crate::error::BenchFailure;
 
@@ -27,6 +26,8 @@ pub struct Place<'a> {
     pub cache: &'a Path,
     /// How many processes run the bundle, where a server has a choice.
     pub processes: usize,
+    /// Isopod: a port to share with the one that takes its place; else the system's choice.
+    pub shared_port: Option<u16>,
 }
 
 /// How to start a server.
@@ -104,9 +105,10 @@ pub fn free_port() -> Result<u16, Failure> {
 /// The gateway: one thread, and as many renderers with one isolate each.
 fn isopod(place: &Place<'_>) -> Command {
     let renderers = place.processes.to_string();
+    let listen = format!("127.0.0.1:{}", place.shared_port.unwrap_or(0));
     let options = [
         "--listen",
-        "127.0.0.1:0",
+        &listen,
         "--admin",
         "127.0.0.1:0",
         "--threads",
@@ -123,6 +125,9 @@ fn isopod(place: &Place<'_>) -> Command {
     let mut gateway = demo::gateway(place.workspace, &place.app.dist(), &options.map(OsString::from));
     // For the scenario that speaks HTTP/2; others begin with HTTP/1.1 as ever.
     gateway.env("ISOPOD_H2C", "true");
+    if place.shared_port.is_some() {
+        gateway.env("ISOPOD_REUSE_PORT", "true");
+    }
     gateway
 }
 
@@ -234,14 +239,4 @@ fn nginx(program: &Path, place: &Place<'_>) -> Result<Launch, BenchFailure> {
     let mut command = Command::new(program);
     command.arg("-e").arg("stderr").arg("-c").arg(file);
     Ok(Launch::silent(command, port))
-}
-
-/// Whether a contestant answers a scenario: one that asks for files, or for files alone.
-pub fn answers(contestant: &Contestant, has_files: bool, has_only_files: bool) -> bool {
-    let Some(recipe) = contestant.recipe() else { return true };
-    match recipe.serves {
-        Serves::Everything => true,
-        Serves::Bundle => !has_files,
-        Serves::Static => has_only_files,
-    }
 }

@@ -118,10 +118,11 @@ impl Contestant {
         workspace: &Workspace,
         app: &App,
         cores: &str,
-        processes: usize,
+        how: Way,
     ) -> Result<Started, BenchFailure> {
         let cache = workspace.root.join(".cache/bench");
-        let launch = launch::of(self, &Place { workspace, app, cache: &cache, processes })?;
+        let Way { processes, shared_port } = how;
+        let launch = launch::of(self, &Place { workspace, app, cache: &cache, processes, shared_port })?;
         self.launch(workspace, app, cores, launch)
     }
 
@@ -137,7 +138,10 @@ impl Contestant {
         admin: &str,
     ) -> Result<Started, BenchFailure> {
         let cache = workspace.root.join(".cache/bench");
-        let mut launch = launch::of(&Self::ISOPOD, &Place { workspace, app, cache: &cache, processes: 1 })?;
+        let mut launch = launch::of(
+            &Self::ISOPOD,
+            &Place { workspace, app, cache: &cache, processes: 1, shared_port: None },
+        )?;
         // The last one counts.
         launch.command.args(["--admin", admin]).env("ISOPOD_DEBUG_ENDPOINTS", "true");
         Self::ISOPOD.launch(workspace, app, &core.to_string(), launch)
@@ -160,6 +164,20 @@ impl Contestant {
         };
         Ok(Started { server, command: described })
     }
+}
+
+/// How a contestant is started.
+#[derive(Debug, Clone, Copy)]
+pub struct Way {
+    /// How many processes run the bundle, where a server has a choice.
+    pub processes: usize,
+    /// Isopod: a port to share with the one that takes its place; else the system's choice.
+    pub shared_port: Option<u16>,
+}
+
+impl Way {
+    /// One process.
+    pub const ALONE: Self = Self { processes: 1, shared_port: None };
 }
 
 /// A server that serves.

@@ -1,10 +1,8 @@
 //! What the gateway itself costs: files beside a bare actix-web handler, in slices that alternate on the same core, and
 //! pages, whose cost is told apart by process.
 //!
-//! - [`bare`]: the handler.
-//! - [`files`]: a load of files, whose answers wrk does not look into: that would cost it more than the server.
+//! [`files`]: a load of files, whose answers wrk does not look into: that would cost it more than the server.
 
-pub mod bare;
 mod files;
 
 use std::ffi::OsString;
@@ -24,12 +22,12 @@ use xtask::workspace::Workspace;
 use crate::cli::EdgeOptions;
 use crate::cluster::Admin;
 use crate::error::BenchFailure;
-use crate::load::{self, Load, Pace};
 use crate::machine::{self, Cores, Machine};
-use crate::overload::{pin_this_thread, target};
+use crate::page::Target;
 use crate::report;
 use crate::slice::order;
 use crate::statistics::Summary;
+use crate::traffic::Pace;
 use files::{Files, Slice};
 
 /// How the gateway is started.
@@ -104,7 +102,7 @@ fn measure_files(
     write_app(&app)?;
     let gateway: Command = demo::gateway(workspace, &app, &ONE_CORE.map(OsString::from));
     let mut bare = Command::new(workspace.release_binary("benches"));
-    bare.arg("bare").args(FILES.map(|(_, bytes)| bytes.to_string()));
+    bare.arg("floor").arg(app.join("client"));
     let start = |name: &str, command: &Command| {
         Server::start(
             name,
@@ -115,7 +113,7 @@ fn measure_files(
     let servers = [start("gateway", &gateway)?, start("bare", &bare)?];
     let mut results = Vec::new();
     for (name, bytes) in FILES {
-        let load = Files::prepare(workspace, cores.load, name, bare::content(bytes))?;
+        let load = Files::prepare(workspace, cores.load, name, content(bytes))?;
         let task = Task::start(&format!("{name}, {bytes} bytes"));
         for server in &servers {
             load.check(server)?;
@@ -147,9 +145,14 @@ fn write_app(app: &Path) -> Result<(), Failure> {
     xtask::files::write(&app.join("server/server.js"), bundle)?;
     for (name, bytes) in FILES {
         let path = app.join("client").join(name);
-        std::fs::write(&path, bare::content(bytes)).map_err(Failure::file("write", &path))?;
+        std::fs::write(&path, content(bytes)).map_err(Failure::file("write", &path))?;
     }
     Ok(())
+}
+
+/// The content of a file of so many bytes.
+fn content(length: usize) -> Vec<u8> {
+    b"// nothing to compress here \n".iter().copied().cycle().take(length).collect()
 }
 
 fn nothing(what: &str) -> BenchFailure {
@@ -170,26 +173,16 @@ fn measure_pages(
     let log = workspace.log("bench-edge-pages");
     let server = Server::start("the gateway", machine::pinned(cores.server, &command), &log)?;
     let admin = Admin::of(&server)?;
-    pin_this_thread(cores.load)?;
+    machine::pin_this_thread(cores.load)?;
     let mut results = Vec::new();
     for path in &options.pages {
-        let target = target(server.address(), path)?;
+        let target = Target::of("the gateway", server.address(), path)?;
         let task = Task::start(&format!("{path}: the gateway beside its renderer"));
         let mut slices = Vec::new();
         for repeat in 0..=options.repeat.get() {
-            let load = Load {
-                pace: Pace::Closed,
-                time: options.slice(),
-                timeout: Duration::from_secs(10),
-                connections: CONNECTIONS,
-            };
-            let failure = |problem| BenchFailure::Load { contestant: "the gateway".into(), problem };
             let before = admin.now(server.pid())?;
-            let outcome = load::run(&target, load).map_err(|error| failure(error.to_string()))?;
+            let outcome = target.load(Pace::Closed(options.slice()), CONNECTIONS)?;
             let cost = admin.now(server.pid())?.since(&before);
-            if let Some(problem) = outcome.problem() {
-                return Err(failure(problem));
-            }
             // The first one warms up.
             if repeat > 0 {
                 slices.push((outcome.per_second(200), cost));

@@ -8,13 +8,9 @@
 
 mod shown;
 
-use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, header};
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
 use xtask::apps;
 use xtask::demo;
 use xtask::progress::{self, Task};
@@ -26,10 +22,11 @@ use xtask::workspace::Workspace;
 use crate::cli::OverloadOptions;
 use crate::cluster::{Admin, Cost};
 use crate::error::BenchFailure;
-use crate::load::{self, Load, Outcome, Pace, Target, Whole};
 use crate::machine::{self, Cores, Machine};
-use crate::page::Page;
+use crate::page::Target;
 use crate::report;
+use crate::traffic::schedule::Shape;
+use crate::traffic::{Outcome, Pace};
 use shown::{Overload, Report, Saturation, Unloaded};
 
 /// How the gateway is started: one of everything.
@@ -50,7 +47,7 @@ const SATURATING: usize = 32;
 pub fn run(workspace: &Workspace, options: &OverloadOptions) -> Result<(), BenchFailure> {
     tools::require_taskset()?;
     let cores = Cores::allowed()?;
-    pin_this_thread(cores.load)?;
+    machine::pin_this_thread(cores.load)?;
     let known = apps::all(workspace)?;
     let app =
         known.iter().find(|app| app.name == options.app).cloned().ok_or_else(|| BenchFailure::NoApp {
@@ -67,7 +64,7 @@ pub fn run(workspace: &Workspace, options: &OverloadOptions) -> Result<(), Bench
         &workspace.log(&format!("bench-overload-{}", app.name)),
     )?;
     let bench = Overloading {
-        target: target(server.address(), &options.path)?,
+        target: Target::of("isopod", server.address(), &options.path)?,
         admin: Admin::of(&server)?,
         gateway: server.pid(),
         options,
@@ -126,11 +123,10 @@ impl Overloading<'_> {
         Ok((unloaded, overloads))
     }
 
-    fn load(&self, pace: Pace, time: Duration, connections: usize) -> Result<(Outcome, Cost), BenchFailure> {
-        let load = Load { pace, time, timeout: Duration::from_secs(10), connections };
+    fn load(&self, pace: Pace, connections: usize) -> Result<(Outcome, Cost), BenchFailure> {
         let failure = |problem: String| BenchFailure::Load { contestant: "isopod".into(), problem };
         let before = self.admin.now(self.gateway)?;
-        let outcome = load::run(&self.target, load).map_err(|error| failure(error.to_string()))?;
+        let outcome = self.target.load(pace, connections)?;
         let cost = self.admin.now(self.gateway)?.since(&before);
         if let Some(status) = outcome.statuses.keys().find(|status| ![200, 503].contains(*status)) {
             return Err(failure(format!("answers with the status {status}")));
@@ -138,22 +134,20 @@ impl Overloading<'_> {
         if outcome.per_second(200) < 1.0 {
             return Err(failure("answers less than one page in a second".into()));
         }
-        match outcome.problem() {
-            Some(problem) => Err(BenchFailure::Load { contestant: "the generator".into(), problem }),
-            None => Ok((outcome, cost)),
-        }
+        Ok((outcome, cost))
     }
 
     /// After a while of the same load: what the limits of admission have become belongs to it.
     fn measure(&self, rate: f64) -> Result<(Outcome, Cost), BenchFailure> {
         let connections = self.options.connections.get();
-        self.load(Pace::Open(rate), self.options.warm_up(), connections)?;
-        self.load(Pace::Open(rate), self.options.slice(), connections)
+        let pace = |time| Pace::Open(Shape::constant(rate, time));
+        self.load(pace(self.options.warm_up()), connections)?;
+        self.load(pace(self.options.slice()), connections)
     }
 
     /// The most pages in a second: as many requests at a time as keep it busy, and none is refused.
     fn saturation(&self, time: Duration) -> Result<Saturation, BenchFailure> {
-        let (outcome, cost) = self.load(Pace::Closed, time, SATURATING)?;
+        let (outcome, cost) = self.load(Pace::Closed(time), SATURATING)?;
         let pages_per_second = outcome.per_second(200);
         let refused = outcome.per_second(503);
         if refused > pages_per_second / 100.0 {
@@ -162,30 +156,4 @@ impl Overloading<'_> {
         }
         Ok(Saturation { pages_per_second, cost })
     }
-}
-
-pub(crate) fn target(address: &str, path: &str) -> Result<Target, BenchFailure> {
-    let failure =
-        || BenchFailure::Load { contestant: "isopod".into(), problem: format!("{address} is no address") };
-    let socket: SocketAddr =
-        address.strip_prefix("http://").and_then(|text| text.parse().ok()).ok_or_else(failure)?;
-    let page = Page::fetch_path("isopod", address, path)?;
-    page.check_document("isopod")?;
-    let field = |name: HeaderName, value: &'static str| (name, HeaderValue::from_static(value));
-    let headers = vec![
-        field(header::ACCEPT, "text/html"),
-        field(header::USER_AGENT, "Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0.0.0"),
-    ];
-    let whole = Whole { lengths: page.lengths(), end: b"</html>" };
-    Ok(Target { address: socket, path: path.to_owned(), headers, whole })
-}
-
-pub(crate) fn pin_this_thread(core: usize) -> Result<(), BenchFailure> {
-    let failure = |error: nix::Error| BenchFailure::Load {
-        contestant: "the load".into(),
-        problem: format!("cannot be pinned to core {core}: {error}"),
-    };
-    let mut set = CpuSet::new();
-    set.set(core).map_err(failure)?;
-    sched_setaffinity(Pid::from_raw(0), &set).map_err(failure)
 }

@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::FACTORS;
 use crate::cluster::Cost;
-use crate::load::Outcome;
 use crate::machine::Machine;
 use crate::statistics::Summary;
+use crate::traffic::Outcome;
 
 /// The gateway's default time in the queue; the aim for admitted requests is relative to it.
 const QUEUE_WAIT: Duration = Duration::from_millis(250);

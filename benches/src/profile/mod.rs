@@ -63,7 +63,7 @@ pub fn run(workspace: &Workspace, options: &ProfileOptions) -> Result<(), BenchF
     let started = Contestant::start_for_profile(workspace, app, cores.server, &admin)?;
     let address = started.server.address().to_owned();
     let script = scenarios::load_script(&options.scenario, app, &address, &cache)?;
-    let wrk = Wrk::prepare(&cache, cores.load)?;
+    let wrk = Wrk::on(cores.load);
     let time = Duration::from_secs(options.seconds);
     let load = Running::start(wrk.mix(&script, &address, 2 * time + 4 * MARGIN, 32))?;
     std::thread::sleep(MARGIN);

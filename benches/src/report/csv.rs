@@ -49,11 +49,11 @@ fn rated(result: &ScenarioResult, server: &ServerResult) -> Vec<String> {
     let line = |rated: &crate::scenarios::results::Rated| {
         let times = rated.outcome.right().last_byte;
         format!(
-            "{},{:.1},{:.1},,,{:.1},,,{:.3},{:.3},{},{}",
+            "{},{:.1},{:.1},,,{},,,{:.3},{:.3},{},{}",
             begin(result, server, &rated.label),
             rated.rate,
             rated.goodput,
-            rated.cpu_micros_per_request,
+            rated.cpu_micros_per_request.map_or_else(String::new, |micros| format!("{micros:.1}")),
             times.p50_micros as f64 / 1e3,
             times.p99_micros as f64 / 1e3,
             rated.outcome.lost(),

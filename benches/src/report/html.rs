@@ -26,11 +26,10 @@ pub fn render(run: &Run) -> String {
     for (app, hash) in &run.builds {
         let _ = write!(out, "<tr><th>build of {}</th><td>{hash}</td></tr>", escaped(app));
     }
-    let _ = write!(
-        out,
-        "<tr><th>slices</th><td>{} s, {} of each, in turn</td></tr></table>",
-        run.seconds, run.repeat
-    );
+    for line in text::how(run) {
+        let _ = write!(out, "<tr><th></th><td>{line}</td></tr>");
+    }
+    out.push_str("</table>");
     for result in &run.results {
         let _ = write!(
             out,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::text::recovery;
+use super::text::{self, recovery};
 use crate::scenarios::results::{Rated, Run, ScenarioResult, ServerResult};
 
 /// Where the tables begin.
@@ -28,7 +28,10 @@ fn render(run: &Run) -> String {
     }
     let builds: Vec<String> = run.builds.iter().map(|(app, hash)| format!("{app} {hash}")).collect();
     let _ = writeln!(out, "- builds: {}", builds.join(", "));
-    let _ = writeln!(out, "- slices of {} s, {} of each, in turn\n", run.seconds, run.repeat);
+    for line in text::how(run) {
+        let _ = writeln!(out, "- {line}");
+    }
+    out.push('\n');
     for result in &run.results {
         let _ = writeln!(out, "### {}\n\n{}.\n", result.title(), capitalised(result.about));
         saturated(&mut out, result);
@@ -168,7 +171,9 @@ mod tests {
             machine: Machine::unknown(Cores { server: 0, load: 1 }),
             builds: Vec::new(),
             seconds: 5,
+            warm_up: 5,
             repeat: 5,
+            planned: 0,
             results: Vec::new(),
             memory: Vec::new(),
             skipped: Vec::new(),

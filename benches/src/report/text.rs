@@ -1,7 +1,21 @@
 //! Tables for the terminal.
 
-use crate::scenarios::results::{Rated, ScenarioResult, ServerResult};
+use crate::scenarios::results::{Rated, Run, ScenarioResult, ServerResult};
 use crate::statistics::Summary;
+
+/// How a run was measured, in lines.
+pub fn how(run: &Run) -> Vec<String> {
+    let mut lines = vec![format!(
+        "slices of {} s, {} of each server in turn, after {} s of warm-up for each scenario",
+        run.seconds, run.repeat, run.warm_up
+    )];
+    if run.results.len() < run.planned {
+        let so_far =
+            format!("{} of {} scenarios: others failed or were not reached", run.results.len(), run.planned);
+        lines.push(so_far);
+    }
+    lines
+}
 
 /// A scenario's tables.
 pub fn render(result: &ScenarioResult) -> String {
@@ -72,7 +86,7 @@ fn rated_cells(server: &ServerResult, rated: &Rated) -> [String; 10] {
         millis(right.last_byte.p99_micros),
         rated.outcome.lost().to_string(),
         recovery(rated),
-        format!("{:.0}", rated.cpu_micros_per_request),
+        rated.cpu_micros_per_request.map_or_else(|| "-".to_owned(), |micros| format!("{micros:.0}")),
     ]
 }
 
@@ -90,4 +104,44 @@ fn rated_line(cells: &[String; 10]) -> String {
     let widths = [10, 9, 9, 10, 9, 9, 8, 10, 9];
     let rest: String = rest.iter().zip(widths).map(|(cell, width)| format!("{cell:>width$}")).collect();
     format!("{server:<16}{rest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::render;
+    use crate::scenarios::catalog::named;
+    use crate::scenarios::results::{Saturated, ScenarioResult, ServerResult};
+    use crate::slice::Sample;
+
+    fn server(name: &str, rates: [f64; 3]) -> ServerResult {
+        let sample = |rate: f64| Sample {
+            requests: 1000,
+            requests_per_second: rate,
+            cpu_micros_per_request: 1e6 / rate,
+            cores_used: 1.0,
+            p50_millis: 32_000.0 / rate,
+            p99_millis: 64_000.0 / rate,
+        };
+        ServerResult {
+            server: name.to_owned(),
+            version: String::new(),
+            command: String::new(),
+            saturated: Saturated::of(rates.map(sample).to_vec()),
+            rated: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_table_shows_medians_and_spreads() {
+        let mut result = ScenarioResult::new(named("hello").unwrap(), "threads-react");
+        result.bytes = vec![5899];
+        result.servers = vec![server("isopod", [1000.0, 950.0, 1050.0]), server("node26", [800.0; 3])];
+        assert_eq!(
+            render(&result),
+            "hello, threads-react: a small document: 20 rows from a server function (5899 bytes)\n\
+             server              req/s  spread      CPU us/req  spread  cores   p50 ms   p99 ms\n\
+             isopod               1000    10 %      1000 (952)    10 %   1.00    32.00    64.00\n\
+             node26                800     0 %     1250 (1250)     0 %   1.00    40.00    80.00"
+        );
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::contestants::Contestant;
+use crate::contestants::recipe::Serves;
 use crate::traffic::ask::Visitor;
 use crate::traffic::connections::Protocol;
 
@@ -141,6 +143,46 @@ const PLAIN: Scenario = Scenario {
     latencies: false,
     protocol: Protocol::Http1,
 };
+
+impl Scenario {
+    /// Whether it asks for static files and nothing else.
+    pub fn asks_for_files_alone(&self) -> bool {
+        self.asks.iter().all(|part| matches!(part.what, What::SmallFile | What::LargeFile))
+    }
+
+    /// Whether there is something to measure.
+    pub fn is_measured(&self) -> bool {
+        !matches!(self.kind, Kind::Missing(_))
+    }
+
+    /// Whether all servers run at the same time; else one after the other, each for itself.
+    pub fn is_side_by_side(&self) -> bool {
+        matches!(self.kind, Kind::Throughput | Kind::Visitors | Kind::Overload)
+    }
+
+    /// The page, when it asks for one and nothing else.
+    pub fn page(&self) -> Option<&'static str> {
+        match self.asks {
+            [Part { what: What::Page { path, .. }, .. }] if self.kind == Kind::Throughput => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Whether a contestant has what it asks for.
+    pub fn is_for(&self, contestant: &Contestant) -> bool {
+        let is_file = |part: &Part| matches!(part.what, What::SmallFile | What::LargeFile);
+        match contestant.recipe().map_or(Serves::Everything, |recipe| recipe.serves) {
+            Serves::Everything => true,
+            Serves::Bundle => !self.asks.iter().any(is_file),
+            Serves::Static => self.asks_for_files_alone(),
+        }
+    }
+
+    /// Whether a contestant speaks its protocol.
+    pub fn is_spoken_by(&self, contestant: &Contestant) -> bool {
+        self.protocol == Protocol::Http1 || contestant.recipe().is_none_or(|recipe| recipe.http2)
+    }
+}
 
 /// All of them, in the order in which they run.
 pub const SCENARIOS: &[Scenario] = &[

@@ -1,6 +1,7 @@
 //! Open loops while something goes wrong: a request that never returns, a new build, a process that dies.
 
 use std::fs;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -9,11 +10,12 @@ use xtask::apps::App;
 use xtask::progress::Task;
 
 use super::catalog::{Kind, Scenario};
-use super::field::{Field, Ground, Runner, skip};
+use super::field::{self, Field, Ground, Runner, skip};
 use super::open;
 use super::requests::{self, Request};
 use super::results::{Rated, ScenarioResult, ServerResult};
-use crate::contestants::Contestant;
+use crate::contestants::launch::free_port;
+use crate::contestants::{Contestant, Way};
 use crate::error::BenchFailure;
 use crate::process_tree;
 use crate::report::Skipped;
@@ -49,10 +51,13 @@ pub fn measure(
             continue;
         }
         // One after the other: a server that spins would take the others' core.
-        let field = Field::line_up(ground, app, std::slice::from_ref(contestant), PROCESSES, skipped)?;
+        let takes_over = scenario.kind == Kind::Deploy && contestant.is_isopod();
+        let shared_port = if takes_over { Some(free_port()?) } else { None };
+        let way = Way { processes: PROCESSES, shared_port };
+        let field = Field::line_up(ground, app, std::slice::from_ref(contestant), way, skipped)?;
         let Some(runner) = field.runners.first() else { continue };
         let task = Task::start(&format!("{}, {}: {}", scenario.name, app.name, contestant.name()));
-        match suffer(ground, scenario, app, runner) {
+        match suffer(&field, scenario, runner) {
             Ok(rated) => result.servers.push(ServerResult {
                 server: contestant.name().to_owned(),
                 version: runner.version.clone(),
@@ -69,11 +74,14 @@ pub fn measure(
     Ok(result)
 }
 
+/// How long the load runs.
+pub fn time(ground: &Ground<'_>) -> Duration {
+    (2 * ground.slice).max(LEAST_TIME)
+}
+
 /// Why a server has no such scenario.
 fn unfit(contestant: &Contestant, kind: Kind) -> Option<&'static str> {
-    let Some(recipe) = contestant.recipe() else {
-        return (kind == Kind::Deploy).then_some("the gateway cannot load another build while it serves yet");
-    };
+    let recipe = contestant.recipe()?;
     match kind {
         Kind::Deploy if !recipe.reloads => Some("it has no way to load another build while it serves"),
         Kind::Kill if !recipe.heals => Some("nothing starts it again"),
@@ -81,13 +89,8 @@ fn unfit(contestant: &Contestant, kind: Kind) -> Option<&'static str> {
     }
 }
 
-fn suffer(
-    ground: &Ground<'_>,
-    scenario: &Scenario,
-    app: &App,
-    runner: &Runner,
-) -> Result<Rated, BenchFailure> {
-    let name = runner.contestant.name();
+fn suffer(field: &Field<'_>, scenario: &Scenario, runner: &Runner) -> Result<Rated, BenchFailure> {
+    let (ground, app, name) = (field.ground, field.app, runner.contestant.name());
     let mut requests: Vec<Request> = requests::of(scenario, app, runner.contestant.is_isopod())?;
     for request in &mut requests {
         request.check(name, runner.address())?;
@@ -96,40 +99,53 @@ fn suffer(
     open::load(
         runner,
         &innocent,
-        Shape::constant(RATE, ground.warm_up.max(Duration::from_secs(2))),
+        Shape::constant(RATE, ground.warm_up.max(open::LEAST_TIME)),
         Protocol::Http1,
     )?;
-    let shape = Shape::constant(RATE, (2 * ground.slice).max(LEAST_TIME));
+    let shape = Shape::constant(RATE, time(ground));
     let half = shape.time() / 2;
-    let (pid, kind) = (runner.pid(), scenario.kind);
-    let fault = std::thread::spawn(move || {
-        std::thread::sleep(half);
-        strike(pid, kind)
-    });
-    let rated = open::rated(runner, &requests, scenario.name, shape, Protocol::Http1);
-    match fault.join() {
-        Ok(Ok(())) => rated,
-        Ok(Err(failure)) => Err(failure),
-        Err(_) => {
-            Err(BenchFailure::Load { contestant: name.to_owned(), problem: "the fault failed".to_owned() })
+    std::thread::scope(|scope| {
+        let (load, is_over) = mpsc::channel::<()>();
+        let fault = scope.spawn(move || {
+            std::thread::sleep(half);
+            let struck = strike(field, runner, scenario.kind);
+            // Whoever has taken over ends with the thread that started it. An error is the end of the load.
+            let _ = is_over.recv();
+            struck.map(drop)
+        });
+        let rated = open::rated(runner, &requests, scenario.name, shape, Protocol::Http1);
+        drop(load);
+        match fault.join() {
+            Ok(Ok(())) => rated,
+            Ok(Err(failure)) => Err(failure),
+            Err(_) => {
+                let problem = "the fault failed".to_owned();
+                Err(BenchFailure::Load { contestant: name.to_owned(), problem })
+            }
         }
+    })
+}
+
+/// What happens in the middle of the run. Returns who serves from then on, where it is another process.
+fn strike(field: &Field<'_>, runner: &Runner, kind: Kind) -> Result<Option<Runner>, BenchFailure> {
+    let root = runner.pid();
+    match kind {
+        // It shares its port with the next one, which takes over once it is ready; the old one drains.
+        Kind::Deploy if runner.contestant.is_isopod() => {
+            let successor = field::start(field.ground, field.app, &runner.contestant, field.way())?;
+            signal(root, Signal::SIGTERM)?;
+            Ok(Some(successor))
+        }
+        Kind::Deploy => signal(root, Signal::SIGHUP).map(|()| None),
+        Kind::Kill => signal(victim(root)?, Signal::SIGKILL).map(|()| None),
+        _ => Ok(None),
     }
 }
 
-/// What happens in the middle of the run.
-fn strike(root: u32, kind: Kind) -> Result<(), BenchFailure> {
-    let (victim, signal) = match kind {
-        Kind::Deploy => (root, Signal::SIGHUP),
-        Kind::Kill => (victim(root)?, Signal::SIGKILL),
-        _ => return Ok(()),
-    };
+fn signal(victim: u32, signal: Signal) -> Result<(), BenchFailure> {
     let failure = |problem: String| BenchFailure::CpuTime { pid: victim, problem };
     let pid = i32::try_from(victim).map_err(|error| failure(error.to_string()))?;
-    kill_process(pid, signal).map_err(|error| failure(error.to_string()))
-}
-
-fn kill_process(pid: i32, signal: Signal) -> nix::Result<()> {
-    kill(Pid::from_raw(pid), signal)
+    kill(Pid::from_raw(pid), signal).map_err(|error| failure(error.to_string()))
 }
 
 /// A process that runs the bundle: a renderer of Isopod's, else any child.

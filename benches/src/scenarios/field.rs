@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use xtask::progress::{self, Task};
 use xtask::workspace::Workspace;
 
 use super::results::MemoryOverTime;
-use crate::contestants::{Contestant, Started};
+use crate::contestants::{Contestant, Started, Way};
 use crate::error::BenchFailure;
 use crate::machine::Cores;
 use crate::process_tree;
@@ -69,6 +69,7 @@ pub struct Field<'a> {
     pub ground: &'a Ground<'a>,
     /// The app.
     pub app: &'a App,
+    way: Way,
     /// Isopod first.
     pub runners: Vec<Runner>,
     watch: Option<MemoryWatch>,
@@ -84,27 +85,65 @@ impl<'a> Field<'a> {
         ground: &'a Ground<'a>,
         app: &'a App,
         contestants: &[Contestant],
-        processes: usize,
+        way: Way,
         skipped: &mut Vec<Skipped>,
     ) -> Result<Self, BenchFailure> {
         let mut runners = Vec::new();
         for contestant in contestants {
-            let task = Task::start(&format!("{}: {} starts", app.name, contestant.name()));
-            let cores = ground.cores.server.to_string();
-            match contestant.start(ground.workspace, app, &cores, processes) {
-                Ok(started) => {
-                    task.done();
-                    let version = contestant.version(ground.workspace);
-                    runners.push(Runner { contestant: contestant.clone(), started, version });
-                }
+            match start(ground, app, contestant, way) {
+                Ok(runner) => runners.push(runner),
                 Err(failure) if contestant.is_isopod() => return Err(failure),
                 Err(failure) => skip(skipped, &format!("{} for {}", contestant.name(), app.name), &failure),
             }
         }
-        let watched =
-            runners.iter().map(|runner| (runner.contestant.name().to_owned(), runner.pid())).collect();
+        let watched = runners.iter().map(|runner| (runner.pid(), runner.contestant.name().to_owned()));
         let watch = Some(MemoryWatch::start(&app.name, watched));
-        Ok(Self { ground, app, runners, watch })
+        Ok(Self { ground, app, way, runners, watch })
+    }
+
+    /// Starts again who has ended; one that does not come up again is out. Says who had.
+    ///
+    /// # Errors
+    ///
+    /// When Isopod does not come up again.
+    pub fn revive(&mut self, skipped: &mut Vec<Skipped>) -> Result<(), BenchFailure> {
+        for place in (0..self.runners.len()).rev() {
+            let runner = &self.runners[place];
+            if process_tree::cpu_time(runner.pid()).is_ok() {
+                continue;
+            }
+            let contestant = runner.contestant.clone();
+            let who = format!("{} for {}", contestant.name(), self.app.name);
+            let problem = "it ended by itself; it is started again".to_owned();
+            skip(skipped, &who, &BenchFailure::Load { contestant: contestant.name().to_owned(), problem });
+            match start(self.ground, self.app, &contestant, self.way) {
+                Ok(again) => {
+                    if let Some(watch) = &self.watch {
+                        watch.follow(place, again.pid());
+                    }
+                    self.runners[place] = again;
+                }
+                Err(failure) if contestant.is_isopod() => return Err(failure),
+                Err(failure) => {
+                    skip(skipped, &who, &failure);
+                    self.runners.remove(place);
+                    if let Some(watch) = &self.watch {
+                        watch.leave(place);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How they were started.
+    pub fn way(&self) -> Way {
+        self.way
+    }
+
+    /// What they hold so far.
+    pub fn memory(&self) -> Vec<MemoryOverTime> {
+        self.watch.as_ref().map(MemoryWatch::so_far).unwrap_or_default()
     }
 
     /// Ends all of them; Isopod must end well.
@@ -112,15 +151,35 @@ impl<'a> Field<'a> {
     /// # Errors
     ///
     /// When it does not.
-    pub fn end(mut self) -> Result<Vec<MemoryOverTime>, BenchFailure> {
-        let memory = self.watch.take().map(MemoryWatch::end).unwrap_or_default();
+    pub fn end(mut self) -> Result<(), BenchFailure> {
+        if let Some(watch) = self.watch.take() {
+            watch.end();
+        }
         for runner in self.runners {
             if runner.contestant.is_isopod() {
                 runner.started.server.stop()?;
             }
         }
-        Ok(memory)
+        Ok(())
     }
+}
+
+/// Starts one on the servers' core.
+///
+/// # Errors
+///
+/// When it does not become ready.
+pub fn start(
+    ground: &Ground<'_>,
+    app: &App,
+    contestant: &Contestant,
+    way: Way,
+) -> Result<Runner, BenchFailure> {
+    let task = Task::start(&format!("{}: {} starts", app.name, contestant.name()));
+    let started = contestant.start(ground.workspace, app, &ground.cores.server.to_string(), way)?;
+    task.done();
+    let version = contestant.version(ground.workspace);
+    Ok(Runner { contestant: contestant.clone(), started, version })
 }
 
 /// Says who does not take part and why.
@@ -129,46 +188,70 @@ pub fn skip(skipped: &mut Vec<Skipped>, who: &str, failure: &BenchFailure) {
     skipped.push(Skipped { server: who.to_owned(), reason: failure.to_string() });
 }
 
+/// A server whose memory is looked at, and what was seen.
+#[derive(Debug)]
+struct Watched {
+    /// `None` when it has left.
+    pid: Option<u32>,
+    seen: MemoryOverTime,
+}
+
 /// A thread that looks at the memory of servers until it is told to end.
 #[derive(Debug)]
 struct MemoryWatch {
     is_over: Arc<AtomicBool>,
-    seen: Arc<Mutex<Vec<MemoryOverTime>>>,
+    watched: Arc<Mutex<Vec<Watched>>>,
     thread: JoinHandle<()>,
 }
 
 impl MemoryWatch {
-    fn start(app: &str, watched: Vec<(String, u32)>) -> Self {
+    fn start(app: &str, servers: impl Iterator<Item = (u32, String)>) -> Self {
         let is_over = Arc::new(AtomicBool::new(false));
-        let empty = |(server, _): &(String, u32)| MemoryOverTime {
-            app: app.to_owned(),
-            server: server.clone(),
-            samples: Vec::new(),
+        let unseen = |(pid, server)| Watched {
+            pid: Some(pid),
+            seen: MemoryOverTime { app: app.to_owned(), server, samples: Vec::new() },
         };
-        let seen = Arc::new(Mutex::new(watched.iter().map(empty).collect::<Vec<_>>()));
-        let (over, kept) = (Arc::clone(&is_over), Arc::clone(&seen));
+        let watched = Arc::new(Mutex::new(servers.map(unseen).collect::<Vec<_>>()));
+        let (over, shared) = (Arc::clone(&is_over), Arc::clone(&watched));
         let thread = std::thread::spawn(move || {
             let start = Instant::now();
             while !over.load(Ordering::Relaxed) {
-                for (place, (_, pid)) in watched.iter().enumerate() {
+                for one in lock(&shared).iter_mut() {
                     // A server that has ended has no memory to tell of.
-                    let Ok(bytes) = process_tree::resident_bytes(*pid) else { continue };
-                    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                    if let Some(one) = kept.get_mut(place) {
-                        one.samples.push((start.elapsed().as_secs_f64(), bytes as f64 / MIB));
-                    }
+                    let Some(Ok(bytes)) = one.pid.map(process_tree::resident_bytes) else { continue };
+                    one.seen.samples.push((start.elapsed().as_secs_f64(), bytes as f64 / MIB));
                 }
                 std::thread::park_timeout(SAMPLE_EVERY);
             }
         });
-        Self { is_over, seen, thread }
+        Self { is_over, watched, thread }
     }
 
-    fn end(self) -> Vec<MemoryOverTime> {
+    /// Looks at another process from now on. `place` counts those that have not left.
+    fn follow(&self, place: usize, pid: u32) {
+        if let Some(one) = lock(&self.watched).iter_mut().filter(|one| one.pid.is_some()).nth(place) {
+            one.pid = Some(pid);
+        }
+    }
+
+    fn leave(&self, place: usize) {
+        if let Some(one) = lock(&self.watched).iter_mut().filter(|one| one.pid.is_some()).nth(place) {
+            one.pid = None;
+        }
+    }
+
+    fn so_far(&self) -> Vec<MemoryOverTime> {
+        lock(&self.watched).iter().map(|one| one.seen.clone()).collect()
+    }
+
+    fn end(self) {
         self.is_over.store(true, Ordering::Relaxed);
         self.thread.thread().unpark();
         // It does not panic.
         let _ = self.thread.join();
-        std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+fn lock(watched: &Mutex<Vec<Watched>>) -> MutexGuard<'_, Vec<Watched>> {
+    watched.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,19 +2,19 @@
 //!
 //! - [`catalog`]: the scenarios as data. [`requests`]: what each asks of an app, and what right answers are.
 //! - [`field`]: the servers that run side by side. [`throughput`], [`open`], [`faults`]: how they are measured.
-//! - [`results`]: what came of it.
+//! - [`plan`]: which of them with which app, and how long it takes. [`results`]: what came of it.
 
 pub mod catalog;
 mod faults;
 mod field;
 mod open;
+mod plan;
 mod requests;
 pub mod results;
 mod throughput;
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use xtask::apps::{self, App};
 use xtask::digest;
@@ -23,10 +23,10 @@ use xtask::tools;
 use xtask::workspace::Workspace;
 
 use crate::cli::ScenarioOptions;
-use crate::contestants::Contestant;
+use crate::contestants::{Contestant, Way};
 use crate::error::BenchFailure;
 use crate::machine::{self, Cores, Machine};
-use crate::report::{self, Skipped, publish, text};
+use crate::report::{Skipped, publish, text};
 use crate::wrk::script;
 use catalog::{Kind, SCENARIOS, Scenario};
 use field::{Field, Ground};
@@ -54,116 +54,125 @@ pub fn run(workspace: &Workspace, options: &ScenarioOptions) -> Result<(), Bench
     };
     let mut skipped = Vec::new();
     let contestants = contestants(&ground, options, &mut skipped);
-    progress::say(&format!("about {} minutes", minutes(&ground, &scenarios, apps.len(), contestants.len())));
-    let mut run = Run {
+    let plan = plan::of(&scenarios, &apps);
+    let time = plan::time(&ground, &plan, &contestants);
+    progress::say(&format!("about {} minutes", time.as_secs().div_ceil(60)));
+    let run = Run {
         command: command(),
         machine: Machine::describe(workspace, cores),
         builds: apps.iter().map(build).collect::<Result<_, _>>()?,
         seconds: ground.slice.as_secs(),
+        warm_up: ground.warm_up.as_secs(),
         repeat: ground.repeat,
+        planned: plan.iter().flat_map(|(_, scenarios)| scenarios).filter(|one| one.is_measured()).count(),
         results: Vec::new(),
         memory: Vec::new(),
-        skipped: Vec::new(),
+        skipped,
         has_failed: false,
     };
-    for (place, app) in apps.iter().enumerate() {
-        let wanted: Vec<&Scenario> =
-            scenarios.iter().copied().filter(|scenario| scenario.each_app || place == 0).collect();
-        side_by_side(&ground, app, &wanted, &contestants, &mut run, &mut skipped)?;
-        one_by_one(&ground, app, &wanted, &contestants, &mut run, &mut skipped)?;
+    let files = publish::Files::new(&ground.cache, workspace, options.publish);
+    let mut taking = Taking { root: workspace.root.clone(), run, files };
+    for (app, scenarios) in &plan {
+        taking.side_by_side(&ground, app, scenarios, &contestants)?;
+        taking.one_by_one(&ground, app, scenarios, &contestants)?;
     }
-    run.skipped = skipped;
-    conclude(workspace, &ground, &run, options.publish)
+    taking.conclude()
 }
 
-/// Those that serve at the same time.
-fn side_by_side(
-    ground: &Ground<'_>,
-    app: &App,
-    scenarios: &[&Scenario],
-    contestants: &[Contestant],
-    run: &mut Run,
-    skipped: &mut Vec<Skipped>,
-) -> Result<(), BenchFailure> {
-    let kinds = [Kind::Throughput, Kind::Visitors, Kind::Overload];
-    let wanted: Vec<_> = scenarios.iter().filter(|scenario| kinds.contains(&scenario.kind)).collect();
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let field = Field::line_up(ground, app, contestants, 1, skipped)?;
-    for scenario in wanted {
-        take(throughput::measure(&field, scenario, skipped), scenario, run, skipped);
-    }
-    run.memory.extend(field.end()?);
-    Ok(())
+/// A run under way. What was measured is written after each scenario: a run that is ended keeps what it has.
+struct Taking {
+    root: PathBuf,
+    run: Run,
+    files: publish::Files,
 }
 
-/// Those that break something.
-fn one_by_one(
-    ground: &Ground<'_>,
-    app: &App,
-    scenarios: &[&Scenario],
-    contestants: &[Contestant],
-    run: &mut Run,
-    skipped: &mut Vec<Skipped>,
-) -> Result<(), BenchFailure> {
-    for scenario in scenarios {
-        match scenario.kind {
-            Kind::Poisoned | Kind::Deploy | Kind::Kill => {
-                let documents: Vec<Contestant> =
-                    contestants.iter().filter(|one| one.serves_documents()).cloned().collect();
-                take(faults::measure(ground, scenario, app, &documents, skipped), scenario, run, skipped);
+impl Taking {
+    /// Those that serve at the same time.
+    fn side_by_side(
+        &mut self,
+        ground: &Ground<'_>,
+        app: &App,
+        scenarios: &[&Scenario],
+        contestants: &[Contestant],
+    ) -> Result<(), BenchFailure> {
+        let wanted: Vec<_> = scenarios.iter().filter(|scenario| scenario.is_side_by_side()).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let mut field = Field::line_up(ground, app, contestants, Way::ALONE, &mut self.run.skipped)?;
+        let earlier = self.run.memory.len();
+        for scenario in wanted {
+            field.revive(&mut self.run.skipped)?;
+            let measured = throughput::measure(&field, scenario, &mut self.run.skipped);
+            self.run.memory.truncate(earlier);
+            self.run.memory.extend(field.memory());
+            self.take(measured, scenario)?;
+        }
+        field.end()
+    }
+
+    /// Those that break something.
+    fn one_by_one(
+        &mut self,
+        ground: &Ground<'_>,
+        app: &App,
+        scenarios: &[&Scenario],
+        contestants: &[Contestant],
+    ) -> Result<(), BenchFailure> {
+        for scenario in scenarios {
+            match scenario.kind {
+                Kind::Poisoned | Kind::Deploy | Kind::Kill => {
+                    let documents: Vec<Contestant> =
+                        contestants.iter().filter(|one| one.serves_documents()).cloned().collect();
+                    let measured = faults::measure(ground, scenario, app, &documents, &mut self.run.skipped);
+                    self.take(measured, scenario)?;
+                }
+                Kind::Missing(reason) => {
+                    progress::say(&format!("{} is skipped: {reason}", scenario.name));
+                    let skipped = Skipped { server: scenario.name.to_owned(), reason: reason.to_owned() };
+                    self.run.skipped.push(skipped);
+                }
+                Kind::Throughput | Kind::Visitors | Kind::Overload => {}
             }
-            Kind::Missing(reason) => {
-                progress::say(&format!("{} is skipped: {reason}", scenario.name));
-                skipped.push(Skipped { server: scenario.name.to_owned(), reason: reason.to_owned() });
+        }
+        Ok(())
+    }
+
+    /// Shows, keeps and writes what came of a scenario; one that failed is in the report, and the others are measured.
+    fn take(
+        &mut self,
+        measured: Result<ScenarioResult, BenchFailure>,
+        scenario: &Scenario,
+    ) -> Result<(), BenchFailure> {
+        match measured {
+            Ok(result) => {
+                progress::say(&format!("\n{}", text::render(&result)));
+                self.run.has_failed |= !result.is_sound;
+                self.run.results.push(result);
             }
-            Kind::Throughput | Kind::Visitors | Kind::Overload => {}
+            Err(failure) => {
+                self.run.has_failed = true;
+                field::skip(&mut self.run.skipped, &format!("isopod in {}", scenario.name), &failure);
+            }
         }
+        // Nobody is to read where this checkout lies.
+        let place = format!("{}/", self.root.display());
+        self.run.skipped.iter_mut().for_each(|one| one.reason = one.reason.replace(&place, ""));
+        self.files.write(&self.run)?;
+        Ok(())
     }
-    Ok(())
-}
 
-/// Shows and keeps what came of a scenario; one that failed is in the report, and the others are measured.
-fn take(
-    measured: Result<ScenarioResult, BenchFailure>,
-    scenario: &Scenario,
-    run: &mut Run,
-    skipped: &mut Vec<Skipped>,
-) {
-    match measured {
-        Ok(result) => {
-            progress::say(&format!("\n{}", text::render(&result)));
-            run.results.push(result);
+    fn conclude(&self) -> Result<(), BenchFailure> {
+        for file in self.files.write(&self.run)? {
+            progress::say(&format!("report: {}", file.display()));
         }
-        Err(failure) => {
-            run.has_failed = true;
-            field::skip(skipped, &format!("isopod in {}", scenario.name), &failure);
+        if self.run.has_failed {
+            let problem =
+                "it failed in a scenario, or in a slice of one; the report says in which".to_owned();
+            return Err(BenchFailure::Load { contestant: "isopod".to_owned(), problem });
         }
+        Ok(())
     }
-}
-
-fn conclude(
-    workspace: &Workspace,
-    ground: &Ground<'_>,
-    run: &Run,
-    is_published: bool,
-) -> Result<(), BenchFailure> {
-    let json = report::write(&ground.cache, "scenarios", run)?;
-    progress::say(&format!("report: {}", json.display()));
-    for file in publish::write(&ground.cache, run)? {
-        progress::say(&format!("report: {}", file.display()));
-    }
-    if is_published {
-        for file in publish::into_docs(workspace, run)? {
-            progress::say(&format!("published: {}", file.display()));
-        }
-    }
-    if run.has_failed {
-        let problem = "it failed in a scenario; the report says in which".to_owned();
-        return Err(BenchFailure::Load { contestant: "isopod".to_owned(), problem });
-    }
-    Ok(())
 }
 
 /// The script for wrk that asks a running Isopod for what a scenario asks for.
@@ -239,25 +248,6 @@ fn command() -> String {
         }
     }
     typed.join(" ")
-}
-
-fn minutes(ground: &Ground<'_>, scenarios: &[&Scenario], apps: usize, contestants: usize) -> u64 {
-    let seconds: Duration = scenarios
-        .iter()
-        .map(|scenario| {
-            let slices = match scenario.kind {
-                Kind::Throughput => ground.repeat + if scenario.latencies { 2 } else { 0 },
-                Kind::Visitors => 2,
-                Kind::Overload => 10,
-                Kind::Poisoned | Kind::Deploy | Kind::Kill => 4,
-                Kind::Missing(_) => 0,
-            };
-            let one = ground.warm_up + ground.slice * u32::try_from(slices).unwrap_or(u32::MAX);
-            let times = if scenario.each_app { apps } else { 1 };
-            one * u32::try_from(times * contestants).unwrap_or(u32::MAX)
-        })
-        .sum();
-    seconds.as_secs().div_ceil(60)
 }
 
 #[cfg(test)]

@@ -11,16 +11,19 @@ use crate::error::BenchFailure;
 use crate::process_tree;
 use crate::traffic::connections::Protocol;
 use crate::traffic::schedule::Shape;
-use crate::traffic::{self, Outcome, Plan};
+use crate::traffic::{self, Outcome, Pace, Plan};
 
 /// By how much more is asked for than there is.
 pub const FACTORS: [f64; 3] = [2.0, 5.0, 10.0];
 
 /// An answer that takes longer is none.
-const TIMEOUT: Duration = Duration::from_secs(5);
+pub const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a visitor waits before the answer is of no use.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The least time of an open loop at one rate.
+pub const LEAST_TIME: Duration = Duration::from_secs(2);
 
 /// The most requests at a time; one that finds no place waits, and its wait counts.
 const CONNECTIONS: usize = 1000;
@@ -55,7 +58,7 @@ pub fn spike(
     factor: f64,
     ground: &Ground<'_>,
 ) -> Result<Rated, BenchFailure> {
-    let time = ground.slice.max(Duration::from_secs(2));
+    let time = ground.slice.max(LEAST_TIME);
     let (base, peak) = (saturation / 2.0, saturation * factor);
     let (outcome, cpu) = run(runner, requests, Shape::spike(base, peak, time), Protocol::Http1)?;
     let goodput = outcome.goodput(time, 2 * time);
@@ -69,10 +72,10 @@ fn finish(
     goodput: f64,
     recovery_millis: Option<u64>,
     outcome: Outcome,
-    cpu: Duration,
+    cpu: Option<Duration>,
 ) -> Rated {
     let right = outcome.right().count.max(1) as f64;
-    let cpu_micros_per_request = cpu.as_secs_f64() * 1e6 / right;
+    let cpu_micros_per_request = cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / right);
     Rated { label, rate, goodput, recovery_millis, cpu_micros_per_request, outcome }
 }
 
@@ -81,11 +84,12 @@ fn run(
     requests: &[Request],
     shape: Shape,
     protocol: Protocol,
-) -> Result<(Outcome, Duration), BenchFailure> {
+) -> Result<(Outcome, Option<Duration>), BenchFailure> {
     let before = process_tree::cpu_time(runner.pid())?;
     let outcome = load(runner, requests, shape, protocol)?;
-    let after = process_tree::cpu_time(runner.pid())?;
-    Ok((outcome, after.saturating_sub(before)))
+    // It may have ended, as it was to.
+    let after = process_tree::cpu_time(runner.pid()).ok();
+    Ok((outcome, after.map(|after| after.saturating_sub(before))))
 }
 
 /// Runs a shape on a server and refuses what is no measurement.
@@ -100,12 +104,12 @@ pub fn load(
     protocol: Protocol,
 ) -> Result<Outcome, BenchFailure> {
     let name = runner.contestant.name();
-    let failure = |who: &str, problem: String| BenchFailure::Load { contestant: who.to_owned(), problem };
+    let failure = |problem: String| BenchFailure::Load { contestant: name.to_owned(), problem };
     let address: SocketAddr = runner
         .address()
         .strip_prefix("http://")
         .and_then(|text| text.parse().ok())
-        .ok_or_else(|| failure(name, format!("{} is no address", runner.address())))?;
+        .ok_or_else(|| failure(format!("{} is no address", runner.address())))?;
     let mut asks = asks(requests);
     for ask in &mut asks {
         traffic::host(&mut std::rc::Rc::make_mut(ask).headers, address);
@@ -114,17 +118,12 @@ pub fn load(
         address,
         protocol,
         asks,
-        shape,
+        pace: Pace::Open(shape),
         timeout: TIMEOUT,
         patience: PATIENCE,
         connections: CONNECTIONS,
     };
-    let outcome = traffic::run(&plan).map_err(|error| failure(name, error.to_string()))?;
-    if let Some(problem) = outcome.problem() {
-        return Err(failure("the load", format!("{problem}; {name} is not measured")));
-    }
-    if outcome.wrong > 0 {
-        return Err(failure(name, format!("{} answers with another body", outcome.wrong)));
-    }
+    let outcome = traffic::run(&plan).map_err(|error| failure(error.to_string()))?;
+    outcome.check(name)?;
     Ok(outcome)
 }

@@ -22,8 +22,12 @@ pub struct Run {
     pub builds: Vec<(String, String)>,
     /// Length of a slice, seconds.
     pub seconds: u64,
+    /// Length of the load on each server before a scenario is measured, seconds.
+    pub warm_up: u64,
     /// Slices of each.
     pub repeat: usize,
+    /// How many results there are to be.
+    pub planned: usize,
     /// What was measured.
     pub results: Vec<ScenarioResult>,
     /// Memory over time, by app and server.
@@ -51,6 +55,8 @@ pub struct ScenarioResult {
     pub servers: Vec<ServerResult>,
     /// CPU-microseconds of a render in an isolate without HTTP: what no gateway can go below.
     pub ceiling_micros: Option<Summary>,
+    /// None of Isopod's slices was invalid.
+    pub is_sound: bool,
 }
 
 /// One server in one scenario.
@@ -96,8 +102,8 @@ pub struct Rated {
     pub goodput: f64,
     /// From the end of the peak until visitors are served again as before it, milliseconds; for a peak.
     pub recovery_millis: Option<u64>,
-    /// CPU time of the process tree for each right answer, microseconds.
-    pub cpu_micros_per_request: f64,
+    /// CPU time of the process tree for each right answer, microseconds; `None` when its root has ended.
+    pub cpu_micros_per_request: Option<f64>,
     /// Everything else.
     pub outcome: Outcome,
 }
@@ -146,6 +152,7 @@ impl ScenarioResult {
             bytes: Vec::new(),
             servers: Vec::new(),
             ceiling_micros: None,
+            is_sound: true,
         }
     }
 
@@ -187,8 +194,9 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::recovery;
-    use crate::traffic::Tally;
     use crate::traffic::connections::Answer;
+    use crate::traffic::schedule::Shape;
+    use crate::traffic::{Pace, Tally};
 
     #[test]
     fn recovery_is_when_visitors_are_served_again() {
@@ -203,7 +211,7 @@ mod tests {
                 due,
             );
         }
-        let outcome = tally.conclude(100.0, Duration::from_secs(3));
+        let outcome = tally.conclude(&Pace::Open(Shape::constant(100.0, Duration::from_secs(3))));
         let after = |seconds| recovery(&outcome, Duration::from_secs(seconds), 100.0);
         // A slot of the half second may be empty.
         assert_eq!(after(2), Some(400));

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use xtask::progress::Task;
 
-use super::catalog::{Kind, Scenario, What};
+use super::catalog::{Kind, Scenario};
 use super::field::{Field, Runner, skip};
 use super::open;
 use super::requests::{self, Request};
 use super::results::{Rated, Saturated, ScenarioResult, ServerResult};
-use crate::contestants::launch;
+use crate::contestants::Contestant;
+use crate::contestants::recipe::Serves;
 use crate::error::BenchFailure;
 use crate::isolate;
 use crate::isolate::renderer::Renderer;
@@ -21,12 +22,21 @@ use crate::process_tree;
 use crate::report::Skipped;
 use crate::slice::{Sample, order};
 use crate::statistics::Summary;
-use crate::traffic::connections::Protocol;
 use crate::traffic::schedule::Shape;
 use crate::wrk::{Load, Wrk, script};
 
 /// The parts of the best rival's saturation at which latencies are measured.
-const PARTS: [f64; 2] = [0.5, 0.8];
+pub const PARTS: [f64; 2] = [0.5, 0.8];
+
+/// A server with so many invalid slices is out of a scenario.
+const MOST_INVALID: usize = 2;
+
+/// How long an isolate by itself is warmed up: its code is compiled by then, and nothing else is to warm.
+pub const CEILING_WARM_UP: Duration = Duration::from_secs(2);
+
+/// How long servers are under load before files are measured, and those that nothing compiles at run time before
+/// anything is.
+const SHORT_WARM_UP: Duration = Duration::from_secs(1);
 
 /// A server in one scenario.
 pub struct Entrant<'f> {
@@ -36,6 +46,8 @@ pub struct Entrant<'f> {
     pub requests: Vec<Request>,
     script: PathBuf,
     slices: Vec<Sample>,
+    /// Slices that say nothing.
+    invalid: usize,
     /// Open loops.
     pub rated: Vec<Rated>,
 }
@@ -72,13 +84,14 @@ pub fn measure(
         ));
         each(&mut entrants, repeat, field, scenario, skipped, |entrant| {
             task.detail(entrant.name());
-            let sample = Sample::take(entrant.runner.pid(), || {
-                saturate(field, scenario, entrant, field.ground.slice)
-            })?;
-            entrant.slices.push(sample);
-            Ok(())
+            Sample::take(entrant.runner.pid(), || saturate(field, scenario, entrant, field.ground.slice))
         })?;
         task.done();
+    }
+    entrants.retain(|entrant| !entrant.slices.is_empty());
+    if !entrants.first().is_some_and(|first| first.runner.contestant.is_isopod()) {
+        let problem = "none of its slices is valid".to_owned();
+        return Err(BenchFailure::Load { contestant: "isopod".to_owned(), problem });
     }
     match scenario.kind {
         Kind::Overload => {
@@ -116,7 +129,7 @@ fn latencies(
         let task = Task::start(&format!("{}, {}: {rate:.0} a second", scenario.name, field.app.name));
         rate_each(entrants, field, scenario, skipped, |entrant| {
             task.detail(entrant.name());
-            let shape = Shape::constant(rate, field.ground.slice.max(Duration::from_secs(2)));
+            let shape = Shape::constant(rate, field.ground.slice.max(open::LEAST_TIME));
             open::rated(entrant.runner, &entrant.requests, &label, shape, scenario.protocol)
         });
         task.done();
@@ -130,15 +143,12 @@ fn enter<'f>(
     skipped: &mut Vec<Skipped>,
 ) -> Result<Vec<Entrant<'f>>, BenchFailure> {
     let mut entrants: Vec<Entrant<'f>> = Vec::new();
-    let is_static = scenario.asks.iter().any(|part| matches!(part.what, What::SmallFile | What::LargeFile));
-    let only_static = scenario.asks.iter().all(|part| matches!(part.what, What::SmallFile | What::LargeFile));
     let task = Task::start(&format!("{}, {}: answers are compared", scenario.name, field.app.name));
     for runner in &field.runners {
-        if !launch::answers(&runner.contestant, is_static, only_static) {
+        if !scenario.is_for(&runner.contestant) {
             continue;
         }
-        let speaks = runner.contestant.recipe().is_none_or(|recipe| recipe.http2);
-        if scenario.protocol == Protocol::Http2 && !speaks {
+        if !scenario.is_spoken_by(&runner.contestant) {
             let reason = "it takes HTTP/2 with TLS alone, or not at all";
             let failure = BenchFailure::Unfit { rival: runner.contestant.name(), reason };
             skip(skipped, &called(runner, scenario, field), &failure);
@@ -174,8 +184,8 @@ fn entrant<'f>(
     let checks = !requests.iter().all(Request::is_static);
     let file = format!("wrk-{}-{}-{name}", scenario.name, field.app.name);
     let script = script::write(&field.ground.cache, &file, &asks, checks)?;
-    let entrant = Entrant { runner, requests, script, slices: Vec::new(), rated: Vec::new() };
-    saturate(field, scenario, &entrant, field.ground.warm_up)?;
+    let entrant = Entrant { runner, requests, script, slices: Vec::new(), invalid: 0, rated: Vec::new() };
+    saturate(field, scenario, &entrant, warm_up(scenario, &runner.contestant, field.ground.warm_up))?;
     Ok(entrant)
 }
 
@@ -185,7 +195,7 @@ fn saturate(
     entrant: &Entrant<'_>,
     time: Duration,
 ) -> Result<Load, BenchFailure> {
-    let wrk = Wrk::prepare(&field.ground.cache, field.ground.cores.load)?;
+    let wrk = Wrk::on(field.ground.cores.load);
     let mut command: Command = wrk.mix(&entrant.script, entrant.runner.address(), time, scenario.connections);
     let load = wrk.run(entrant.name(), &mut command)?;
     let least: usize = if entrant.requests.iter().all(Request::is_static) {
@@ -200,29 +210,45 @@ fn saturate(
     Ok(load)
 }
 
-/// Does something with each in turn; a rival with which it fails is out, Isopod's failure is the run's.
+/// How long a server is under load before a scenario is measured.
+pub fn warm_up(scenario: &Scenario, contestant: &Contestant, usual: Duration) -> Duration {
+    let is_native = contestant.recipe().is_some_and(|recipe| recipe.serves == Serves::Static);
+    if is_native || scenario.asks_for_files_alone() { usual.min(SHORT_WARM_UP) } else { usual }
+}
+
+/// Takes a slice of each in turn. An invalid one is told and left out; a rival with [`MOST_INVALID`] of them is out of
+/// the scenario, Isopod's end it.
 fn each<'f>(
     entrants: &mut Vec<Entrant<'f>>,
     repeat: usize,
     field: &Field<'_>,
     scenario: &Scenario,
     skipped: &mut Vec<Skipped>,
-    mut action: impl FnMut(&mut Entrant<'f>) -> Result<(), BenchFailure>,
+    mut slice: impl FnMut(&Entrant<'f>) -> Result<Sample, BenchFailure>,
 ) -> Result<(), BenchFailure> {
     let mut lost = Vec::new();
     for index in order(entrants.len(), repeat) {
         let one = &mut entrants[index];
-        match action(one) {
-            Ok(()) => {}
-            Err(failure) if one.runner.contestant.is_isopod() => return Err(failure),
-            Err(failure) => lost.push((index, failure)),
+        match slice(one) {
+            Ok(sample) => one.slices.push(sample),
+            Err(failure) => {
+                one.invalid += 1;
+                let is_out = one.invalid >= MOST_INVALID;
+                if is_out && one.runner.contestant.is_isopod() {
+                    return Err(failure);
+                }
+                let what = if is_out { "" } else { "a slice of " };
+                skip(skipped, &format!("{what}{}", called(one.runner, scenario, field)), &failure);
+                if is_out {
+                    lost.push(index);
+                }
+            }
         }
     }
     // From the last on, so that those before keep their places.
-    lost.sort_by_key(|(index, _)| Reverse(*index));
-    for (index, failure) in lost {
-        let one = entrants.remove(index);
-        skip(skipped, &called(one.runner, scenario, field), &failure);
+    lost.sort_by_key(|index| Reverse(*index));
+    for index in lost {
+        entrants.remove(index);
     }
     Ok(())
 }
@@ -257,6 +283,7 @@ fn conclude(
         result.paths = isopod.requests.iter().map(|request| request.ask.path.clone()).collect();
         result.bytes = isopod.requests.iter().map(|request| request.body.len()).collect();
     }
+    result.is_sound = entrants.first().is_some_and(|isopod| isopod.invalid == 0);
     for entrant in entrants {
         result.servers.push(ServerResult {
             server: entrant.name().to_owned(),
@@ -266,9 +293,7 @@ fn conclude(
             rated: entrant.rated,
         });
     }
-    if let ([part], Kind::Throughput) = (scenario.asks, scenario.kind)
-        && let What::Page { path, .. } = part.what
-    {
+    if let Some(path) = scenario.page() {
         result.ceiling_micros = ceiling(field, path, scenario.connections)?;
     }
     Ok(result)
@@ -287,7 +312,8 @@ fn ceiling(
     let page = isolate::Page { path, concurrency: connections.min(isolate::MAX_CONCURRENCY), warm_up: 0 };
     let slice_micros = ground.slice.as_secs_f64() * 1e6;
     let mut cost = render(&mut renderer, &page, isolate::MAX_CONCURRENCY)?;
-    cost = render(&mut renderer, &page, count(ground.warm_up.as_secs_f64() * 1e6 / cost))?;
+    let warm_up = ground.warm_up.min(CEILING_WARM_UP);
+    cost = render(&mut renderer, &page, count(warm_up.as_secs_f64() * 1e6 / cost))?;
     let mut figures = Vec::new();
     for _ in 0..ground.repeat {
         figures.push(render(&mut renderer, &page, count(slice_micros / cost))?);

@@ -9,14 +9,17 @@
 //! - [`connections`]: connections that are kept and shared, HTTP/1.1 or HTTP/2.
 //! - [`tally`]: what came of the requests.
 //!
-//! The generator runs on one thread, on one core. A run in which it cannot hold its rate is no measurement:
-//! [`Outcome::problem`] says so.
+//! The generator runs on one thread, on one core, which it keeps busy all the time. A run in which it cannot hold its
+//! rate, or in which an answer is another than was asked for, is no measurement: [`Outcome::check`] says so.
+//!
+//! A closed loop there is too ([`Pace::Closed`]): it finds out how much a server can do.
 
 pub mod ask;
 pub mod connections;
 pub mod schedule;
 pub mod tally;
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -39,13 +42,32 @@ pub struct Plan {
     /// What is asked for; the mix is by their weights.
     pub asks: Vec<Rc<Ask>>,
     /// How often.
-    pub shape: Shape,
+    pub pace: Pace,
     /// How long an answer may take; a slower one is an error.
     pub timeout: Duration,
     /// How long a visitor waits: later answers are no part of the goodput.
     pub patience: Duration,
     /// Requests at a time; one that finds no place waits, and its wait counts.
     pub connections: usize,
+}
+
+/// How often something is asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Pace {
+    /// Each request at its own time, however slow the answers are.
+    Open(Shape),
+    /// For so long, on each connection again as soon as it was answered: as much as the server can do.
+    Closed(Duration),
+}
+
+impl Pace {
+    /// How long requests begin.
+    pub fn time(&self) -> Duration {
+        match self {
+            Self::Open(shape) => shape.time(),
+            Self::Closed(time) => *time,
+        }
+    }
 }
 
 /// Names the host in a request's header fields.
@@ -69,42 +91,77 @@ pub fn run(plan: &Plan) -> std::io::Result<Outcome> {
 
 async fn generate(plan: &Plan) -> Outcome {
     let connections = Rc::new(Connections::new(plan.address, plan.protocol, plan.connections));
-    let mut mix = Mix::of(plan.asks.iter().map(|ask| ask.weight));
     let start = Instant::now();
-    let tally = Tally::shared(start, plan.patience);
+    let asking = Asking {
+        connections,
+        asks: Rc::from(plan.asks.as_slice()),
+        mix: Rc::new(RefCell::new(Mix::of(plan.asks.iter().map(|ask| ask.weight)))),
+        tally: Tally::shared(start, plan.patience),
+        timeout: plan.timeout,
+    };
     let mut tasks = tokio::task::JoinSet::new();
-    for due in Schedule::new(start, plan.shape.clone()) {
-        wait_until(due).await;
-        // What is over makes room.
-        while tasks.try_join_next().is_some() {}
-        let Some(ask) = plan.asks.get(mix.next()).map(Rc::clone) else { break };
-        let (connections, tally) = (Rc::clone(&connections), Rc::clone(&tally));
-        let timeout = plan.timeout;
-        tally.borrow_mut().sent(Instant::now().saturating_duration_since(due));
-        tasks.spawn_local(async move {
-            let asked = connections.ask(&ask);
-            match tokio::time::timeout_at((due + timeout).into(), asked).await {
-                Ok(Ok(answer)) => tally.borrow_mut().answered(answer, due),
-                Ok(Err(_)) => tally.borrow_mut().broke(),
-                Err(_) => tally.borrow_mut().timed_out(),
+    match &plan.pace {
+        Pace::Open(shape) => {
+            for due in Schedule::new(start, shape.clone()) {
+                spin_until(due).await;
+                // What is over makes room.
+                while tasks.try_join_next().is_some() {}
+                asking.tally.borrow_mut().sent(due.elapsed());
+                let (ask, asking) = (asking.next(), asking.clone());
+                tasks.spawn_local(async move { asking.once(ask, due).await });
             }
-        });
+        }
+        Pace::Closed(time) => {
+            let end = start + *time;
+            for _ in 0..plan.connections {
+                let asking = asking.clone();
+                tasks.spawn_local(async move {
+                    while Instant::now() < end {
+                        asking.tally.borrow_mut().sent(Duration::ZERO);
+                        asking.once(asking.next(), Instant::now()).await;
+                    }
+                });
+            }
+            spin_until(end).await;
+        }
     }
     while tasks.join_next().await.is_some() {}
-    let tally = tally.replace(Tally::new(start, plan.patience));
-    tally.conclude(plan.shape.mean_rate(), plan.shape.time())
+    let tally = asking.tally.replace(Tally::new(start, plan.patience));
+    tally.conclude(&plan.pace)
 }
 
-/// Comes back at a time, to some microseconds: a timer of the runtime comes up to a millisecond late, with all requests
-/// of that time at once. The last two milliseconds are spent turning, so that the core stays awake.
-async fn wait_until(due: Instant) {
-    const TURNING: Duration = Duration::from_millis(2);
-    let left = due.saturating_duration_since(Instant::now());
-    if left > TURNING {
-        tokio::time::sleep(left - TURNING).await;
-    }
-    while Instant::now() < due {
+/// Comes back at a time, to the microsecond, and keeps the core busy until then. A timer of the runtime comes up to a
+/// millisecond late, with all requests of that time at once; and cores that share a part of the machine are slower while
+/// both are busy, so that a generator that rests at low rates would make the server seem slower at high ones.
+async fn spin_until(time: Instant) {
+    while Instant::now() < time {
         tokio::task::yield_now().await;
+    }
+}
+
+/// What each request needs.
+#[derive(Clone)]
+struct Asking {
+    connections: Rc<Connections>,
+    asks: Rc<[Rc<Ask>]>,
+    mix: Rc<RefCell<Mix>>,
+    tally: Rc<RefCell<Tally>>,
+    timeout: Duration,
+}
+
+impl Asking {
+    /// What is asked for next; `None` when nothing is.
+    fn next(&self) -> Option<Rc<Ask>> {
+        self.asks.get(self.mix.borrow_mut().next()).map(Rc::clone)
+    }
+
+    async fn once(&self, ask: Option<Rc<Ask>>, due: Instant) {
+        let Some(ask) = ask else { return };
+        match tokio::time::timeout_at((due + self.timeout).into(), self.connections.ask(&ask)).await {
+            Ok(Ok(answer)) => self.tally.borrow_mut().answered(answer, due),
+            Ok(Err(_)) => self.tally.borrow_mut().broke(),
+            Err(_) => self.tally.borrow_mut().timed_out(),
+        }
     }
 }
 
@@ -113,6 +170,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
+    use super::ask::Expected;
     use super::*;
 
     /// A server that answers 200 after `delay`, one after the other on each connection, and every third with 503.
@@ -144,14 +202,38 @@ mod tests {
     }
 
     fn load(delay: Duration, connections: usize) -> Outcome {
+        let pace = Pace::Open(Shape::constant(200.0, Duration::from_millis(500)));
+        loaded(pace, Expected::default(), delay, connections)
+    }
+
+    fn loaded(pace: Pace, expected: Expected, delay: Duration, connections: usize) -> Outcome {
         let address = serve(delay);
-        let mut ask = Ask::get("/", HeaderMap::new());
+        let mut ask = Ask { expected, ..Ask::get("/", HeaderMap::new()) };
         host(&mut ask.headers, address);
-        let timeout = Duration::from_secs(5);
-        let shape = Shape::constant(200.0, Duration::from_millis(500));
-        let asks = vec![Rc::new(ask)];
+        let (asks, timeout) = (vec![Rc::new(ask)], Duration::from_secs(5));
         let protocol = Protocol::Http1;
-        run(&Plan { address, protocol, asks, shape, timeout, patience: timeout, connections }).unwrap()
+        run(&Plan { address, protocol, asks, pace, timeout, patience: timeout, connections }).unwrap()
+    }
+
+    #[test]
+    fn a_page_that_is_another_makes_the_run_worthless() {
+        let holds = Expected { holds: vec!["</html>".to_owned()], ..Expected::default() };
+        for expected in [Expected { lengths: Some(3..=9), ..Expected::default() }, holds] {
+            let pace = Pace::Open(Shape::constant(200.0, Duration::from_millis(500)));
+            let outcome = loaded(pace, expected, Duration::ZERO, 8);
+            assert!(outcome.wrong > 0);
+            let failure = outcome.check("the server").unwrap_err();
+            assert!(failure.to_string().contains("another body"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_closed_loop_asks_again_when_it_was_answered() {
+        let pace = Pace::Closed(Duration::from_millis(500));
+        let outcome = loaded(pace, Expected::default(), Duration::from_millis(10), 4);
+        // Four connections for half a second, 10 ms each; an answer may be late, none is early.
+        assert!((8..=200).contains(&outcome.sent), "{outcome:?}");
+        assert_eq!(outcome.statuses.values().map(|latencies| latencies.count).sum::<u64>(), outcome.sent);
     }
 
     #[test]

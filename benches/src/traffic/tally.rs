@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::Pace;
 use super::connections::Answer;
+use crate::error::BenchFailure;
 
 /// How late a request may leave, in the 99th percentile: beyond, the generator measures itself.
 const MOST_LATE: Duration = Duration::from_millis(5);
@@ -208,7 +210,12 @@ impl Tally {
     }
 
     /// The figures.
-    pub fn conclude(self, rate: f64, time: Duration) -> Outcome {
+    pub fn conclude(self, pace: &Pace) -> Outcome {
+        let time = pace.time();
+        let rate = match pace {
+            Pace::Open(shape) => shape.mean_rate(),
+            Pace::Closed(time) => self.sent as f64 / time.as_secs_f64(),
+        };
         let right = self.statuses.get(&200).and_then(|times| times.last_byte.as_ref());
         let distribution = right.filter(|right| !right.is_empty()).map_or_else(Vec::new, |right| {
             QUANTILES.iter().map(|quantile| (*quantile, right.value_at_quantile(*quantile))).collect()
@@ -257,18 +264,42 @@ impl Outcome {
         self.statuses.get(&200).copied().unwrap_or_default()
     }
 
-    /// Why this is no measurement: the generator was too slow.
-    pub fn problem(&self) -> Option<String> {
+    /// Answers with this status in a second.
+    pub fn per_second(&self, status: u16) -> f64 {
+        self.statuses.get(&status).map_or(0.0, |latencies| latencies.count as f64 / self.seconds)
+    }
+
+    /// Refuses what is no measurement of this server: the generator was too slow, or an answer was another.
+    ///
+    /// # Errors
+    ///
+    /// As said.
+    pub fn check(&self, server: &str) -> Result<(), BenchFailure> {
+        let failure = |who: &str, problem| BenchFailure::Load { contestant: who.to_owned(), problem };
         let late = Duration::from_micros(self.late.p99_micros);
-        (late > MOST_LATE).then(|| {
-            format!("the generator begins requests {late:?} late (99th percentile); it cannot hold {:.0} in a second", self.rate)
-        })
+        if late > MOST_LATE {
+            let problem = format!(
+                "begins requests {late:?} late (99th percentile), it cannot hold {:.0} in a second; {server} is not \
+                 measured",
+                self.rate
+            );
+            return Err(failure("the generator", problem));
+        }
+        if self.wrong > 0 {
+            return Err(failure(server, format!("{} answers with another body", self.wrong)));
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::schedule::Shape;
     use super::*;
+
+    fn open(rate: f64, seconds: u64) -> Pace {
+        Pace::Open(Shape::constant(rate, Duration::from_secs(seconds)))
+    }
 
     fn answer(status: u16, head: Instant, end: Instant) -> Answer {
         Answer { status, head, shell: Some(head), end, bytes: 10, is_right: true, has_left: false }
@@ -286,7 +317,7 @@ mod tests {
         tally.answered(Answer { is_right: false, ..answer(200, start, start) }, start);
         tally.answered(Answer { has_left: true, ..answer(0, start, start) }, start);
         tally.answered(answer(503, start, start), start);
-        let outcome = tally.conclude(10.0, Duration::from_secs(2));
+        let outcome = tally.conclude(&open(10.0, 2));
         let second = Duration::from_secs(1);
         assert!((outcome.goodput(Duration::ZERO, second) - 10.0).abs() < 1e-9);
         assert!(outcome.goodput(second, 2 * second).abs() < 1e-9);
@@ -302,20 +333,22 @@ mod tests {
         let head = due + Duration::from_millis(40);
         let end = due + Duration::from_millis(50);
         tally.answered(answer(200, head, end), due);
-        let outcome = tally.conclude(1.0, Duration::from_secs(1));
+        let outcome = tally.conclude(&open(1.0, 1));
         let seen = outcome.statuses[&200];
         assert!((39_900..40_100).contains(&seen.first_byte.p99_micros), "{seen:?}");
         assert!((49_900..50_100).contains(&seen.last_byte.p50_micros), "{seen:?}");
         assert_eq!(seen.count, 1);
+        assert!((outcome.per_second(200) - 1.0).abs() < f64::EPSILON);
     }
 
     #[test]
     fn a_generator_that_is_late_says_so() {
         let mut tally = Tally::new(Instant::now(), Duration::from_secs(1));
         (0..100).for_each(|_| tally.sent(Duration::from_millis(20)));
-        assert!(tally.conclude(1000.0, Duration::from_secs(1)).problem().is_some());
+        let failure = tally.conclude(&open(1000.0, 1)).check("node26").unwrap_err().to_string();
+        assert!(failure.contains("cannot hold 1000") && failure.contains("node26 is not"), "{failure}");
         let mut tally = Tally::new(Instant::now(), Duration::from_secs(1));
         (0..1000).for_each(|_| tally.sent(Duration::from_micros(200)));
-        assert_eq!(tally.conclude(1000.0, Duration::from_secs(1)).problem(), None);
+        tally.conclude(&open(1000.0, 1)).check("node26").unwrap();
     }
 }

@@ -7,29 +7,22 @@
 
 pub mod script;
 
-use std::fs;
-use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use serde::Deserialize;
-use xtask::error::Failure;
 use xtask::run;
 
 use crate::error::BenchFailure;
 use crate::machine;
 
-/// Connections that are kept busy.
-pub const CONNECTIONS: usize = 32;
-const SCRIPT: &str = include_str!("wrk.lua");
 /// The start of the line that the script writes.
 const RESULT: &str = "result ";
 
 /// The load generator, on its core.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Wrk {
-    script: PathBuf,
     core: usize,
 }
 
@@ -55,32 +48,9 @@ pub struct Load {
 }
 
 impl Wrk {
-    /// Puts the script where wrk can read it.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written.
-    pub fn prepare(directory: &Path, core: usize) -> Result<Self, Failure> {
-        fs::create_dir_all(directory).map_err(Failure::file("create", directory))?;
-        let script = directory.join("wrk.lua");
-        fs::write(&script, SCRIPT).map_err(Failure::file("write", &script))?;
-        Ok(Self { script, core })
-    }
-
-    /// The whole command, as a report shows it.
-    pub fn command(
-        &self,
-        address: &str,
-        time: Duration,
-        lengths: &RangeInclusive<usize>,
-        markers: &[&str],
-    ) -> Command {
-        let mut wrk = Command::new("wrk");
-        wrk.args(["--threads", "1", "--connections", &CONNECTIONS.to_string()]);
-        wrk.args(["--duration", &format!("{}s", time.as_secs())]).arg("--script").arg(&self.script);
-        wrk.arg(format!("{address}/")).arg("--");
-        wrk.args([lengths.start().to_string(), lengths.end().to_string()]).args(markers);
-        machine::pinned(self.core, &wrk)
+    /// On a core.
+    pub fn on(core: usize) -> Self {
+        Self { core }
     }
 
     /// The whole command that runs a mix, as a report shows it.
@@ -92,7 +62,7 @@ impl Wrk {
         machine::pinned(self.core, &wrk)
     }
 
-    /// Runs a command of [`Wrk::command`] or [`Wrk::mix`].
+    /// Runs a command of [`Wrk::mix`].
     ///
     /// # Errors
     ///
@@ -162,13 +132,13 @@ mod tests {
     }
 
     #[test]
-    fn the_load_is_pinned_and_told_what_a_page_is() {
-        let wrk = Wrk { script: Path::new("/c/wrk.lua").to_owned(), core: 1 };
-        let command = wrk.command("http://127.0.0.1:1", Duration::from_secs(5), &(10..=20), &["</html>"]);
+    fn the_load_is_pinned() {
+        let script = Path::new("/c/mix.lua");
+        let command = Wrk::on(1).mix(script, "http://127.0.0.1:1", Duration::from_secs(5), 32);
         assert_eq!(
             run::describe(&command),
-            "taskset --cpu-list 1 wrk --threads 1 --connections 32 --duration 5s --script /c/wrk.lua \
-             http://127.0.0.1:1/ -- 10 20 </html>"
+            "taskset --cpu-list 1 wrk --threads 1 --connections 32 --timeout 10s --duration 5s --script /c/mix.lua \
+             http://127.0.0.1:1"
         );
     }
 }
