@@ -9,19 +9,29 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 
-use crate::frame::{Decoder, FrameError, PREFACE};
+use crate::frame::{Decoder, FrameError, HEADER_BYTES, PREFACE};
 use crate::message::Message;
+use crate::window::{INITIAL_WINDOW, MAX_CHUNK_BYTES};
 use crate::wire::PayloadError;
 
-/// How much is read from the socket at a time, in bytes.
-const READ_BYTES: usize = 16 * 1024;
+/// How much is read from the socket at a time while messages are small, in bytes.
+const SMALL_READ_BYTES: usize = 16 * 1024;
 
-/// A buffer that grew beyond this is given back once it is empty.
+/// And while bodies come in long pieces: one of them whole, so that it is not moved while the rest of it comes.
+const LARGE_READ_BYTES: usize = MAX_CHUNK_BYTES + 2 * HEADER_BYTES;
+
+/// A payload up to this length, in bytes, is copied out of a long buffer, all of which it would keep.
+const COPIED_BYTES: usize = 4 * 1024;
+
+/// The outbound buffer may always keep so much memory, in bytes.
 const KEEP_BYTES: usize = 256 * 1024;
+
+/// And so much, in bytes, as long as that is what it needs: a full window, to which it grew by doubling.
+const MOST_KEEP_BYTES: usize = 4 * INITIAL_WINDOW;
 
 /// Why a link ended other than by its peer's clean close.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +100,14 @@ pub struct Channel<Out, In> {
     stream: UnixStream,
     decoder: Decoder,
     inbound: BytesMut,
+    /// How much room the next read makes.
+    read_bytes: usize,
+    /// What `inbound` is a part of is long.
+    is_long: bool,
     outbound: BytesMut,
+    /// The most that `outbound` has held since it was empty, and a mean of it that halves with each flush.
+    most_queued: usize,
+    usually_queued: usize,
     direction: PhantomData<fn(Out) -> In>,
 }
 
@@ -101,7 +118,11 @@ impl<Out: Message, In: Message> Channel<Out, In> {
             stream,
             decoder: Decoder::new(),
             inbound: BytesMut::new(),
+            read_bytes: SMALL_READ_BYTES,
+            is_long: false,
             outbound: BytesMut::from(&PREFACE[..]),
+            most_queued: 0,
+            usually_queued: 0,
             direction: PhantomData,
         }
     }
@@ -135,18 +156,28 @@ impl<Out: Message, In: Message> Channel<Out, In> {
     /// # Errors
     /// [`LinkError::Io`] when the other side is gone.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        self.most_queued = self.most_queued.max(self.outbound.len());
         while !self.outbound.is_empty() {
             match ready!(Pin::new(&mut self.stream).poll_write(cx, &self.outbound))? {
                 0 => return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into())),
                 written => self.outbound.advance(written),
             }
         }
-        if self.outbound.capacity() > KEEP_BYTES {
-            self.outbound = BytesMut::new();
-        } else {
-            self.outbound.clear();
-        }
+        self.keep_room();
         Poll::Ready(Ok(()))
+    }
+
+    /// All is written: memory that was needed lately is kept, other than that of a burst.
+    fn keep_room(&mut self) {
+        self.usually_queued = self.most_queued.max(self.usually_queued / 2);
+        self.most_queued = 0;
+        self.outbound.clear();
+        // What was written off its front comes back; false when nothing was.
+        let _is_more = self.outbound.try_reclaim(self.outbound.capacity() + 1);
+        let needed = (4 * self.usually_queued).min(MOST_KEEP_BYTES);
+        if self.outbound.capacity() > KEEP_BYTES.max(needed) {
+            self.outbound = BytesMut::new();
+        }
     }
 
     /// The next message; `None` after the other side's clean close.
@@ -155,7 +186,12 @@ impl<Out: Message, In: Message> Channel<Out, In> {
     /// [`LinkError`]; the link is unusable afterwards.
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<In>, LinkError>> {
         loop {
-            if let Some(frame) = self.decoder.decode(&mut self.inbound)? {
+            if let Some(mut frame) = self.decoder.decode(&mut self.inbound)? {
+                if frame.payload.len() >= SMALL_READ_BYTES {
+                    self.read_bytes = LARGE_READ_BYTES;
+                } else if self.is_long && (1..=COPIED_BYTES).contains(&frame.payload.len()) {
+                    frame.payload = Bytes::copy_from_slice(&frame.payload);
+                }
                 return Poll::Ready(Ok(Some(In::decode(frame)?)));
             }
             if ready!(self.poll_read(cx))? == 0 {
@@ -166,10 +202,20 @@ impl<Out: Message, In: Message> Channel<Out, In> {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.inbound.reserve(READ_BYTES);
+        let room = self.inbound.capacity();
+        self.inbound.reserve(self.read_bytes);
+        // Also the decoder may have made room, for a long frame.
+        if self.inbound.capacity() > 2 * SMALL_READ_BYTES {
+            self.is_long = true;
+        } else if self.inbound.capacity() > room {
+            self.is_long = false;
+        }
         let mut buffer = ReadBuf::uninit(self.inbound.spare_capacity_mut());
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
         let read = buffer.filled().len();
+        if read < SMALL_READ_BYTES {
+            self.read_bytes = SMALL_READ_BYTES;
+        }
         // SAFETY: `poll_read` has initialised the first `read` bytes of the spare capacity.
         unsafe { self.inbound.set_len(self.inbound.len() + read) };
         Poll::Ready(Ok(read))
@@ -227,6 +273,53 @@ mod tests {
             assert_eq!(isolate.receive().await.unwrap(), None);
         };
         tokio::join!(sending, receiving);
+    }
+
+    #[tokio::test]
+    async fn what_is_small_keeps_nothing_of_what_is_large() {
+        let (mut gateway, mut isolate) = Gateway::pair().unwrap();
+        let chunk = |length| ToRenderer::Body { id: 1, bytes: vec![7; length].into() };
+        let sending = async {
+            for _ in 0..20 {
+                gateway.queue(&chunk(MAX_CHUNK_BYTES));
+                gateway.queue(&chunk(10));
+            }
+            gateway.flush().await.unwrap();
+            drop(gateway);
+        };
+        let receiving = async {
+            let mut kept = Vec::new();
+            while let Some(message) = isolate.receive().await.unwrap() {
+                let ToRenderer::Body { bytes, .. } = message else { panic!("{message:?}") };
+                kept.push(bytes);
+            }
+            kept
+        };
+        let ((), kept) = tokio::join!(sending, receiving);
+        assert_eq!(kept.iter().map(Bytes::len).sum::<usize>(), 20 * (MAX_CHUNK_BYTES + 10));
+        // The first ones came before anything long had.
+        let small = kept.iter().filter(|bytes| bytes.len() == 10).skip(1);
+        assert!(small.clone().count() > 0 && small.into_iter().all(Bytes::is_unique));
+    }
+
+    #[tokio::test]
+    async fn memory_is_kept_for_what_is_usual_and_given_back_after_a_burst() {
+        let (mut gateway, mut isolate) = Gateway::pair().unwrap();
+        let received = tokio::spawn(async move { while isolate.receive().await.unwrap().is_some() {} });
+        let mut kept = Vec::new();
+        // A window at a time, then far more at once, then little.
+        for chunks in [4, 4, 4, 64, 1, 1, 1, 1, 1] {
+            for _ in 0..chunks {
+                gateway.queue(&ToRenderer::Body { id: 1, bytes: vec![7; MAX_CHUNK_BYTES].into() });
+            }
+            gateway.flush().await.unwrap();
+            kept.push(gateway.outbound.capacity());
+        }
+        drop(gateway);
+        received.await.unwrap();
+        assert!(kept[2] >= INITIAL_WINDOW && kept[2] <= MOST_KEEP_BYTES, "{kept:?}");
+        assert_eq!(kept[3], 0, "{kept:?}");
+        assert!(kept.iter().all(|room| *room <= MOST_KEEP_BYTES) && kept[8] <= KEEP_BYTES, "{kept:?}");
     }
 
     #[tokio::test]
