@@ -13,6 +13,8 @@ use crate::wrk::Load;
 pub struct Sample {
     /// Answers, all of them right.
     pub requests: u64,
+    /// Refusals beside them.
+    pub refused: u64,
     /// Answers per second.
     pub requests_per_second: f64,
     /// CPU time of the server's process tree for each answer, microseconds.
@@ -32,6 +34,7 @@ impl Sample {
         let (requests, seconds) = (load.requests as f64, load.micros as f64 / 1e6);
         Self {
             requests: load.requests,
+            refused: load.refused,
             requests_per_second: requests / seconds,
             cpu_micros_per_request: cpu.as_secs_f64() * 1e6 / requests,
             cores_used: cpu.as_secs_f64() / seconds,

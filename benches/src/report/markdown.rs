@@ -70,6 +70,9 @@ fn saturated(out: &mut String, result: &ScenarioResult) {
         );
     }
     let _ = writeln!(out, "\n{}", ratios(result));
+    for line in result.servers.iter().filter_map(text::refused) {
+        let _ = writeln!(out, "{}.\n", capitalised(&line));
+    }
 }
 
 /// How Isopod stands beside the best rival, and beside the limit.

@@ -24,6 +24,7 @@ pub fn render(result: &ScenarioResult) -> String {
     if result.servers.iter().any(|server| server.saturated.is_some()) {
         lines.push(saturated_line(&HEADER.map(str::to_owned)));
         lines.extend(result.servers.iter().filter_map(saturated));
+        lines.extend(result.servers.iter().filter_map(refused));
         lines.extend(ceiling(result));
     }
     if result.servers.iter().any(|server| !server.rated.is_empty()) {
@@ -60,6 +61,16 @@ fn saturated_line(cells: &[String; 8]) -> String {
     let rest: String =
         rest.iter().zip([9, 8, 16, 8, 7, 9, 9]).map(|(cell, width)| format!("{cell:>width$}")).collect();
     format!("{server:<16}{rest}")
+}
+
+/// What a server refused of a closed loop.
+pub fn refused(server: &ServerResult) -> Option<String> {
+    let slices = &server.saturated.as_ref()?.slices;
+    let (refused, answered) = slices
+        .iter()
+        .fold((0, 0), |(refused, answered), slice| (refused + slice.refused, answered + slice.requests));
+    let part = refused as f64 / (refused + answered).max(1) as f64 * 100.0;
+    (refused > 0).then(|| format!("{} refused {refused} requests, {part:.1} %", server.server))
 }
 
 fn ceiling(result: &ScenarioResult) -> Option<String> {
@@ -116,6 +127,7 @@ mod tests {
     fn server(name: &str, rates: [f64; 3]) -> ServerResult {
         let sample = |rate: f64| Sample {
             requests: 1000,
+            refused: 0,
             requests_per_second: rate,
             cpu_micros_per_request: 1e6 / rate,
             cores_used: 1.0,

@@ -185,7 +185,8 @@ fn entrant<'f>(
     let file = format!("wrk-{}-{}-{name}", scenario.name, field.app.name);
     let script = script::write(&field.ground.cache, &file, &asks, checks)?;
     let entrant = Entrant { runner, requests, script, slices: Vec::new(), invalid: 0, rated: Vec::new() };
-    saturate(field, scenario, &entrant, warm_up(scenario, &runner.contestant, field.ground.warm_up))?;
+    let time = warm_up(scenario, &runner.contestant, field.ground.warm_up);
+    Wrk::on(field.ground.cores.load).warm_up(&mut loaded(field, scenario, &entrant, time))?;
     Ok(entrant)
 }
 
@@ -195,9 +196,8 @@ fn saturate(
     entrant: &Entrant<'_>,
     time: Duration,
 ) -> Result<Load, BenchFailure> {
-    let wrk = Wrk::on(field.ground.cores.load);
-    let mut command: Command = wrk.mix(&entrant.script, entrant.runner.address(), time, scenario.connections);
-    let load = wrk.run(entrant.name(), &mut command)?;
+    let load =
+        Wrk::on(field.ground.cores.load).run(entrant.name(), &mut loaded(field, scenario, entrant, time))?;
     let least: usize = if entrant.requests.iter().all(Request::is_static) {
         entrant.requests.iter().map(|request| request.body.len()).min().unwrap_or(0)
     } else {
@@ -208,6 +208,11 @@ fn saturate(
         return Err(BenchFailure::Load { contestant: entrant.name().to_owned(), problem });
     }
     Ok(load)
+}
+
+fn loaded(field: &Field<'_>, scenario: &Scenario, entrant: &Entrant<'_>, time: Duration) -> Command {
+    let wrk = Wrk::on(field.ground.cores.load);
+    wrk.mix(&entrant.script, entrant.runner.address(), time, scenario.connections)
 }
 
 /// How long a server is under load before a scenario is measured.

@@ -1,4 +1,5 @@
--- Runs a mix of requests and checks their answers: a body must be one that any of the requests may have.
+-- Runs a mix of requests and checks their answers: a body must be one that any of the requests may have. Answers with 503
+-- are counted for themselves.
 -- Before this the generator writes `asks` (method, path, headers, body, least, most, holds), `order` (places in
 -- `asks`, repeated for ever) and `checks` (false: lengths are checked by their sum alone, which costs wrk less).
 
@@ -12,7 +13,7 @@ function init()
   for place, ask in ipairs(asks) do
     requests[place] = wrk.format(ask.method, ask.path, ask.headers, ask.body)
   end
-  wrong_status, wrong_body = 0, 0
+  refused, wrong_status, wrong_body = 0, 0, 0
 end
 
 function request()
@@ -30,6 +31,10 @@ end
 
 if checks then
   function response(status, _, body)
+    if status == 503 then
+      refused = refused + 1
+      return
+    end
     if status ~= 200 then
       wrong_status = wrong_status + 1
       return
@@ -42,16 +47,17 @@ if checks then
 end
 
 function done(summary, latency, _)
-  local wrong = { status = 0, body = 0 }
+  local wrong = { status = 0, body = 0, refused = 0 }
   for _, thread in ipairs(threads) do
+    wrong.refused = wrong.refused + thread:get('refused')
     wrong.status = wrong.status + thread:get('wrong_status')
     wrong.body = wrong.body + thread:get('wrong_body')
   end
   local errors = summary.errors
   if not checks then wrong.status = errors.status end
   io.write(string.format(
-    '\nresult {"requests":%d,"bytes":%d,"micros":%d,"p50_micros":%d,"p99_micros":%d,"wrong_status":%d,'
+    '\nresult {"requests":%d,"refused":%d,"bytes":%d,"micros":%d,"p50_micros":%d,"p99_micros":%d,"wrong_status":%d,'
       .. '"wrong_body":%d,"connect_errors":%d,"io_errors":%d,"timeouts":%d}\n',
-    summary.requests, summary.bytes, summary.duration, latency:percentile(50), latency:percentile(99),
+    summary.requests - wrong.refused, wrong.refused, summary.bytes, summary.duration, latency:percentile(50), latency:percentile(99),
     wrong.status, wrong.body, errors.connect, errors.read + errors.write, errors.timeout))
 end

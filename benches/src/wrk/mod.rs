@@ -17,6 +17,8 @@ use xtask::run;
 use crate::error::BenchFailure;
 use crate::machine;
 
+/// More refusals than one for so many answers make a slice of a closed loop invalid: it asks for what there is.
+const REFUSED_ONE_IN: u64 = 20;
 /// The start of the line that the script writes.
 const RESULT: &str = "result ";
 
@@ -29,8 +31,11 @@ pub struct Wrk {
 /// What it saw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct Load {
-    /// Answers, also wrong ones.
+    /// Answers, also wrong ones, without refusals.
     pub requests: u64,
+    /// Answers with 503; 0 where the script does not look.
+    #[serde(default)]
+    pub refused: u64,
     /// Bytes of answers, heads included; 0 where the script does not say.
     #[serde(default)]
     pub bytes: u64,
@@ -68,12 +73,21 @@ impl Wrk {
     ///
     /// When wrk fails or any answer was not the page.
     pub fn run(&self, contestant: &str, command: &mut Command) -> Result<Load, BenchFailure> {
-        let said = run::output(command)?;
-        let load = Load::parse(&said).ok_or(BenchFailure::NoReport { said })?;
+        let load = self.warm_up(command)?;
         match load.fault() {
             None => Ok(load),
             Some(problem) => Err(BenchFailure::Load { contestant: contestant.to_owned(), problem }),
         }
+    }
+
+    /// Runs one without a look at the answers: a server may refuse some while it finds out what it can do.
+    ///
+    /// # Errors
+    ///
+    /// When wrk fails.
+    pub fn warm_up(&self, command: &mut Command) -> Result<Load, BenchFailure> {
+        let said = run::output(command)?;
+        Load::parse(&said).ok_or(BenchFailure::NoReport { said })
     }
 }
 
@@ -85,6 +99,7 @@ impl Load {
 
     fn fault(&self) -> Option<String> {
         let faults = [
+            (self.refused.saturating_sub(self.requests / REFUSED_ONE_IN), "refusals too many"),
             (self.wrong_status, "answers with a status other than 200"),
             (self.wrong_body, "answers with another body"),
             (self.connect_errors, "connections refused"),
@@ -129,6 +144,9 @@ mod tests {
         let load = Load { wrong_status: 1, ..Load::parse(OUTPUT).unwrap() };
         assert_eq!(load.fault().unwrap(), "1 answers with a status other than 200 (of 4000)");
         assert!(Load { requests: 0, ..load }.fault().is_some());
+        let right = Load { wrong_status: 0, ..load };
+        assert_eq!(Load { refused: 200, ..right }.fault(), None);
+        assert!(Load { refused: 201, ..right }.fault().unwrap().contains("refusals"));
     }
 
     #[test]

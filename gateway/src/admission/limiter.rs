@@ -7,11 +7,12 @@
 //! ```text
 //!   each window (200 ms or more, 32 answers or more), while as many run as may:
 //!     about as quick as with few jobs   ->  the limit grows
-//!     slower than TOLERANCE times that  ->  it shrinks in proportion
-//!   every 10 s a probe: half the limit for one window
+//!     slower than TOLERANCE times that  ->  a probe
+//!   a probe, every 10 s too: half the limit for one window
 //!     as many answers as before         ->  the other half only waited: the lower limit stays, and its time is the
 //!                                           new measure of quick; probe again
 //!     fewer                             ->  the limit was of use: back
+//!     far fewer                         ->  back, and no probe for a minute: each refuses visitors
 //! ```
 //!
 //! Without the probe a lasting overload would become the measure of what is quick.
@@ -37,6 +38,17 @@ const SAMPLES: u32 = 32;
 /// The time between probes, and until the first one.
 const PROBE_EVERY: Duration = Duration::from_secs(10);
 const FIRST_PROBE: Duration = Duration::from_secs(1);
+
+/// The time until the next probe after one with half the jobs of which at most [`WAITING`] of the answers came: what runs
+/// waits for something else than its isolate, and each probe of it refuses visitors. It comes at once when pages take so much
+/// longer or shorter than then that they must be others.
+const SELDOM_PROBE: Duration = Duration::from_secs(60);
+const WAITING: f64 = 0.7;
+const SLOWER: f64 = 1.5;
+const QUICKER: f64 = 0.8;
+
+/// How many jobs may run at first. More may once that has shown to be of use, which takes a second or two.
+const FIRST_LIMIT: usize = 64;
 
 /// What part of the answers must remain for a lower limit to be enough, however many probes it took to get there.
 const ENOUGH: f64 = 0.85;
@@ -68,11 +80,15 @@ pub(super) struct Limiter {
     since: Instant,
     probe_at: Option<Instant>,
     probe: Option<Probe>,
+    /// Under which jobs were found to wait.
+    waiting: Option<Seen>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Window {
     began: Instant,
+    /// When the first answer came that counts: with many jobs that is long after.
+    first: Option<Instant>,
     samples: u32,
     seconds: f64,
     /// As many ran as might.
@@ -87,6 +103,19 @@ struct Probe {
     seconds: f64,
 }
 
+impl Probe {
+    /// As a window showed it.
+    fn seen(self) -> Seen {
+        Seen { answers_per_second: self.answers_per_second, seconds: self.seconds, was_full: true }
+    }
+}
+
+impl Window {
+    fn new(now: Instant) -> Self {
+        Self { began: now, first: None, samples: 0, seconds: 0.0, was_full: false }
+    }
+}
+
 /// What a window has shown.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
@@ -95,13 +124,30 @@ struct Seen {
     was_full: bool,
 }
 
+impl Seen {
+    /// Whether it is no longer the same pages, or no longer as many of them, that are asked for.
+    fn differs_from(self, other: Self) -> bool {
+        self.seconds > other.seconds * SLOWER || self.seconds < other.seconds * QUICKER
+    }
+}
+
 impl Limiter {
-    /// Begins with the most: the first second shows whether it is too much.
+    /// Begins with [`FIRST_LIMIT`]: the first seconds show whether it is too much, or too little.
     pub fn new(bounds: Bounds, now: Instant) -> Self {
-        let limit = bounds.max as f64;
-        let window = Window { began: now, samples: 0, seconds: 0.0, was_full: false };
+        let limit = FIRST_LIMIT.clamp(bounds.min, bounds.max) as f64;
+        let window = Window::new(now);
         let floor = bounds.min as f64;
-        Self { bounds, limit, floor, quick: None, window, since: now, probe_at: None, probe: None }
+        Self {
+            bounds,
+            limit,
+            floor,
+            quick: None,
+            window,
+            since: now,
+            probe_at: None,
+            probe: None,
+            waiting: None,
+        }
     }
 
     /// How many jobs may run.
@@ -126,16 +172,19 @@ impl Limiter {
         if now.checked_sub(held).is_none_or(|began| began < self.since) {
             return;
         }
+        let first = *self.window.first.get_or_insert(now);
         self.window.samples += 1;
         self.window.seconds += latency.as_secs_f64();
-        let elapsed = now.saturating_duration_since(self.window.began);
-        if (elapsed >= WINDOW && self.window.samples >= SAMPLES) || elapsed >= LONG_WINDOW {
+        let elapsed = now.saturating_duration_since(first);
+        let is_long = now.saturating_duration_since(self.window.began) >= LONG_WINDOW;
+        if (elapsed >= WINDOW && self.window.samples >= SAMPLES) || is_long {
+            let elapsed = elapsed.max(WINDOW).as_secs_f64();
             let seen = Seen {
-                answers_per_second: f64::from(self.window.samples) / elapsed.as_secs_f64(),
+                answers_per_second: f64::from(self.window.samples) / elapsed,
                 seconds: self.window.seconds / f64::from(self.window.samples),
                 was_full: self.window.was_full,
             };
-            self.window = Window { began: now, samples: 0, seconds: 0.0, was_full: false };
+            self.window = Window::new(now);
             self.decide(seen, now);
         }
     }
@@ -161,6 +210,12 @@ impl Limiter {
     fn adapt(&mut self, seen: Seen, now: Instant) {
         let probe_at = *self.probe_at.get_or_insert(now + FIRST_PROBE);
         let quick = *self.quick.get_or_insert(seen.seconds);
+        let probe_at = if self.waiting.is_some_and(|waiting| seen.differs_from(waiting)) {
+            self.waiting = None;
+            now
+        } else {
+            probe_at
+        };
         if now >= probe_at && self.limit > self.floor {
             return self.begin_probe(seen, now);
         }
@@ -169,7 +224,8 @@ impl Limiter {
             let growth = if slowness <= 1.2 { 0.5 } else { 0.1 };
             self.set(self.limit + (self.limit * growth).max(1.0), now);
         } else if self.limit > self.floor {
-            self.set(self.limit * (TOLERANCE / slowness).max(0.5), now);
+            // Fewer will show whether it is their number that makes them slow.
+            self.begin_probe(seen, now);
         } else {
             // With the fewest jobs nothing here makes it slow: it takes longer than it did.
             self.quick = Some(seen.seconds);
@@ -187,7 +243,9 @@ impl Limiter {
     }
 
     fn end_probe(&mut self, probe: Probe, seen: Seen, now: Instant) {
-        self.probe_at = Some(now + PROBE_EVERY);
+        let is_waiting = seen.was_full && seen.answers_per_second <= probe.answers_per_second * WAITING;
+        self.waiting = is_waiting.then(|| probe.seen());
+        self.probe_at = Some(now + if is_waiting { SELDOM_PROBE } else { PROBE_EVERY });
         // With room to spare it was the visitors who became fewer.
         let was_useless = seen.was_full && seen.answers_per_second >= probe.answers_per_second * ENOUGH;
         if !was_useless {
@@ -205,7 +263,7 @@ impl Limiter {
     fn set(&mut self, limit: f64, now: Instant) {
         self.limit = limit.clamp(self.floor, self.bounds.max as f64);
         self.since = now;
-        self.window = Window { began: now, samples: 0, seconds: 0.0, was_full: false };
+        self.window = Window::new(now);
     }
 }
 
@@ -215,6 +273,8 @@ mod tests {
     use crate::pool::dice::Dice;
 
     const BOUNDS: Bounds = Bounds { min: 2, max: 64 };
+    /// The defaults.
+    const WIDE: Bounds = Bounds { min: 2, max: 512 };
     const TICK: Duration = Duration::from_micros(100);
 
     /// What a page costs, in ticks.
@@ -239,6 +299,7 @@ mod tests {
     /// with the gateway: what has left is replaced when it has nothing to do or its time slice is over, and that takes
     /// `handover` ticks.
     struct Isolate {
+        bounds: Bounds,
         limiter: Limiter,
         now: Instant,
         jobs: Vec<Job>,
@@ -255,10 +316,15 @@ mod tests {
 
     impl Isolate {
         fn new(seed: u64) -> Self {
+            Self::within(BOUNDS, seed)
+        }
+
+        fn within(bounds: Bounds, seed: u64) -> Self {
             let now = Instant::now();
-            let limiter = Limiter::new(BOUNDS, now);
+            let limiter = Limiter::new(bounds, now);
             let dice = Dice::new(seed);
             Self {
+                bounds,
                 limiter,
                 now,
                 jobs: Vec::new(),
@@ -308,7 +374,7 @@ mod tests {
                     }
                 }
                 let limit = self.limiter.limit();
-                assert!((BOUNDS.min..=BOUNDS.max).contains(&limit));
+                assert!((self.bounds.min..=self.bounds.max).contains(&limit));
                 self.limits.push(limit);
             }
             f64::from(done) / f64::from(seconds)
@@ -405,6 +471,44 @@ mod tests {
             isolate.run(10, usize::MAX, mixed);
             let rate = isolate.run(20, usize::MAX, mixed);
             assert!(rate > 700.0, "{rate} pages a second");
+        });
+    }
+
+    /// 0.5 ms of computing and 200 ms of waiting: one isolate can do 2,000 in a second, with 400 at a time.
+    const WAITS_LONG: Page = Page { computes: 5, waits: 2000 };
+
+    #[test]
+    fn hundreds_run_at_a_time_when_they_wait_and_few_are_refused_for_a_probe() {
+        for_each_seed(|seed| {
+            let mut isolate = Isolate::within(WIDE, seed);
+            isolate.run(5, 512, |_| WAITS_LONG);
+            assert!(isolate.settled(1) >= 300, "{} at a time after five seconds", isolate.settled(1));
+            let rate = isolate.run(30, 512, |_| WAITS_LONG);
+            assert!(isolate.settled(30) >= 350, "{} at a time", isolate.settled(30));
+            assert!(rate > 1500.0, "{rate} pages a second of 1700");
+        });
+    }
+
+    #[test]
+    fn few_run_at_a_time_when_they_compute_however_many_might() {
+        for_each_seed(|seed| {
+            let mut isolate = Isolate::within(WIDE, seed);
+            isolate.run(5, usize::MAX, |_| COMPUTES);
+            let rate = isolate.run(30, usize::MAX, |_| COMPUTES);
+            assert!(isolate.settled(30) <= 24, "{} at a time", isolate.settled(30));
+            assert!(rate > 900.0, "{rate} pages a second of 950");
+        });
+    }
+
+    #[test]
+    fn a_crowd_that_waits_is_followed_by_one_that_computes_and_back() {
+        for_each_seed(|seed| {
+            let mut isolate = Isolate::within(WIDE, seed);
+            isolate.run(15, 512, |_| WAITS_LONG);
+            isolate.run(10, usize::MAX, |_| COMPUTES);
+            assert!(isolate.settled(5) <= 32, "{} at a time when they compute", isolate.settled(5));
+            isolate.run(20, 512, |_| WAITS_LONG);
+            assert!(isolate.settled(3) >= 300, "{} at a time when they wait", isolate.settled(3));
         });
     }
 }

@@ -40,7 +40,7 @@ const TICK: Duration = Duration::from_millis(5);
 /// The bounds of admission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AdmissionSettings {
-    /// The most jobs that an isolate runs at a time; 64 by default.
+    /// The most jobs that an isolate runs at a time; 512 by default.
     pub max_jobs_per_isolate: usize,
     /// Below so many the limit of an isolate does not fall, however slow it is; 2 by default, at most the one above.
     pub min_jobs_per_isolate: usize,
@@ -57,7 +57,7 @@ pub struct AdmissionSettings {
 impl AdmissionSettings {
     /// The defaults.
     pub const DEFAULT: Self = Self {
-        max_jobs_per_isolate: 64,
+        max_jobs_per_isolate: 512,
         min_jobs_per_isolate: 2,
         max_event_streams_per_isolate: 256,
         shares: Shares::DEFAULT,

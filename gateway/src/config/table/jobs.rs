@@ -17,8 +17,9 @@ pub const JOBS: Section = Section {
         key(
             "max_jobs_per_isolate",
             count(1, 10_000),
-            Text("64"),
-            "Requests that one isolate answers at a time.",
+            Text("512"),
+            "Requests that one isolate answers at a time at most: so many only while they wait for something else than \
+             the isolate. It begins with 64.",
         ),
         key(
             "min_jobs_per_isolate",
