@@ -1,7 +1,8 @@
 //! How many instructions the hot paths take, counted by valgrind: the same on a busy machine and on an idle one.
 //!
 //! This binary runs a piece so and so many times under callgrind, twice: the difference leaves out what starting costs.
-//! The baseline is a file of the checkout, by compiler and target: another compiler's figures say nothing.
+//! The baseline is a file of the checkout, by compiler, target, vector instructions and C library: figures of others say
+//! nothing.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use hot_paths::{CASES, case};
 use xtask::error::Failure;
 use xtask::files;
 use xtask::progress::{self, Task};
+use xtask::run;
 use xtask::tools;
 use xtask::workspace::Workspace;
 
@@ -25,7 +27,7 @@ const MOST_RISE: f64 = 0.05;
 const FEW: u32 = 100;
 const MANY: u32 = 600;
 
-/// Compiler and target, then piece, then instructions.
+/// What [`toolchain`] says, then piece, then instructions.
 type Baselines = BTreeMap<String, BTreeMap<String, u64>>;
 
 /// Counts, shows, and compares with the baseline or becomes it.
@@ -93,9 +95,22 @@ fn read(path: &Path) -> Result<Baselines, Failure> {
     serde_json::from_str(&text).map_err(Failure::unreadable(path.display().to_string()))
 }
 
-/// `rustc 1.95.0 (...), x86_64-linux`
+/// `rustc 1.95.0 (...), x86_64-linux avx2, glibc 2.39`: what decides which instructions run. The C library and memchr
+/// choose by what valgrind shows of the processor, which is the same wherever there is AVX2.
 fn toolchain() -> String {
-    format!("{}, {}-{}", machine::rustc(), std::env::consts::ARCH, std::env::consts::OS)
+    let (arch, system) = (std::env::consts::ARCH, std::env::consts::OS);
+    #[cfg(target_arch = "x86_64")]
+    let vectors = if std::arch::is_x86_feature_detected!("avx2") { " avx2" } else { "" };
+    #[cfg(not(target_arch = "x86_64"))]
+    let vectors = "";
+    format!("{}, {arch}-{system}{vectors}, {}", machine::rustc(), c_library())
+}
+
+/// `glibc 2.39`; empty where it does not say.
+fn c_library() -> String {
+    let said = run::output(Command::new("ldd").arg("--version")).unwrap_or_default();
+    let version = said.lines().next().and_then(|line| line.rsplit(' ').next()).unwrap_or_default();
+    format!("glibc {version}")
 }
 
 fn count(workspace: &Workspace, name: &str) -> Result<u64, BenchFailure> {
@@ -107,6 +122,8 @@ fn under_callgrind(workspace: &Workspace, name: &str, times: u32) -> Result<u64,
     let mut valgrind = Command::new("valgrind");
     valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
     valgrind.arg(workspace.release_binary("benches")).args(["piece", name, &times.to_string()]);
+    // Its length moves the stack.
+    valgrind.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     let output = valgrind.output().map_err(Failure::spawn(&valgrind))?;
     let said = String::from_utf8_lossy(&output.stderr);
     let collected = said.lines().find_map(collected);

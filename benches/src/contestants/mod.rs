@@ -131,19 +131,11 @@ impl Contestant {
     /// # Errors
     ///
     /// When it does not become ready.
-    pub fn start_for_profile(
-        workspace: &Workspace,
-        app: &App,
-        core: usize,
-        admin: &str,
-    ) -> Result<Started, BenchFailure> {
+    pub fn start_for_profile(workspace: &Workspace, app: &App, core: usize) -> Result<Started, BenchFailure> {
         let cache = workspace.root.join(".cache/bench");
-        let mut launch = launch::of(
-            &Self::ISOPOD,
-            &Place { workspace, app, cache: &cache, processes: 1, shared_port: None },
-        )?;
-        // The last one counts.
-        launch.command.args(["--admin", admin]).env("ISOPOD_DEBUG_ENDPOINTS", "true");
+        let place = Place { workspace, app, cache: &cache, processes: 1, shared_port: None };
+        let mut launch = launch::of(&Self::ISOPOD, &place)?;
+        launch.command.env("ISOPOD_DEBUG_ENDPOINTS", "true");
         Self::ISOPOD.launch(workspace, app, &core.to_string(), launch)
     }
 

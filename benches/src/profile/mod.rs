@@ -23,7 +23,6 @@ use xtask::workspace::Workspace;
 
 use crate::cli::ProfileOptions;
 use crate::contestants::Contestant;
-use crate::contestants::launch::free_port;
 use crate::error::BenchFailure;
 use crate::machine::Cores;
 use crate::process_tree;
@@ -59,8 +58,8 @@ pub fn run(workspace: &Workspace, options: &ProfileOptions) -> Result<(), BenchF
         known: known.iter().map(|app| app.name.clone()).collect(),
     })?;
     let cache = workspace.root.join(".cache/bench");
-    let admin = format!("127.0.0.1:{}", free_port()?);
-    let started = Contestant::start_for_profile(workspace, app, cores.server, &admin)?;
+    let started = Contestant::start_for_profile(workspace, app, cores.server)?;
+    let admin = started.server.admin().ok_or_else(|| failed("the gateway names no admin port".to_owned()))?;
     let address = started.server.address().to_owned();
     let script = scenarios::load_script(&options.scenario, app, &address, &cache)?;
     let wrk = Wrk::on(cores.load);
@@ -78,7 +77,7 @@ pub fn run(workspace: &Workspace, options: &ProfileOptions) -> Result<(), BenchF
     }
     task.done();
     let task = Task::start("JavaScript");
-    let profile = javascript(&admin, options.seconds)?;
+    let profile = javascript(admin, options.seconds)?;
     files::write(&cache.join("javascript.cpuprofile"), &profile)?;
     let stacks = Stacks::of_v8(&profile).map_err(|error| failed(error.to_string()))?;
     show(&cache, "javascript", &stacks)?;
@@ -111,7 +110,9 @@ fn native(
     for (name, data, mut perf) in recording {
         perf.wait()?;
         let mut script = Command::new("perf");
-        script.args(["script", "--fields", "comm,ip,sym", "--input"]).arg(&data).stderr(Stdio::null());
+        // Inlined functions are part of those that hold them: to look each up takes minutes.
+        script.args(["script", "--no-inline", "--fields", "comm,ip,sym", "--input"]).arg(&data);
+        script.stderr(Stdio::null());
         let text = script.output().map_err(Failure::spawn(&script))?.stdout;
         let stacks = Stacks::of_perf(&String::from_utf8_lossy(&text));
         if stacks.total() == 0 {
@@ -126,7 +127,7 @@ fn native(
 
 fn javascript(admin: &str, seconds: u64) -> Result<String, BenchFailure> {
     let failure = |error: ureq::Error| failed(format!("of the JavaScript: {error}"));
-    let url = format!("http://{admin}/debug/profile?isolate=0.0&seconds={seconds}");
+    let url = format!("{admin}/debug/profile?isolate=0.0&seconds={seconds}");
     let mut response = ureq::post(url).send_empty().map_err(failure)?;
     response.body_mut().with_config().limit(256 << 20).read_to_string().map_err(failure)
 }
