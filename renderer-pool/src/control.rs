@@ -54,7 +54,10 @@ pub enum ControlError {
 /// - A heap of some megabytes may grow to five times its size before all of it is collected, as far as its limit is
 ///   not near: so much that a renderer is no larger than Node with the same app. By itself V8 lets such a heap grow by
 ///   half, and collects all of it several times a second under load.
-const OWN_V8_FLAGS: [&str; 2] = ["--no-turboshaft-loop-unrolling", "--heap-growing-percent=400"];
+/// - A function learns from its first call on which types it meets. By itself V8 waits for the eighth call of a function,
+///   which those that are made anew for each request may never see.
+const OWN_V8_FLAGS: [&str; 3] =
+    ["--no-turboshaft-loop-unrolling", "--heap-growing-percent=400", "--no-lazy-feedback-allocation"];
 
 /// Hosts the isolates until they have drained.
 ///

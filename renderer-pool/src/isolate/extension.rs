@@ -85,6 +85,7 @@ deno_core::extension!(
         "start.js",
         "uncaught.js",
         "values.js",
+        "warmth.js",
     ],
     options = {
         jobs: Option<SharedJobTable>,

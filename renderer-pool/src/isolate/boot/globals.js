@@ -186,3 +186,4 @@ events.saveGlobalThisReference(globalThis);
 
 // Called once, so that the snapshot has them compiled.
 for (const take of internals.freshOps) take();
+loadExtScript("ext:isopod/warmth.js")();
