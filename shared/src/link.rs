@@ -17,8 +17,12 @@ use crate::frame::{Decoder, FrameError, PREFACE};
 use crate::message::Message;
 use crate::wire::PayloadError;
 
-/// How much is read from the socket at a time, in bytes.
-const READ_BYTES: usize = 16 * 1024;
+/// Room for what is read from the socket at a time, in bytes. Below what makes glibc give memory back with each `free`
+/// (64 KiB).
+const READ_BYTES: usize = 32 * 1024;
+
+/// Less room than this is not read into: messages that are still looked at keep what was read, and more is taken.
+const LEAST_READ_BYTES: usize = 4 * 1024;
 
 /// A buffer that grew beyond this is given back once it is empty.
 const KEEP_BYTES: usize = 256 * 1024;
@@ -166,7 +170,9 @@ impl<Out: Message, In: Message> Channel<Out, In> {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.inbound.reserve(READ_BYTES);
+        if self.inbound.capacity() - self.inbound.len() < LEAST_READ_BYTES {
+            self.inbound.reserve(READ_BYTES);
+        }
         let mut buffer = ReadBuf::uninit(self.inbound.spare_capacity_mut());
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
         let read = buffer.filled().len();

@@ -32,6 +32,8 @@ pub struct Gateway {
     pub process: Child,
     pub control: Option<Channel<ToChild, FromChild>>,
     pub link: Option<Link>,
+    /// The link of another lane, which another thread of the worker reads where it has one.
+    pub other_link: Option<Link>,
     log: Lines<BufReader<ChildStderr>>,
     next_id: u64,
     /// What was heard and is still to be looked at.
@@ -212,7 +214,7 @@ impl Gateway {
                 .map(|(name, value)| (name.clone().into(), value.clone().into()))
                 .collect(),
         };
-        let request = ToWorker::Request { id, target, deadline_ms: LONG_MS, head };
+        let request = ToWorker::Request { id, target, deadline_ms: LONG_MS, head, body: bytes::Bytes::new() };
         self.link.as_mut().unwrap().send(&request).await.unwrap();
         id
     }
@@ -312,21 +314,23 @@ impl Got {
 /// Both ends of a worker's sockets before it is spawned.
 struct Sockets {
     control: StdUnixStream,
-    link: StdUnixStream,
-    inherited: [StdUnixStream; 2],
+    links: [StdUnixStream; 2],
+    inherited: [StdUnixStream; 3],
 }
 
 impl Sockets {
     fn make() -> (Self, Vec<String>) {
         let (control, childs_control) = StdUnixStream::pair().unwrap();
         let (link, childs_link) = StdUnixStream::pair().unwrap();
+        let (other, childs_other) = StdUnixStream::pair().unwrap();
         let args = ChildArgs {
             control: childs_control.as_raw_fd(),
-            links: vec![vec![childs_link.as_raw_fd()]],
+            links: vec![vec![childs_link.as_raw_fd()], vec![childs_other.as_raw_fd()]],
             log_filter: "debug".into(),
             log_format: LogFormat::Text,
         };
-        (Self { control, link, inherited: [childs_control, childs_link] }, args.to_args())
+        let inherited = [childs_control, childs_link, childs_other];
+        (Self { control, links: [link, other], inherited }, args.to_args())
     }
 
     fn spawn(self, mut command: Command) -> Gateway {
@@ -336,10 +340,12 @@ impl Sockets {
         let mut process =
             command.stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let log = BufReader::new(process.stderr.take().unwrap()).lines();
+        let [link, other] = self.links;
         Gateway {
             process,
             control: Some(Channel::new(asynchronous(self.control))),
-            link: Some(Channel::new(asynchronous(self.link))),
+            link: Some(Channel::new(asynchronous(link))),
+            other_link: Some(Channel::new(asynchronous(other))),
             log,
             next_id: 0,
             kept: None,
