@@ -39,9 +39,11 @@ async fn a_panic_leaves_running_calls_in_peace() {
     let mut gateway = fixture_worker(2, 16).await;
     let naps = gateway.start("test.nap", "300", LONG_MS).await;
     gateway.logged("napping").await;
+    swap(&mut gateway.link, &mut gateway.other_link);
     for _ in 0..20 {
         assert_eq!(gateway.failure("test.panic", "").await.0, 500);
     }
+    swap(&mut gateway.link, &mut gateway.other_link);
     assert_eq!(gateway.reply().await, (naps, Outcome::Value(r#""rested""#.into())));
 }
 

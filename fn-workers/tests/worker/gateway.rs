@@ -6,7 +6,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use shared::head::{HandlerOptions, RequestHead};
+use shared::head::{HandlerOptions, RequestHead, ResponseHead};
 use shared::inherited::ChildArgs;
 use shared::link::Channel;
 use shared::logging::LogFormat;
@@ -197,8 +197,17 @@ impl Gateway {
         id
     }
 
+    /// Sends a client's request and its body in one frame.
+    pub async fn send_whole(&mut self, target: Target, request: &Sent) -> u64 {
+        self.send_first(target, request, (false, request.body.clone())).await
+    }
+
     /// Sends a client's request without its body.
     pub async fn send_head(&mut self, target: Target, request: &Sent, has_body: bool) -> u64 {
+        self.send_first(target, request, (has_body, Vec::new())).await
+    }
+
+    async fn send_first(&mut self, target: Target, request: &Sent, (has_body, body): (bool, Vec<u8>)) -> u64 {
         self.next_id += 1;
         let id = self.next_id;
         let head = RequestHead {
@@ -214,7 +223,7 @@ impl Gateway {
                 .map(|(name, value)| (name.clone().into(), value.clone().into()))
                 .collect(),
         };
-        let request = ToWorker::Request { id, target, deadline_ms: LONG_MS, head, body: bytes::Bytes::new() };
+        let request = ToWorker::Request { id, target, deadline_ms: LONG_MS, head, body: body.into() };
         self.link.as_mut().unwrap().send(&request).await.unwrap();
         id
     }
@@ -239,12 +248,13 @@ impl Gateway {
         let mut got = Got::default();
         loop {
             match self.heard().await {
-                FromWorker::Head { head, .. } => {
-                    got.status = head.status;
-                    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-                    got.headers =
-                        head.headers.iter().map(|(name, value)| (text(name), text(value))).collect();
+                FromWorker::Whole { id: ended, head, body } => {
+                    assert_eq!(ended, id);
+                    got.take_head(&head);
+                    got.body = body.to_vec();
+                    return got;
                 }
+                FromWorker::Head { head, .. } => got.take_head(&head),
                 FromWorker::Body { bytes, .. } => {
                     got.body.extend_from_slice(&bytes);
                     let bytes = u32::try_from(bytes.len()).unwrap();
@@ -308,6 +318,12 @@ impl Got {
 
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
+    }
+
+    fn take_head(&mut self, head: &ResponseHead) {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        self.status = head.status;
+        self.headers = head.headers.iter().map(|(name, value)| (text(name), text(value))).collect();
     }
 }
 
