@@ -1,13 +1,17 @@
 //! The actor that runs calls on one arbiter.
 //!
-//! It takes a call from its bounded mailbox only while fewer than its limit run; the rest waits there, and what
-//! does not fit is refused by the sender's `try_send`. Calls run as tasks of the arbiter, so that a panic in one
-//! ends that one alone; the actor then starts afresh.
+//! A link on the actor's own arbiter runs a call at once while fewer than the actor's limit run ([`Desk::begin`]): most
+//! functions are done then, without a task or a hop. What is not goes on as a task of the arbiter. Beyond the limit, and
+//! from other threads, a call goes to the actor's bounded mailbox; the actor takes it from there as places free, and what
+//! does not fit is refused by `try_send`. A panic in a call ends that one alone; the actor then starts afresh.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task;
 
+use actix::dev::SendError;
 use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, ArbiterHandle, AsyncContext, Context, Handler, Message,
     Supervised, Supervisor, WrapFuture,
@@ -44,6 +48,8 @@ pub(crate) struct Run {
     pub(crate) outward: Option<Outward>,
     /// Counts this call as its actor's while it waits or runs.
     pub(crate) load: Option<Load>,
+    /// Counts it among those that wait, until it runs.
+    pub(crate) waits: Option<Load>,
 }
 
 /// The end of a call: its id on the link, and the outcome unless it was cancelled or has answered by itself.
@@ -95,6 +101,15 @@ impl Load {
         calls.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(calls))
     }
+
+    /// One more, unless there are as many as `limit`.
+    fn within(calls: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
+        let more = |calls: usize| (calls < limit).then_some(calls + 1);
+        calls
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .is_ok()
+            .then(|| Self(Arc::clone(calls)))
+    }
 }
 
 impl Drop for Load {
@@ -103,27 +118,88 @@ impl Drop for Load {
     }
 }
 
-impl Run {
-    /// Whether a function waits for it that has a slot of its own.
-    pub(crate) fn is_of_function(&self) -> bool {
-        matches!(&self.work, Work::Call(NativeCall { caller: Caller::Function { .. }, .. }, _))
-    }
-
-    /// Begins on the arbiter beside what its actor runs. A call that waits for the slots which its callers hold would
-    /// wait for itself; the link bounds how many of them there are.
-    pub(crate) fn begin_beside(self, arbiter: &ArbiterHandle, registry: Arc<Registry>) {
-        // Where the arbiter has ended the call is dropped, and its reply tells so.
-        arbiter.spawn_fn(move || {
-            actix::spawn(perform(registry, self, None, Arc::new(Notify::new())));
-        });
-    }
-}
-
 /// Runs calls on its arbiter, so many at a time.
 pub(crate) struct FunctionActor {
     registry: Arc<Registry>,
     slots: Arc<Semaphore>,
     panicked: Arc<Notify>,
+    /// The call that gets the next place; nothing is taken from the mailbox meanwhile.
+    next: Option<Run>,
+}
+
+/// Where an actor takes calls.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    actor: Addr<FunctionActor>,
+    registry: Arc<Registry>,
+    slots: Arc<Semaphore>,
+    panicked: Arc<Notify>,
+    /// Calls that wait for a place, and how many may.
+    waiting: Arc<AtomicUsize>,
+    mailbox: usize,
+}
+
+impl Desk {
+    /// The functions that the actor answers for.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Runs a call on the actor's own arbiter, which the caller must run on: at once, or from the mailbox when as many
+    /// run as may. `context` is that of the caller's task, which may be woken for nothing.
+    pub(crate) fn begin(&self, run: Run, context: &mut task::Context<'_>) {
+        let slot = match Arc::clone(&self.slots).try_acquire_owned() {
+            _ if run.is_of_function() => None,
+            Ok(slot) => Some(slot),
+            Err(_) => return self.send(run),
+        };
+        let mut call = Box::pin(self.perform(run, slot));
+        if call.as_mut().poll(context).is_pending() {
+            actix::spawn(call);
+        }
+    }
+
+    fn perform(&self, run: Run, slot: Option<OwnedSemaphorePermit>) -> impl Future<Output = ()> + use<> {
+        perform(Arc::clone(&self.registry), run, slot, Arc::clone(&self.panicked))
+    }
+
+    /// Runs a call of a function from another thread, on the actor's arbiter and beside what the actor runs.
+    pub(crate) fn begin_beside(&self, run: Run, arbiter: &ArbiterHandle) {
+        let call = self.clone();
+        // Where the arbiter has ended the call is dropped, and its reply tells so.
+        arbiter.spawn_fn(move || {
+            actix::spawn(call.perform(run, None));
+        });
+    }
+
+    /// Puts a call into the actor's mailbox, from any thread; answers 503 when as many wait as may.
+    pub(crate) fn send(&self, mut run: Run) {
+        run.waits = Load::within(&self.waiting, self.mailbox);
+        if run.waits.is_none() {
+            return run.refuse("the function workers are busy");
+        }
+        match self.actor.try_send(run) {
+            Ok(()) => {}
+            Err(SendError::Full(run)) => run.refuse("the function workers are busy"),
+            Err(SendError::Closed(run)) => {
+                tracing::error!("a function actor has ended");
+                run.refuse("the function workers are ending");
+            }
+        }
+    }
+}
+
+impl Run {
+    /// Whether a function waits for it that has a slot of its own: a call that waits for the slots which its callers hold
+    /// would wait for itself. The link bounds how many of them there are.
+    pub(crate) fn is_of_function(&self) -> bool {
+        matches!(&self.work, Work::Call(NativeCall { caller: Caller::Function { .. }, .. }, _))
+    }
+
+    fn refuse(self, message: &'static str) {
+        drop((self.load, self.waits));
+        self.reply.send(Outcome::failed(503, message));
+    }
 }
 
 impl FunctionActor {
@@ -134,28 +210,45 @@ impl FunctionActor {
         registry: Arc<Registry>,
         mailbox: usize,
         concurrency: usize,
-    ) -> Option<Addr<Self>> {
+    ) -> Option<Desk> {
         let (started, has_started) = oneshot::channel();
+        let (slots, panicked) = (Arc::new(Semaphore::new(concurrency)), Arc::new(Notify::new()));
+        let own = Self {
+            registry: Arc::clone(&registry),
+            slots: Arc::clone(&slots),
+            panicked: Arc::clone(&panicked),
+            next: None,
+        };
+        // Zero would mean unbounded to actix.
+        let mailbox = mailbox.max(1);
         let actor = Supervisor::start_in_arbiter(arbiter, move |context: &mut Context<Self>| {
-            // Zero would mean unbounded to actix.
-            context.set_mailbox_capacity(mailbox.max(1));
+            context.set_mailbox_capacity(mailbox);
             // Nobody waits any more: the process is ending.
             let _ = started.send(());
-            let slots = Arc::new(Semaphore::new(concurrency));
-            Self { registry, slots, panicked: Arc::new(Notify::new()) }
+            own
         });
         // Until then the mailbox has a capacity of actix's own.
         has_started.await.ok()?;
-        Some(actor)
+        Some(Desk { actor, registry, slots, panicked, waiting: Arc::default(), mailbox })
     }
 
-    /// Leaves the mailbox alone until a call has ended, when all slots are taken.
-    fn pause_when_full(&self, context: &mut Context<Self>) {
-        if self.slots.available_permits() == 0 {
-            let slots = Arc::clone(&self.slots);
-            let freed = async move { drop(slots.acquire().await) };
-            context.wait(freed.into_actor(self));
+    /// Leaves the mailbox alone until a place is free for the call that is the next.
+    fn wait_for_place(&self, context: &mut Context<Self>) {
+        if self.next.is_some() {
+            let freed = Arc::clone(&self.slots).acquire_owned().into_actor(self);
+            context.wait(freed.map(|slot, actor, _| {
+                if let (Ok(slot), Some(run)) = (slot, actor.next.take()) {
+                    actor.run(run, slot);
+                }
+            }));
         }
+    }
+
+    fn run(&self, run: Run, slot: OwnedSemaphorePermit) {
+        if run.cancellation.is_cancelled() {
+            return run.reply.done();
+        }
+        actix::spawn(perform(Arc::clone(&self.registry), run, Some(slot), Arc::clone(&self.panicked)));
     }
 
     fn restart_after_panic(&self, context: &mut Context<Self>) {
@@ -170,7 +263,8 @@ impl Actor for FunctionActor {
 
     fn started(&mut self, context: &mut Self::Context) {
         self.restart_after_panic(context);
-        self.pause_when_full(context);
+        // The call that waited when the actor was restarted.
+        self.wait_for_place(context);
     }
 }
 
@@ -184,15 +278,13 @@ impl Handler<Run> for FunctionActor {
     type Result = ();
 
     fn handle(&mut self, run: Run, context: &mut Self::Context) {
-        if run.cancellation.is_cancelled() {
-            run.reply.done();
-            return;
+        match Arc::clone(&self.slots).try_acquire_owned() {
+            Ok(slot) => self.run(run, slot),
+            Err(_) => {
+                self.next = Some(run);
+                self.wait_for_place(context);
+            }
         }
-        // Only a restart between the last slot's taking and its pause gets here without one: that call runs
-        // beyond the limit rather than being lost.
-        let slot = Arc::clone(&self.slots).try_acquire_owned().ok();
-        actix::spawn(perform(Arc::clone(&self.registry), run, slot, Arc::clone(&self.panicked)));
-        self.pause_when_full(context);
     }
 }
 
@@ -202,16 +294,13 @@ async fn perform(
     slot: Option<OwnedSemaphorePermit>,
     panicked: Arc<Notify>,
 ) {
-    let Run { work, deadline, cancellation, reply, outward, load } = run;
+    let Run { work, deadline, cancellation, reply, outward, load, waits } = run;
+    drop(waits);
     let (function, request_id) = work.names();
     let span = tracing::info_span!("call", function, request_id, trace_id = tracing::field::Empty);
     let outcome =
         AssertUnwindSafe(work.run(&registry, deadline, cancellation.clone(), outward)).catch_unwind();
-    let ended = tokio::select! {
-        biased;
-        () = cancellation.cancelled() => None,
-        ended = outcome.instrument(span) => Some(ended),
-    };
+    let ended = unless_cancelled(outcome.instrument(span), &cancellation).await;
     // Before the reply, so that the caller's next call finds the room that this one took.
     drop((slot, load));
     match ended {
@@ -222,6 +311,28 @@ async fn perform(
             panicked.notify_one();
         }
     }
+}
+
+/// What `running` comes to; `None` when it is cancelled before. What is done at once never listens for that.
+async fn unless_cancelled<T>(
+    running: impl Future<Output = T>,
+    cancellation: &CancellationToken,
+) -> Option<T> {
+    let (mut running, mut cancelled) = (pin!(running), pin!(cancellation.cancelled()));
+    let mut has_begun = false;
+    std::future::poll_fn(|context| {
+        if has_begun && cancelled.as_mut().poll(context).is_ready() {
+            return task::Poll::Ready(None);
+        }
+        if let task::Poll::Ready(ended) = running.as_mut().poll(context) {
+            return task::Poll::Ready(Some(ended));
+        }
+        if !std::mem::replace(&mut has_begun, true) && cancelled.as_mut().poll(context).is_ready() {
+            return task::Poll::Ready(None);
+        }
+        task::Poll::Pending
+    })
+    .await
 }
 
 impl Work {

@@ -73,14 +73,15 @@ impl LinkSide {
     }
 }
 
-/// Both sides of an exchange.
+/// Both sides of an exchange. `whole` is the request's body unless its head says that it follows.
 pub(crate) fn exchange(
     id: u64,
     target: Target,
     head: RequestHead,
+    whole: Bytes,
     said: mpsc::Sender<(u64, Said)>,
 ) -> (LinkSide, Exchange) {
-    let (side, body, responder) = streams(id, head.has_body, said);
+    let (side, body, responder) = streams(id, head.has_body, whole, said);
     (side, Exchange { target, head, body, responder })
 }
 
@@ -93,26 +94,38 @@ pub(crate) struct Streams {
 
 /// Both sides of a call's streams.
 pub(crate) fn call_streams(id: u64, has_body: bool, said: mpsc::Sender<(u64, Said)>) -> (LinkSide, Streams) {
-    let (side, body, responder) = streams(id, has_body, said);
+    let (side, body, responder) = streams(id, has_body, Bytes::new(), said);
     (side, Streams { body, responder })
 }
 
-fn streams(id: u64, has_body: bool, said: mpsc::Sender<(u64, Said)>) -> (LinkSide, RequestBody, Responder) {
-    // The sender keeps to its window, which the link checks: no more than that waits.
-    let (upload, parts) = upload();
+fn streams(
+    id: u64,
+    follows: bool,
+    whole: Bytes,
+    said: mpsc::Sender<(u64, Said)>,
+) -> (LinkSide, RequestBody, Responder) {
     let window = Arc::new(Semaphore::new(INITIAL_WINDOW));
-    let upload = has_body.then_some(upload);
-    let body = RequestBody { id, parts, said: said.clone() };
+    let (upload, body) = if follows {
+        // The sender keeps to its window, which the link checks: no more than that waits.
+        let (upload, parts) = upload();
+        (Some(upload), RequestBody(Body::Coming { id, parts, said: said.clone() }))
+    } else {
+        (None, RequestBody(Body::Whole(whole)))
+    };
     let responder = Responder { id, said, window: Arc::clone(&window), state: State::Silent };
     (LinkSide { upload, window }, body, responder)
 }
 
 /// The body of a request, as it comes.
 #[derive(Debug)]
-pub struct RequestBody {
-    id: u64,
-    parts: UploadReceiver,
-    said: mpsc::Sender<(u64, Said)>,
+pub struct RequestBody(Body);
+
+#[derive(Debug)]
+enum Body {
+    /// All of it, or what is left: nothing, in the end.
+    Whole(Bytes),
+    /// It comes in pieces.
+    Coming { id: u64, parts: UploadReceiver, said: mpsc::Sender<(u64, Said)> },
 }
 
 impl RequestBody {
@@ -121,11 +134,16 @@ impl RequestBody {
     /// # Errors
     /// [`BodyBroken`] when the client broke it off, or it is longer or slower than the gateway allows.
     pub async fn next(&mut self) -> Result<Option<Bytes>, BodyBroken> {
-        let Some(part) = self.parts.next().await else { return Ok(None) };
-        let part = part?;
-        // The link has ended, and with it the one who waits for the credit.
-        let _ = self.said.send((self.id, Said::Consumed(part.len()))).await;
-        Ok(Some(part))
+        match &mut self.0 {
+            Body::Whole(bytes) => Ok(Some(std::mem::take(bytes)).filter(|bytes| !bytes.is_empty())),
+            Body::Coming { id, parts, said } => {
+                let Some(part) = parts.next().await else { return Ok(None) };
+                let part = part?;
+                // The link has ended, and with it the one who waits for the credit.
+                let _ = said.send((*id, Said::Consumed(part.len()))).await;
+                Ok(Some(part))
+            }
+        }
     }
 
     /// The whole body, if it has at most `limit` bytes.
@@ -224,28 +242,24 @@ pub(crate) struct Responder {
 
 impl Responder {
     async fn say(&self, said: Said) {
-        // The link has ended: nobody waits for the response.
-        let _ = self.said.send((self.id, said)).await;
+        let said = match self.said.try_send((self.id, said)) {
+            // The link has ended: nobody waits for the response.
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => return,
+            Err(mpsc::error::TrySendError::Full(said)) => said,
+        };
+        let _ = self.said.send(said).await;
     }
 
-    /// A response in one piece.
+    /// A response in one piece. A short one needs no window: it ends with what it sends.
     pub(crate) async fn whole(&mut self, status: u16, headers: Vec<HeaderField>, bytes: Bytes) {
-        let fits = bytes.len() <= MAX_CHUNK_BYTES && self.state == State::Silent;
-        let permits = u32::try_from(bytes.len()).ok().filter(|_| fits);
-        let window = Arc::clone(&self.window);
-        let room = permits.and_then(|permits| window.try_acquire_many(permits).ok());
-        match room {
-            Some(room) => {
-                room.forget();
-                self.state = State::Over;
-                self.say(Said::Whole(ResponseHead { status, headers }, bytes)).await;
-            }
-            None => {
-                self.head(status, headers).await;
-                self.body(bytes).await;
-                self.end().await;
-            }
+        if self.state == State::Silent && bytes.len() <= MAX_CHUNK_BYTES {
+            self.state = State::Over;
+            self.say(Said::Whole(ResponseHead { status, headers }, bytes)).await;
+            return;
         }
+        self.head(status, headers).await;
+        self.body(bytes).await;
+        self.end().await;
     }
 
     /// The response begins.

@@ -10,7 +10,7 @@ use crate::error::{FunctionError, Invalid};
 use crate::form::Fields;
 use crate::json;
 use crate::refusals;
-use crate::seroval::{Document, Error, ErrorKind, Form, Limits, Reader};
+use crate::seroval::{self, Document, Error, ErrorKind, Form, Limits, Reader};
 use crate::strings::Strings;
 
 /// The input of a call, and what was sent beside it.
@@ -92,26 +92,46 @@ fn read_member<T: DeserializeOwned>(
     name: Option<&str>,
     limits: &Limits,
 ) -> Result<Option<T>, FunctionError> {
+    if let Some(value) = seroval::read_plain(bytes, name, limits) {
+        return Ok(Some(value));
+    }
     let document = Document::read(bytes, Form::Document, limits).map_err(refused)?;
-    let whole = Reader::new(&document);
+    let Some(member) = present(&document, name).map_err(refused)? else { return Ok(None) };
+    T::deserialize(member).map(Some).map_err(|error| match error.kind() {
+        ErrorKind::Data => misfit::<T>(bytes, name, limits, error),
+        _ => refused(error),
+    })
+}
+
+/// The value that is to be read, unless it is absent or `null`.
+fn present<'d, 't>(document: &'d Document<'t>, name: Option<&str>) -> Result<Option<Reader<'d, 't>>, Error> {
+    let whole = Reader::new(document);
     let member = match name {
         None => Some(whole),
-        Some(name) => whole.member(name).map_err(refused)?,
+        Some(name) => whole.member(name)?,
     };
-    let Some(member) = member else { return Ok(None) };
-    if member.is_absent().map_err(refused)? {
-        return Ok(None);
+    match member {
+        Some(member) if member.is_absent()? => Ok(None),
+        member => Ok(member),
     }
-    let value = serde_path_to_error::deserialize(member).map_err(|error| {
-        let path = error.path().to_string();
-        let inner = error.into_inner();
-        if inner.kind() != ErrorKind::Data {
-            return refused(inner);
-        }
-        let field = if path == "." { "input".to_owned() } else { path };
-        Invalid::field(field, inner.to_string()).into()
-    })?;
-    Ok(Some(value))
+}
+
+/// A value of another type: reads once more for the field's path, which costs more than all the rest of a reading.
+#[cold]
+fn misfit<T: DeserializeOwned>(
+    bytes: &[u8],
+    name: Option<&str>,
+    limits: &Limits,
+    error: Error,
+) -> FunctionError {
+    // What may come out is counted with the document, which is read anew therefore.
+    let read = Document::read(bytes, Form::Document, limits);
+    let path = read.ok().and_then(|document| {
+        let member = present(&document, name).ok()??;
+        serde_path_to_error::deserialize::<_, T>(member).err().map(|error| error.path().to_string())
+    });
+    let field = path.filter(|path| path != ".").unwrap_or_else(|| "input".to_owned());
+    Invalid::field(field, error.to_string()).into()
 }
 
 fn refused(error: Error) -> FunctionError {

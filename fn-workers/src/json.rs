@@ -21,13 +21,16 @@ pub(crate) fn read_absent<Input: DeserializeOwned>() -> Result<Input, FunctionEr
 }
 
 fn parse<Input: DeserializeOwned>(input: &[u8]) -> Result<Input, FunctionError> {
-    let mut json = serde_json::Deserializer::from_slice(input);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        describe(error.inner(), Some(path).filter(|path| path != "."))
-    })?;
-    json.end().map_err(|error| describe(&error, None))?;
-    Ok(value)
+    serde_json::from_slice(input).map_err(|error| {
+        // The field's path costs more than the reading: it is looked for where it is told.
+        let path = (error.classify() == Category::Data).then(|| {
+            let mut json = serde_json::Deserializer::from_slice(input);
+            serde_path_to_error::deserialize::<_, Input>(&mut json)
+                .err()
+                .map(|error| error.path().to_string())
+        });
+        describe(&error, path.flatten().filter(|path| path != "."))
+    })
 }
 
 fn describe(error: &serde_json::Error, path: Option<String>) -> FunctionError {

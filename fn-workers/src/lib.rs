@@ -35,8 +35,8 @@
 //! The way of a call through the process:
 //!
 //! ```text
-//! gateway thread ==link==> transport::link   main thread: reads, deadlines, replies in batches
-//!                             |  try_send, the least busy; full -> 503
+//! gateway thread ==link==> transport::link   on the actor's own arbiter: reads, deadlines, replies in batches
+//!                             |  at once while fewer than its limit run; else try_send, full -> 503
 //!                          FunctionActor     one for each arbiter: a bounded mailbox, so many calls at a time
 //!                             |
 //!                          Registry          404, limits, JSON -> Input, validate, handler, Output -> JSON
@@ -44,7 +44,7 @@
 //!                          BlockingPool      what a handler asked to run beside the event loops
 //! ```
 //!
-//! - [`worker`]: the builder, and what it tells of wrong registrations.
+//! - [`worker`]: the builder; [`registration`]: what it tells of wrong registrations.
 //! - [`function`]: one function: its name, handler, validators and limits.
 //! - [`handler`]: which async functions are handlers, and what they may be given.
 //! - [`context`]: what a handler learns of its call.
@@ -72,6 +72,7 @@ mod outward;
 mod process;
 pub mod redirect;
 mod refusals;
+pub mod registration;
 pub mod registry;
 pub mod request;
 pub mod route;

@@ -7,7 +7,7 @@
 //!                              Drain: refuse new calls, finish, exit 0  <------------------+
 //! ```
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::fd::RawFd;
 use std::panic::PanicHookInfo;
 use std::path::Path;
@@ -22,14 +22,17 @@ use shared::logging::{self, LogFormat};
 use shared::message::control::LoadFailure;
 use shared::message::{FromChild, ToChild};
 use shared::setup::Setup;
+use tokio::net::UnixStream;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::refusals;
+use crate::registration::RegistrationError;
 use crate::standalone;
-use crate::team::Team;
-use crate::transport::link::{Drain, Link, LinkEnd, LinkFault};
-use crate::worker::{RegistrationError, Worker};
+use crate::team::{Member, Team};
+use crate::transport::link::{Drain, Link, LinkEnd, LinkFault, Runner};
+use crate::worker::Worker;
 
 /// How often the gateway is told what was refused.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -46,7 +49,7 @@ type Links = JoinSet<Result<LinkEnd, LinkFault>>;
 #[derive(Debug, thiserror::Error)]
 enum ProcessError {
     #[error("a socket or a signal of the process cannot be set up")]
-    Io(#[from] std::io::Error),
+    Io(#[from] io::Error),
     #[error("the control link failed")]
     Control(#[from] LinkError),
     #[error("the gateway's message `{0}` does not fit a function worker")]
@@ -117,14 +120,34 @@ fn start(
 
 /// Serves one link until its other end closes.
 async fn develop(worker: Worker, link: RawFd) -> Result<(), ProcessError> {
-    let channel = Channel::new(take_socket(link)?);
+    let socket = take_socket(link)?;
     let concurrency = worker.calls_at_a_time();
     let registry = Arc::new(worker.build()?);
     let team = Team::start(registry, 1, DEVELOPMENT_MAILBOX, concurrency).await;
-    let team = Arc::new(team.ok_or(ProcessError::Arbiter)?);
+    let team = team.ok_or(ProcessError::Arbiter)?;
     let drain = Drain::new(team.registry().background().clone());
-    Link::new(channel, team, drain).serve().await?;
+    serve_on(team.member(0), socket, drain)?.await?;
     Ok(())
+}
+
+/// Serves a link on the arbiter of the actor that runs its calls; the returned future is its end.
+fn serve_on(
+    member: &Member,
+    socket: UnixStream,
+    drain: Drain,
+) -> io::Result<impl Future<Output = Result<LinkEnd, LinkFault>> + use<>> {
+    let socket = socket.into_std()?;
+    let runner = Runner::Own(member.desk.clone());
+    let (ended, end) = oneshot::channel();
+    member.arbiter.spawn(async move {
+        let end = match UnixStream::from_std(socket) {
+            Ok(socket) => Link::new(Channel::new(socket), runner, drain).serve().await,
+            Err(error) => Err(LinkFault::Link(error.into())),
+        };
+        // Nobody waits any more: the process is ending.
+        let _ = ended.send(end);
+    });
+    Ok(async move { end.await.unwrap_or(Err(LinkFault::Thread)) })
 }
 
 fn emit_types(worker: Worker) -> ExitCode {
@@ -134,7 +157,7 @@ fn emit_types(worker: Worker) -> ExitCode {
         Ok(module) => module,
         Err(error) => return say(&error, BAD_BUILD),
     };
-    match std::io::stdout().write_all(module.as_bytes()) {
+    match io::stdout().write_all(module.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => say(&error, OWN_FAULT),
     }
@@ -161,8 +184,10 @@ async fn live(worker: Worker, args: &ChildArgs) -> Result<(), ProcessError> {
     // A terminal's Ctrl-C reaches the whole process group; the gateway drains this process in its own time.
     let _ignored = signal(SignalKind::interrupt())?;
     let mut control = Control::new(take_socket(args.control)?);
-    let sockets = args.links.iter().flatten().map(|fd| take_socket(*fd));
-    let sockets = sockets.collect::<Result<Vec<_>, _>>()?;
+    // The links of a lane belong to one arbiter.
+    let lanes = args.links.iter().enumerate();
+    let sockets = lanes.flat_map(|(lane, links)| links.iter().map(move |fd| Ok((lane, take_socket(*fd)?))));
+    let sockets = sockets.collect::<io::Result<Vec<_>>>()?;
     let setup = match control.receive().await? {
         Some(ToChild::Setup(Setup::Worker(setup))) => setup,
         Some(ToChild::Setup(Setup::Renderer(_))) => return Err(ProcessError::Unexpected("be a renderer")),
@@ -179,12 +204,11 @@ async fn live(worker: Worker, args: &ChildArgs) -> Result<(), ProcessError> {
         }
     };
     let team = Team::start(registry, setup.arbiters, setup.mailbox, concurrency).await;
-    let team = Arc::new(team.ok_or(ProcessError::Arbiter)?);
+    let team = team.ok_or(ProcessError::Arbiter)?;
     let drain = Drain::new(team.registry().background().clone());
     let mut links = Links::new();
-    for socket in sockets {
-        let link = Link::new(Channel::new(socket), Arc::clone(&team), drain.clone());
-        links.spawn_local(link.serve());
+    for (lane, socket) in sockets {
+        links.spawn_local(serve_on(team.member(lane), socket, drain.clone())?);
     }
     let (functions, routes) = (team.registry().functions(), team.registry().routes());
     control.send(&FromChild::WorkerReady { functions, routes }).await?;

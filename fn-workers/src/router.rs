@@ -6,8 +6,8 @@ use shared::message::control::RouteInfo;
 use shared::route::{Pattern, Policy, Tree, TreeBuilder};
 
 use crate::function::Registered;
+use crate::registration::RegistrationProblem;
 use crate::route::Registration;
-use crate::worker::RegistrationProblem;
 
 /// All routes of a process.
 pub(crate) struct Router {

@@ -1,13 +1,11 @@
-//! All function actors of a process, and which of them takes the next call.
+//! All function actors of a process, and which of them takes the next call of a link that belongs to none.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use actix::dev::SendError;
-use actix::{Addr, Arbiter};
-use shared::message::Outcome;
+use actix::Arbiter;
 
-use crate::actor::{FunctionActor, Load, Run};
+use crate::actor::{Desk, FunctionActor, Load, Run};
 use crate::registry::Registry;
 
 /// The function actors, each on an arbiter of its own.
@@ -16,11 +14,12 @@ pub(crate) struct Team {
     registry: Arc<Registry>,
 }
 
-struct Member {
-    actor: Addr<FunctionActor>,
-    /// Calls that wait for it or that it runs.
+/// One of them.
+pub(crate) struct Member {
+    pub(crate) desk: Desk,
+    /// Calls that wait for it or that it runs, of those that the team has assigned.
     load: Arc<AtomicUsize>,
-    arbiter: Arbiter,
+    pub(crate) arbiter: Arbiter,
 }
 
 impl Team {
@@ -36,10 +35,15 @@ impl Team {
         for _ in 0..arbiters.max(1) {
             let arbiter = Arbiter::new();
             let registry = Arc::clone(&registry);
-            let actor = FunctionActor::start_on(&arbiter.handle(), registry, mailbox, concurrency).await?;
-            members.push(Member { actor, load: Arc::default(), arbiter });
+            let desk = FunctionActor::start_on(&arbiter.handle(), registry, mailbox, concurrency).await?;
+            members.push(Member { desk, load: Arc::default(), arbiter });
         }
         Some(Self { members, registry })
+    }
+
+    /// The actor that the links of a lane belong to.
+    pub(crate) fn member(&self, lane: usize) -> &Member {
+        &self.members[lane % self.members.len()]
     }
 
     /// The functions that the team answers for.
@@ -55,17 +59,8 @@ impl Team {
         };
         run.load = Some(Load::on(&member.load));
         if run.is_of_function() {
-            return run.begin_beside(&member.arbiter.handle(), Arc::clone(&self.registry));
+            return member.desk.begin_beside(run, &member.arbiter.handle());
         }
-        let (refused, message) = match member.actor.try_send(run) {
-            Ok(()) => return,
-            Err(SendError::Full(run)) => (run, "the function workers are busy"),
-            Err(SendError::Closed(run)) => {
-                tracing::error!("a function actor has ended");
-                (run, "the function workers are ending")
-            }
-        };
-        drop(refused.load);
-        refused.reply.send(Outcome::failed(503, message));
+        member.desk.send(run);
     }
 }

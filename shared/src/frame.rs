@@ -20,7 +20,7 @@ pub const MAX_FRAME_BYTES: usize = 1 << 20;
 pub const HEADER_BYTES: usize = 16;
 
 /// The first bytes of each direction: a name and the version of the wire.
-pub const PREFACE: [u8; 8] = *b"ISOPOD\x00\x01";
+pub const PREFACE: [u8; 8] = *b"ISOPOD\x00\x02";
 
 /// One frame: what it is, which job or call it belongs to, and its payload.
 #[derive(Debug, Clone, PartialEq, Eq)]

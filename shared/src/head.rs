@@ -174,6 +174,15 @@ impl RequestHead {
     /// [`PayloadError`] when it is not one.
     pub fn decode(payload: Bytes) -> Result<Self, PayloadError> {
         let mut reader = Reader::new(payload);
+        let head = Self::read(&mut reader)?;
+        reader.end().map(|()| head)
+    }
+
+    /// Reads a request head that something else follows.
+    ///
+    /// # Errors
+    /// [`PayloadError`] when it is not one.
+    pub fn read(reader: &mut Reader) -> Result<Self, PayloadError> {
         let method = reader.bytes("method")?;
         let url = reader.bytes("url")?;
         let client_ip = reader.bytes("client_ip")?;
@@ -183,14 +192,13 @@ impl RequestHead {
             return Err(PayloadError::Unknown { field: "flags", value: flags.into() });
         }
         let has = |bit: u8| flags & bit != 0;
-        let context = if has(flag::CONTEXT) { Some(decode_context(&mut reader)?) } else { None };
+        let context = if has(flag::CONTEXT) { Some(decode_context(reader)?) } else { None };
         let options = HandlerOptions {
             context,
             early_hints: has(flag::EARLY_HINTS),
             response_link_header: has(flag::RESPONSE_LINK_HEADER),
         };
-        let headers = decode_fields(&mut reader)?;
-        reader.end()?;
+        let headers = decode_fields(reader)?;
         Ok(Self { method, url, client_ip, request_id, has_body: has(flag::HAS_BODY), options, headers })
     }
 
@@ -223,10 +231,16 @@ impl ResponseHead {
     /// [`PayloadError`] when it is not one.
     pub fn decode(payload: Bytes) -> Result<Self, PayloadError> {
         let mut reader = Reader::new(payload);
-        let status = reader.u16("status")?;
-        let headers = decode_fields(&mut reader)?;
-        reader.end()?;
-        Ok(Self { status, headers })
+        let head = Self::read(&mut reader)?;
+        reader.end().map(|()| head)
+    }
+
+    /// Reads a response head that something else follows.
+    ///
+    /// # Errors
+    /// [`PayloadError`] when it is not one.
+    pub fn read(reader: &mut Reader) -> Result<Self, PayloadError> {
+        Ok(Self { status: reader.u16("status")?, headers: decode_fields(reader)? })
     }
 }
 

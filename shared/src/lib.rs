@@ -6,6 +6,7 @@
 //! - [`wire`]: the reader and writer for the binary payloads. Pure.
 //! - [`head`]: the heads of requests and responses.
 //! - [`message`]: what each direction of each link may say.
+//! - [`ids`]: jobs and calls by their ids.
 //! - [`window`]: how many body bytes may be under way.
 //! - [`pieces`]: what has come of a body and is not read yet. Pure.
 //! - [`link`]: a [`link::Channel`] over a Unix socket, its directions in its type.
@@ -20,6 +21,7 @@ pub mod app_metrics;
 pub mod egress;
 pub mod frame;
 pub mod head;
+pub mod ids;
 pub mod inherited;
 pub mod link;
 pub mod logging;

@@ -18,8 +18,12 @@ use crate::message::Message;
 use crate::window::{INITIAL_WINDOW, MAX_CHUNK_BYTES};
 use crate::wire::PayloadError;
 
-/// How much is read from the socket at a time while messages are small, in bytes.
-const SMALL_READ_BYTES: usize = 16 * 1024;
+/// Room for what is read from the socket at a time while messages are small, in bytes. Below what makes glibc give memory
+/// back with each `free` (64 KiB).
+const SMALL_READ_BYTES: usize = 32 * 1024;
+
+/// Less room than this is not read into then: messages that are still looked at keep what was read, and more is taken.
+const LEAST_READ_BYTES: usize = 4 * 1024;
 
 /// And while bodies come in long pieces: one of them whole, so that it is not moved while the rest of it comes.
 const LARGE_READ_BYTES: usize = MAX_CHUNK_BYTES + 2 * HEADER_BYTES;
@@ -203,7 +207,10 @@ impl<Out: Message, In: Message> Channel<Out, In> {
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let room = self.inbound.capacity();
-        self.inbound.reserve(self.read_bytes);
+        let least = if self.read_bytes == SMALL_READ_BYTES { LEAST_READ_BYTES } else { self.read_bytes };
+        if room - self.inbound.len() < least {
+            self.inbound.reserve(self.read_bytes);
+        }
         // Also the decoder may have made room, for a long frame.
         if self.inbound.capacity() > 2 * SMALL_READ_BYTES {
             self.is_long = true;

@@ -95,8 +95,17 @@ pub(super) struct View<'t> {
 pub(super) struct Items {
     next: usize,
     end: usize,
+    left: usize,
 }
 
+impl Items {
+    /// How many elements are left.
+    pub fn len(self) -> usize {
+        self.left
+    }
+}
+
+/// Where a node's fields stand.
 #[derive(Default)]
 struct Fields {
     t: Option<f64>,
@@ -134,7 +143,7 @@ impl<'t> Document<'t> {
         if form == Form::Document {
             let missing =
                 || Error::malformed(0, "this is not seroval's: an object with a node `t` is expected");
-            document.root = document.member(0, "t").ok_or_else(missing)?;
+            document.root = document.field(0, b't').ok_or_else(missing)?;
         }
         document.index(limits.references)?;
         Ok(document)
@@ -154,6 +163,9 @@ impl<'t> Document<'t> {
 
     /// Finds the values that references name. Without references there is nothing to find.
     fn index(&mut self, most: usize) -> Result<(), Error> {
+        if !self.tape.may_have_references() {
+            return Ok(());
+        }
         let nodes =
             || (0..self.tape.len()).filter(|entry| matches!(self.tape.part(*entry), Part::Object { .. }));
         let mut references = 0;
@@ -169,7 +181,7 @@ impl<'t> Document<'t> {
         }
         let mut targets = HashMap::new();
         for node in nodes().filter(|node| !matches!(self.type_of(*node), None | Some(4.0))) {
-            let Some(id) = self.member(node, "i") else { continue };
+            let Some(id) = self.field(node, b'i') else { continue };
             if targets.insert(self.whole(id)?, node).is_some() {
                 return Err(Error::malformed(self.place(id), "two values have one id"));
             }
@@ -179,50 +191,43 @@ impl<'t> Document<'t> {
     }
 
     fn type_of(&self, node: usize) -> Option<f64> {
-        match self.tape.part(self.member(node, "t")?) {
+        match self.tape.part(self.field(node, b't')?) {
             Part::Number(number) => Some(number),
             _ => None,
         }
     }
 
-    fn members(&self, object: usize) -> impl Iterator<Item = (Option<&'t str>, usize)> {
-        let end = match self.tape.part(object) {
-            Part::Object { end } => end as usize,
-            _ => 0,
-        };
-        let mut name = object + 1;
-        std::iter::from_fn(move || {
-            let value = (name < end).then_some(name + 1)?;
-            let member = (self.tape.plain_text(name), value);
-            name = self.tape.after(value);
-            Some(member)
-        })
+    /// The value of a member whose name has one letter.
+    fn field(&self, object: usize, letter: u8) -> Option<usize> {
+        let mut members = self.tape.members(object);
+        members.find(|(name, _)| self.tape.letter(*name) == Some(letter)).map(|(_, value)| value)
     }
 
     fn member(&self, object: usize, name: &str) -> Option<usize> {
-        self.members(object).find(|(own, _)| *own == Some(name)).map(|(_, value)| value)
+        let mut members = self.tape.members(object);
+        members.find(|(own, _)| self.tape.plain_text(*own) == Some(name)).map(|(_, value)| value)
     }
 
     fn fields(&self, node: usize) -> Fields {
         let mut fields = Fields::default();
-        for (name, value) in self.members(node) {
-            let field = match name {
-                Some("t") => {
+        for (name, value) in self.tape.members(node) {
+            let field = match self.tape.letter(name) {
+                Some(b't') => {
                     if let Part::Number(number) = self.tape.part(value) {
                         fields.t = Some(number);
                     }
                     continue;
                 }
-                Some("s") => &mut fields.s,
-                Some("a") => &mut fields.a,
-                Some("p") => &mut fields.p,
-                Some("e") => &mut fields.e,
-                Some("f") => &mut fields.f,
-                Some("c") => &mut fields.c,
-                Some("m") => &mut fields.m,
-                Some("b") => &mut fields.b,
-                Some("l") => &mut fields.l,
-                Some("i") => &mut fields.i,
+                Some(b's') => &mut fields.s,
+                Some(b'a') => &mut fields.a,
+                Some(b'p') => &mut fields.p,
+                Some(b'e') => &mut fields.e,
+                Some(b'f') => &mut fields.f,
+                Some(b'c') => &mut fields.c,
+                Some(b'm') => &mut fields.m,
+                Some(b'b') => &mut fields.b,
+                Some(b'l') => &mut fields.l,
+                Some(b'i') => &mut fields.i,
                 _ => continue,
             };
             *field = Some(value);
@@ -254,12 +259,14 @@ impl<'t> Document<'t> {
         let text = field.and_then(|field| self.tape.text(field));
         let Some(text) = text else { return self.malformed(field.unwrap_or(node), "a string is expected") };
         self.spend_bytes(node, text.len())?;
-        Ok(unescape(text))
+        Ok(plain(text))
     }
 
     fn items(&self, node: usize, field: Option<usize>) -> Result<Items, Error> {
         match field.map(|field| (field, self.tape.part(field))) {
-            Some((field, Part::Array { end })) => Ok(Items { next: field + 1, end: end as usize }),
+            Some((field, Part::Array { end, count })) => {
+                Ok(Items { next: field + 1, end: end as usize, left: count as usize })
+            }
             _ => self.malformed(field.unwrap_or(node), "an array is expected"),
         }
     }
@@ -268,22 +275,18 @@ impl<'t> Document<'t> {
         let Some(field) = field else {
             return self.malformed(node, "an object of keys and values is expected");
         };
-        let keys = self.items(field, self.member(field, "k"))?;
-        let values = self.items(field, self.member(field, "v"))?;
-        if self.count(keys) != self.count(values) {
+        let keys = self.items(field, self.field(field, b'k'))?;
+        let values = self.items(field, self.field(field, b'v'))?;
+        if keys.left != values.left {
             return self.malformed(field, "there are not as many keys as values");
         }
         Ok((keys, values))
     }
 
-    /// How many elements are left.
-    pub(super) fn count(&self, mut items: Items) -> usize {
-        std::iter::from_fn(|| self.next(&mut items)).count()
-    }
-
     pub(super) fn next(&self, items: &mut Items) -> Option<usize> {
         let item = (items.next < items.end).then_some(items.next)?;
         items.next = self.tape.after(item);
+        items.left -= 1;
         Some(item)
     }
 
@@ -296,12 +299,12 @@ impl<'t> Document<'t> {
     pub(super) fn key(&self, entry: usize) -> Result<Option<Cow<'t, str>>, Error> {
         if let Some(text) = self.tape.text(entry) {
             self.spend_bytes(entry, text.len())?;
-            return Ok(Some(unescape(text)));
+            return Ok(Some(plain(text)));
         }
         match self.type_of(entry) {
             // A symbol that was seen before comes as a reference.
             Some(17.0 | 4.0) => Ok(None),
-            Some(1.0) => self.text(entry, self.member(entry, "s")).map(Some),
+            Some(1.0) => self.text(entry, self.field(entry, b's')).map(Some),
             _ => self.malformed(entry, "a key is expected"),
         }
     }
@@ -326,8 +329,9 @@ impl<'t> Document<'t> {
             None => self.malformed(entry, "the value inside is missing"),
         };
         #[expect(clippy::cast_possible_truncation, reason = "what is no small whole number is no known type")]
-        match kind as i64 {
-            _ if kind.fract() != 0.0 => self.malformed(entry, "this type of node is not known"),
+        let number = kind as i32;
+        match number {
+            _ if f64::from(number) != kind => self.malformed(entry, "this type of node is not known"),
             0 => match fields.s.map(|s| self.tape.part(s)) {
                 Some(Part::Number(number)) => Ok(Node::Number(number)),
                 _ => self.malformed(entry, "a number is expected"),
@@ -371,18 +375,17 @@ impl<'t> Document<'t> {
         let Some(Part::Number(number)) = field.map(|field| self.tape.part(field)) else {
             return self.malformed(entry, "a constant is expected");
         };
-        let constants = [
-            Node::Null,
-            Node::Undefined,
-            Node::Bool(true),
-            Node::Bool(false),
-            Node::Number(-0.0),
-            Node::Number(f64::INFINITY),
-            Node::Number(f64::NEG_INFINITY),
-            Node::Number(f64::NAN),
-        ];
-        let known = constants.into_iter().zip(0u8..).find(|(_, code)| f64::from(*code) == number);
-        known.map_or_else(|| self.malformed(entry, "this constant is not known"), |(node, _)| Ok(node))
+        Ok(match number {
+            0.0 => Node::Null,
+            1.0 => Node::Undefined,
+            2.0 => Node::Bool(true),
+            3.0 => Node::Bool(false),
+            4.0 => Node::Number(-0.0),
+            5.0 => Node::Number(f64::INFINITY),
+            6.0 => Node::Number(f64::NEG_INFINITY),
+            7.0 => Node::Number(f64::NAN),
+            _ => return self.malformed(entry, "this constant is not known"),
+        })
     }
 
     fn big_int(&self, entry: usize, field: Option<usize>) -> Result<Node<'t>, Error> {
@@ -421,7 +424,7 @@ impl<'t> Document<'t> {
         let inner = |name| {
             let field = fields.s.and_then(|info| self.member(info, name));
             let text = field.filter(|field| self.type_of(*field) == Some(1.0));
-            self.text(entry, text.and_then(|text| self.member(text, "s")))
+            self.text(entry, text.and_then(|text| self.field(text, b's')))
         };
         match &*tag {
             ERROR_TAG => Ok(Node::Error { name: 0, message: inner("message")? }),
@@ -464,6 +467,15 @@ pub(super) struct Following<'d> {
 impl Drop for Following<'_> {
     fn drop(&mut self) {
         self.stack.borrow_mut().pop();
+    }
+}
+
+/// A string without seroval's escapes. They begin with a backslash, which JSON escapes once more: what JSON did not have to
+/// escape holds none.
+fn plain(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(_) => unescape(text),
     }
 }
 

@@ -15,7 +15,13 @@ pub enum ErrorKind {
 
 /// A fault, and where in the text it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Error {
+pub struct Error(
+    /// A pointer: results without a fault, of which each value makes several, stay small.
+    Box<Fault>,
+);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Fault {
     kind: ErrorKind,
     /// The byte at which it was noticed, where the text is at fault.
     at: Option<usize>,
@@ -23,40 +29,45 @@ pub struct Error {
 }
 
 impl Error {
+    #[cold]
+    fn new(kind: ErrorKind, at: Option<usize>, message: String) -> Self {
+        Self(Box::new(Fault { kind, at, message }))
+    }
+
     pub(super) fn malformed(at: usize, message: impl Into<String>) -> Self {
-        Self { kind: ErrorKind::Malformed, at: Some(at), message: message.into() }
+        Self::new(ErrorKind::Malformed, Some(at), message.into())
     }
 
     pub(super) fn too_large(at: usize, message: impl Into<String>) -> Self {
-        Self { kind: ErrorKind::TooLarge, at: Some(at), message: message.into() }
+        Self::new(ErrorKind::TooLarge, Some(at), message.into())
     }
 
     pub(super) fn data(message: impl Into<String>) -> Self {
-        Self { kind: ErrorKind::Data, at: None, message: message.into() }
+        Self::new(ErrorKind::Data, None, message.into())
     }
 
     /// The same, with a place in the text unless it has one.
     pub(super) fn or_at(mut self, at: usize) -> Self {
-        self.at.get_or_insert(at);
+        self.0.at.get_or_insert(at);
         self
     }
 
     /// What kind of fault it is.
     pub fn kind(&self) -> ErrorKind {
-        self.kind
+        self.0.kind
     }
 
     /// The byte of the text at which it was noticed.
     pub fn position(&self) -> Option<usize> {
-        self.at
+        self.0.at
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        match self.at {
-            Some(at) if self.kind != ErrorKind::Data => write!(f, " at byte {at}"),
+        f.write_str(&self.0.message)?;
+        match self.0.at {
+            Some(at) if self.0.kind != ErrorKind::Data => write!(f, " at byte {at}"),
             _ => Ok(()),
         }
     }

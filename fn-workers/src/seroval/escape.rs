@@ -42,10 +42,57 @@ pub(super) fn unescape(text: Cow<'_, str>) -> Cow<'_, str> {
 }
 
 /// Appends `text`, escaped for seroval and then for JSON, between quotes.
+#[inline]
 pub(super) fn write(out: &mut Vec<u8>, text: &str) {
-    out.reserve(text.len() + 2);
-    out.push(b'"');
     let bytes = text.as_bytes();
+    out.reserve(bytes.len() + 2);
+    out.push(b'"');
+    let plain = plain_prefix(bytes);
+    out.extend_from_slice(&bytes[..plain]);
+    if plain < bytes.len() {
+        write_escaped(out, &bytes[plain..]);
+    }
+    out.push(b'"');
+}
+
+/// One in each byte.
+const ONES: u64 = u64::MAX / 255;
+/// The highest bit of each byte.
+const HIGH: u64 = ONES << 7;
+
+/// How many bytes come before the first that may have to be escaped. Eight at a time: most texts need no escape.
+fn plain_prefix(bytes: &[u8]) -> usize {
+    let may_be_escaped = |byte: &u8| matches!(byte, 0..0x20 | b'"' | b'<' | b'\\' | 0xe2);
+    let Some(last) = bytes.last_chunk::<8>() else {
+        return bytes.iter().take_while(|byte| !may_be_escaped(byte)).count();
+    };
+    let mut at = 0;
+    while let Some(word) = bytes[at..].first_chunk::<8>() {
+        let found = suspects(u64::from_le_bytes(*word));
+        if found != 0 {
+            return at + (found.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    // The last eight again, of which some were seen.
+    match suspects(u64::from_le_bytes(*last)) {
+        0 => bytes.len(),
+        found => bytes.len() - 8 + (found.trailing_zeros() / 8) as usize,
+    }
+}
+
+/// The high bits of those bytes that may have to be escaped; the lowest that is set is always right, those above it
+/// may not be.
+fn suspects(word: u64) -> u64 {
+    let is = |byte: u8| {
+        let zero = word ^ (ONES * u64::from(byte));
+        zero.wrapping_sub(ONES) & !zero
+    };
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    (control | is(b'"') | is(b'<') | is(b'\\') | is(0xe2)) & HIGH
+}
+
+fn write_escaped(out: &mut Vec<u8>, bytes: &[u8]) {
     let mut written = 0;
     for (at, byte) in bytes.iter().enumerate() {
         let escape: &[u8] = match byte {
@@ -76,7 +123,6 @@ pub(super) fn write(out: &mut Vec<u8>, text: &str) {
         written = at + if *byte == 0xe2 { 3 } else { 1 };
     }
     out.extend_from_slice(&bytes[written..]);
-    out.push(b'"');
 }
 
 #[cfg(test)]
@@ -104,6 +150,24 @@ mod tests {
         let json: String = serde_json::from_slice(&out).unwrap();
         assert_eq!(json, "\\\"\\\\\\n\\r\\b\\t\\f\\x3C\\u2028\\u2029\0\u{1f}é");
         assert_eq!(unescape(Cow::Owned(json)), text);
+    }
+
+    #[test]
+    fn an_escape_is_found_wherever_it_stands() {
+        for length in 0..40 {
+            for at in 0..length {
+                for found in ESCAPES.iter().map(|(char, _)| *char).chain(['\0', '\u{1f}', '\u{20ac}']) {
+                    let mut text: Vec<char> =
+                        "plain \u{7f}\u{80}\u{e9}~!#;=[]".chars().cycle().take(length).collect();
+                    text[at] = found;
+                    let text: String = text.into_iter().collect();
+                    let mut out = Vec::new();
+                    write(&mut out, &text);
+                    let json: String = serde_json::from_slice(&out).unwrap();
+                    assert_eq!(unescape(Cow::Owned(json)), text);
+                }
+            }
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //!       -> document   seroval's nodes; what refers to what
 //!       -> Reader     serde's Deserializer: any type of Rust's
 //!       -> Graph      any value of JavaScript's, with sharing and cycles
+//! bytes -> quick      plain values as clients write them, with none of the above
 //!
 //! any Serialize -> Writer -> bytes that `fromCrossJSON` reads
 //! ```
@@ -33,6 +34,7 @@ mod graph;
 mod key_text;
 mod limits;
 mod parts;
+mod quick;
 mod read;
 mod scalar;
 mod tape;
@@ -56,8 +58,20 @@ pub use write::Writer;
 /// # Errors
 /// When the text is malformed, exceeds a limit, or holds another type.
 pub fn from_slice<T: DeserializeOwned>(text: &[u8], form: Form, limits: &Limits) -> Result<T, Error> {
+    if let Some(value) = quick::read(text, form, None, limits) {
+        return Ok(value);
+    }
     let document = Document::read(text, form, limits)?;
     T::deserialize(Reader::new(&document))
+}
+
+/// Reads a document, or its member of this name, where that is plain, as most are; `None` says nothing of why it is not.
+pub(crate) fn read_plain<T: DeserializeOwned>(
+    text: &[u8],
+    member: Option<&str>,
+    limits: &Limits,
+) -> Option<T> {
+    quick::read(text, Form::Document, member, limits)
 }
 
 /// Writes a value of at most about `limit` bytes, for `fromCrossJSON`.

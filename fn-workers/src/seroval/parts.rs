@@ -85,27 +85,29 @@ as_items!(
 #[derive(Debug)]
 pub struct Members<'w> {
     writer: &'w mut Writer,
-    keys: Vec<u8>,
+    /// Where this one's keys begin among those of the writer.
+    from: usize,
     shape: Shape,
 }
 
 impl<'w> Members<'w> {
     pub(super) fn new(writer: &'w mut Writer, shape: Shape) -> Self {
-        Self { writer, keys: Vec::new(), shape }
+        let from = writer.keys.len();
+        Self { writer, from, shape }
     }
 
     fn key(&mut self, write: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
-        if !self.keys.is_empty() {
-            self.keys.push(b',');
+        if self.writer.keys.len() > self.from {
+            self.writer.keys.push(b',');
             self.writer.raw(",");
         }
-        self.writer.fits(self.keys.len())?;
+        self.writer.fits(0)?;
         write(self)
     }
 
     fn field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), Error> {
         self.key(|members| {
-            escape::write(&mut members.keys, key);
+            escape::write(&mut members.writer.keys, key);
             Ok(())
         })?;
         value.serialize(&mut *self.writer)
@@ -113,13 +115,8 @@ impl<'w> Members<'w> {
 
     fn close(self) -> Result<(), Error> {
         self.writer.shallower();
-        if self.shape == Shape::Map {
-            self.writer.raw(r#"],"k":["#);
-            self.writer.out.extend_from_slice(&self.keys);
-            self.writer.raw("]}}");
-        } else {
-            self.writer.close_object(&self.keys);
-        }
+        let end = if self.shape == Shape::Map { "]}}" } else { r#"]},"o":0}"# };
+        self.writer.close_members(self.from, end);
         Ok(())
     }
 }
@@ -131,12 +128,14 @@ impl SerializeMap for Members<'_> {
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
         self.key(|members| {
             if members.shape == Shape::Map {
-                std::mem::swap(&mut members.writer.out, &mut members.keys);
+                let Writer { out, keys, .. } = &mut *members.writer;
+                std::mem::swap(out, keys);
                 let written = key.serialize(&mut *members.writer);
-                std::mem::swap(&mut members.writer.out, &mut members.keys);
+                let Writer { out, keys, .. } = &mut *members.writer;
+                std::mem::swap(out, keys);
                 return written;
             }
-            escape::write(&mut members.keys, &key.serialize(KeyText)?);
+            escape::write(&mut members.writer.keys, &key.serialize(KeyText)?);
             Ok(())
         })
     }
@@ -185,9 +184,9 @@ impl SerializeStructVariant for VariantMembers<'_> {
     }
 
     fn end(self) -> Result<(), Error> {
-        let Members { writer, keys, .. } = self.members;
+        let Members { writer, from, .. } = self.members;
         writer.shallower();
-        writer.close_object(&keys);
+        writer.close_members(from, r#"]},"o":0}"#);
         writer.close_variant(self.variant)
     }
 }

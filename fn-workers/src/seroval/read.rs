@@ -84,8 +84,7 @@ impl<'d, 't> Reader<'d, 't> {
     }
 
     fn sequence<V: Visitor<'t>>(self, items: Items, visitor: V) -> Result<V::Value, Error> {
-        let left = self.document.count(items);
-        visitor.visit_seq(Elements { reader: self, items, left })
+        visitor.visit_seq(Elements { reader: self, items })
     }
 
     fn entries<V: Visitor<'t>>(
@@ -100,11 +99,10 @@ impl<'d, 't> Reader<'d, 't> {
 
     fn integer<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Error> {
         self.value(|reader, node| match node {
-            Node::Number(number) if number.fract() == 0.0 && number.abs() <= MAX_EXACT =>
-            {
-                #[expect(clippy::cast_possible_truncation, reason = "whole, and within 2^53")]
-                visitor.visit_i64(number as i64)
-            }
+            Node::Number(number) => match whole(number) {
+                Some(whole) => visitor.visit_i64(whole),
+                None => reader.any(Node::Number(number), visitor),
+            },
             Node::BigInt(digits) => big_int(&digits, visitor),
             node => reader.any(node, visitor),
         })
@@ -195,22 +193,32 @@ impl<'d, 't> Reader<'d, 't> {
     }
 }
 
-fn visit_text<'t, V: Visitor<'t>>(text: Cow<'t, str>, visitor: V) -> Result<V::Value, Error> {
+pub(super) fn visit_text<'t, V: Visitor<'t>, E: serde::de::Error>(
+    text: Cow<'t, str>,
+    visitor: V,
+) -> Result<V::Value, E> {
     match text {
         Cow::Borrowed(text) => visitor.visit_borrowed_str(text),
         Cow::Owned(text) => visitor.visit_string(text),
     }
 }
 
+/// A whole number that is exact in JavaScript.
+pub(super) fn whole(number: f64) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "what is not exact is told apart")]
+    let whole = number as i64;
+    #[expect(clippy::cast_precision_loss, reason = "what is not exact is told apart")]
+    (whole as f64 == number && number.abs() <= MAX_EXACT).then_some(whole)
+}
+
 /// Whole numbers come as integers, as with JSON; -0 and what is beyond 2^53 does not.
-fn visit_number<'t, V: Visitor<'t>>(number: f64, visitor: V) -> Result<V::Value, Error> {
-    let whole =
-        number.fract() == 0.0 && number.abs() <= MAX_EXACT && !(number == 0.0 && number.is_sign_negative());
-    if whole {
-        #[expect(clippy::cast_possible_truncation, reason = "whole, and within 2^53")]
-        visitor.visit_i64(number as i64)
-    } else {
-        visitor.visit_f64(number)
+pub(super) fn visit_number<'t, V: Visitor<'t>, E: serde::de::Error>(
+    number: f64,
+    visitor: V,
+) -> Result<V::Value, E> {
+    match whole(number) {
+        Some(whole) if whole != 0 || number.is_sign_positive() => visitor.visit_i64(whole),
+        _ => visitor.visit_f64(number),
     }
 }
 
@@ -332,7 +340,6 @@ impl<'t> Deserializer<'t> for Reader<'_, 't> {
 struct Elements<'d, 't> {
     reader: Reader<'d, 't>,
     items: Items,
-    left: usize,
 }
 
 impl<'t> SeqAccess<'t> for Elements<'_, 't> {
@@ -340,7 +347,6 @@ impl<'t> SeqAccess<'t> for Elements<'_, 't> {
 
     fn next_element_seed<T: DeserializeSeed<'t>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
         let Some(item) = self.reader.document.next(&mut self.items) else { return Ok(None) };
-        self.left -= 1;
         if self.reader.document.is_hole(item) {
             return seed.deserialize(().into_deserializer()).map(Some);
         }
@@ -348,7 +354,7 @@ impl<'t> SeqAccess<'t> for Elements<'_, 't> {
     }
 
     fn size_hint(&self) -> Option<usize> {
-        Some(self.left)
+        Some(self.items.len())
     }
 }
 

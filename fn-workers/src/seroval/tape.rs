@@ -9,6 +9,9 @@ use super::limits::Limits;
 /// Levels of JSON for each level of values: `{"p":{"v":[` is three.
 const JSON_LEVELS: usize = 3;
 
+/// Room for entries that is made at the start: no more than this, and no more than the text may need.
+const FIRST_ENTRIES: usize = 512;
+
 /// One part of the text.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Part {
@@ -21,9 +24,10 @@ pub(super) enum Part {
         length: u32,
         escaped: bool,
     },
-    /// The entry behind its last.
+    /// The entry behind its last, and how many elements there are.
     Array {
         end: u32,
+        count: u32,
     },
     /// Names and values by turns. The entry behind its last.
     Object {
@@ -42,6 +46,7 @@ struct Entry {
 pub(super) struct Tape<'t> {
     text: &'t str,
     entries: Vec<Entry>,
+    references: bool,
 }
 
 impl<'t> Tape<'t> {
@@ -55,13 +60,46 @@ impl<'t> Tape<'t> {
         let text = std::str::from_utf8(bytes)
             .map_err(|error| Error::malformed(error.valid_up_to(), "the text is not UTF-8"))?;
         let depth = limits.depth.saturating_mul(JSON_LEVELS) + JSON_LEVELS;
-        let mut parser = Parser { bytes, at: 0, entries: Vec::new(), parts: limits.parts, depth };
+        // Two bytes are the least that an entry takes, with its comma.
+        let entries = Vec::with_capacity(FIRST_ENTRIES.min(bytes.len() / 2 + 1).min(limits.parts));
+        let mut parser = Parser { bytes, at: 0, entries, parts: limits.parts, depth, references: false };
         parser.value(0)?;
         parser.space();
         if parser.at < bytes.len() {
             return Err(Error::malformed(parser.at, "there is more after the value"));
         }
-        Ok(Self { text, entries: parser.entries })
+        Ok(Self { text, entries: parser.entries, references: parser.references })
+    }
+
+    /// Whether any object has a member `t` that is 4, as references to other values have.
+    pub fn may_have_references(&self) -> bool {
+        self.references
+    }
+
+    /// The names and values of an object, by entries; none of what is no object.
+    pub fn members(&self, object: usize) -> impl Iterator<Item = (usize, usize)> {
+        let end = match self.part(object) {
+            Part::Object { end } => end as usize,
+            _ => 0,
+        };
+        let mut name = object + 1;
+        std::iter::from_fn(move || {
+            let (at, value) = (name, name + 1);
+            (at < end).then(|| {
+                name = self.after(value);
+                (at, value)
+            })
+        })
+    }
+
+    /// A string of one byte: the name of most fields of a node.
+    pub fn letter(&self, entry: usize) -> Option<u8> {
+        match self.entries[entry] {
+            Entry { part: Part::Text { length: 1, escaped: false }, at } => {
+                self.text.as_bytes().get(at as usize).copied()
+            }
+            _ => None,
+        }
     }
 
     pub fn part(&self, entry: usize) -> Part {
@@ -76,7 +114,7 @@ impl<'t> Tape<'t> {
     /// The entry behind this one and all that is in it.
     pub fn after(&self, entry: usize) -> usize {
         match self.part(entry) {
-            Part::Array { end } | Part::Object { end } => end as usize,
+            Part::Array { end, .. } | Part::Object { end } => end as usize,
             _ => entry + 1,
         }
     }
@@ -114,6 +152,7 @@ struct Parser<'t> {
     entries: Vec<Entry>,
     parts: usize,
     depth: usize,
+    references: bool,
 }
 
 impl Parser<'_> {
@@ -121,6 +160,7 @@ impl Parser<'_> {
         Err(Error::malformed(self.at, message))
     }
 
+    #[inline]
     fn space(&mut self) {
         while matches!(self.bytes.get(self.at), Some(b' ' | b'\n' | b'\r' | b'\t')) {
             self.at += 1;
@@ -175,20 +215,22 @@ impl Parser<'_> {
 
     fn array(&mut self, depth: usize) -> Result<(), Error> {
         let depth = self.deeper(depth)?;
-        let entry = self.push(Part::Array { end: 0 }, self.at)?;
+        let entry = self.push(Part::Array { end: 0, count: 0 }, self.at)?;
         self.at += 1;
         self.space();
+        let mut count = 0;
         if self.bytes.get(self.at) == Some(&b']') {
             self.at += 1;
         } else {
             loop {
                 self.value(depth)?;
+                count += 1;
                 if self.separator(b']')? {
                     break;
                 }
             }
         }
-        self.close(entry, |end| Part::Array { end });
+        self.close(entry, |end| Part::Array { end, count });
         Ok(())
     }
 
@@ -205,13 +247,17 @@ impl Parser<'_> {
                 if self.bytes.get(self.at) != Some(&b'"') {
                     return self.fail("a name in quotes is missing");
                 }
+                let name = self.at;
                 self.string()?;
                 self.space();
                 if self.bytes.get(self.at) != Some(&b':') {
                     return self.fail("a colon is missing");
                 }
                 self.at += 1;
+                let value = self.entries.len();
                 self.value(depth)?;
+                self.references |=
+                    self.entries[value].part == Part::Number(4.0) && self.bytes[name..].starts_with(b"\"t\"");
                 if self.separator(b'}')? {
                     break;
                 }
@@ -236,76 +282,143 @@ impl Parser<'_> {
 
     fn string(&mut self) -> Result<usize, Error> {
         let start = self.at + 1;
-        let mut at = start;
-        let mut escaped = false;
-        loop {
-            match self.bytes.get(at) {
-                Some(b'"') => break,
-                Some(b'\\') => {
-                    escaped = true;
-                    at = self.escape(at)?;
-                }
-                Some(0..0x20) => return Err(Error::malformed(at, "a control character stands in a string")),
-                Some(_) => at += 1,
-                None => return Err(Error::malformed(at, "the text ends inside a string")),
-            }
-        }
-        let length = u32::try_from(at - start).unwrap_or(u32::MAX);
+        let (end, escaped) = string_end(self.bytes, start)?;
+        let length = u32::try_from(end - start).unwrap_or(u32::MAX);
         let entry = self.push(Part::Text { length, escaped }, start)?;
-        self.at = at + 1;
+        self.at = end + 1;
         Ok(entry)
-    }
-
-    /// Checks the escape at `at` and says where it ends.
-    fn escape(&self, at: usize) -> Result<usize, Error> {
-        let fail = |message: &str| Err(Error::malformed(at, message));
-        match self.bytes.get(at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
-            Some(b'u') => match hex(self.bytes, at + 2) {
-                None => fail("an escape is not four hexadecimal digits"),
-                Some(0xd800..0xdc00) => match (self.bytes.get(at + 6..at + 8), hex(self.bytes, at + 8)) {
-                    (Some(b"\\u"), Some(0xdc00..0xe000)) => Ok(at + 12),
-                    _ => fail("half a surrogate pair is no Unicode text"),
-                },
-                Some(0xdc00..0xe000) => fail("half a surrogate pair is no Unicode text"),
-                Some(_) => Ok(at + 6),
-            },
-            Some(_) => fail("this is no escape"),
-            None => fail("the text ends inside a string"),
-        }
     }
 
     fn number(&mut self) -> Result<(), Error> {
         let start = self.at;
-        let digits = |at: usize| self.bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let mut at = start + usize::from(self.bytes[start] == b'-');
-        let whole = digits(at);
-        if whole == 0 || (whole > 1 && self.bytes[at] == b'0') {
+        let Some((number, length)) = number(&self.bytes[start..]) else {
             return self.fail("this is no number");
-        }
-        at += whole;
-        if self.bytes.get(at) == Some(&b'.') {
-            let fraction = digits(at + 1);
-            if fraction == 0 {
-                return self.fail("this is no number");
-            }
-            at += 1 + fraction;
-        }
-        if matches!(self.bytes.get(at), Some(b'e' | b'E')) {
-            at += 1 + usize::from(matches!(self.bytes.get(at + 1), Some(b'+' | b'-')));
-            let exponent = digits(at);
-            if exponent == 0 {
-                return self.fail("this is no number");
-            }
-            at += exponent;
-        }
-        // Digits, a point, signs and `e` are ASCII, and of a form that `f64` reads.
-        let number = std::str::from_utf8(&self.bytes[start..at]).ok().and_then(|text| text.parse().ok());
-        let Some(number) = number else { return self.fail("this is no number") };
+        };
         self.push(Part::Number(number), start)?;
-        self.at = at;
+        self.at += length;
         Ok(())
     }
+}
+
+/// Where the string whose content begins at `start` ends, and whether it holds escapes, which are checked.
+pub(super) fn string_end(bytes: &[u8], start: usize) -> Result<(usize, bool), Error> {
+    let mut at = start;
+    let mut escaped = false;
+    loop {
+        at = plain_end(bytes, at);
+        match bytes.get(at) {
+            Some(b'"') => return Ok((at, escaped)),
+            Some(b'\\') => {
+                escaped = true;
+                at = escape_end(bytes, at)?;
+            }
+            Some(_) => return Err(Error::malformed(at, "a control character stands in a string")),
+            None => return Err(Error::malformed(at, "the text ends inside a string")),
+        }
+    }
+}
+
+/// Where the first quote, backslash or control character stands, from `at` on.
+fn plain_end(bytes: &[u8], mut at: usize) -> usize {
+    let special = |byte: u8| matches!(byte, 0..0x20 | b'"' | b'\\');
+    // The names of a node's fields have one letter.
+    for _ in 0..2 {
+        match bytes.get(at) {
+            Some(byte) if !special(*byte) => at += 1,
+            _ => return at,
+        }
+    }
+    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        let found = word_with_special(u64::from_le_bytes(*word));
+        if found != 0 {
+            return at + (found.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    at + bytes[at..].iter().take_while(|byte| !special(**byte)).count()
+}
+
+/// Checks the escape at `at` and says where it ends.
+fn escape_end(bytes: &[u8], at: usize) -> Result<usize, Error> {
+    let fail = |message: &str| Err(Error::malformed(at, message));
+    match bytes.get(at + 1) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
+        Some(b'u') => match hex(bytes, at + 2) {
+            None => fail("an escape is not four hexadecimal digits"),
+            Some(0xd800..0xdc00) => match (bytes.get(at + 6..at + 8), hex(bytes, at + 8)) {
+                (Some(b"\\u"), Some(0xdc00..0xe000)) => Ok(at + 12),
+                _ => fail("half a surrogate pair is no Unicode text"),
+            },
+            Some(0xdc00..0xe000) => fail("half a surrogate pair is no Unicode text"),
+            Some(_) => Ok(at + 6),
+        },
+        Some(_) => fail("this is no escape"),
+        None => fail("the text ends inside a string"),
+    }
+}
+
+/// The whole number that a text begins with, if it is short, and its length: what most numbers are.
+pub(super) fn whole(text: &[u8]) -> Option<(f64, usize)> {
+    let negative = text.first() == Some(&b'-');
+    let mut at = usize::from(negative);
+    let mut number: u32 = 0;
+    while let Some(digit @ b'0'..=b'9') = text.get(at) {
+        number = number.checked_mul(10)?.checked_add(u32::from(digit - b'0'))?;
+        at += 1;
+    }
+    let length = at - usize::from(negative);
+    if length == 0
+        || (length > 1 && text[usize::from(negative)] == b'0')
+        || matches!(text.get(at), Some(b'.' | b'e' | b'E'))
+    {
+        return None;
+    }
+    let number = f64::from(number);
+    Some((if negative { -number } else { number }, at))
+}
+
+/// The number that a text begins with, and its length.
+pub(super) fn number(text: &[u8]) -> Option<(f64, usize)> {
+    if let Some(whole) = whole(text) {
+        return Some(whole);
+    }
+    let digits = |at: usize| text[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let mut at = usize::from(text.first() == Some(&b'-'));
+    let integer = digits(at);
+    if integer == 0 || (integer > 1 && text[at] == b'0') {
+        return None;
+    }
+    at += integer;
+    if text.get(at) == Some(&b'.') {
+        let fraction = digits(at + 1);
+        if fraction == 0 {
+            return None;
+        }
+        at += 1 + fraction;
+    }
+    if matches!(text.get(at), Some(b'e' | b'E')) {
+        at += 1 + usize::from(matches!(text.get(at + 1), Some(b'+' | b'-')));
+        let exponent = digits(at);
+        if exponent == 0 {
+            return None;
+        }
+        at += exponent;
+    }
+    // Digits, a point, signs and `e` are ASCII, and of a form that `f64` reads.
+    let number = std::str::from_utf8(&text[..at]).ok()?.parse().ok()?;
+    Some((number, at))
+}
+
+/// The high bits of those bytes that are a quote, a backslash or a control character; the lowest that is set is always
+/// right, those above it may not be.
+fn word_with_special(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    let is = |byte: u8| {
+        let zero = word ^ (ONES * u64::from(byte));
+        zero.wrapping_sub(ONES) & !zero
+    };
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    (control | is(b'"') | is(b'\\')) & (ONES << 7)
 }
 
 fn hex(bytes: &[u8], at: usize) -> Option<u32> {
@@ -313,8 +426,8 @@ fn hex(bytes: &[u8], at: usize) -> Option<u32> {
     digits.iter().try_fold(0, |sum, digit| Some(sum * 16 + char::from(*digit).to_digit(16)?))
 }
 
-/// The string without its escapes, which the parser has checked.
-fn unescape(raw: &str) -> String {
+/// The string without its escapes, which have been checked.
+pub(super) fn unescape(raw: &str) -> String {
     let mut text = String::with_capacity(raw.len());
     let mut rest = raw;
     while let Some(at) = rest.find('\\') {
@@ -394,9 +507,20 @@ mod tests {
 
     #[test]
     fn strings_and_numbers_are_those_of_serde_json() {
-        for text in
-            [r#""\u00e9\ud83d\ude00\n\/\"\\\b""#, "\"é😀\"", "-0.5e+3", "1e400", "123456789012345678901"]
-        {
+        for text in [
+            r#""\u00e9\ud83d\ude00\n\/\"\\\b""#,
+            "\"é😀\"",
+            r#""a longer text, without escapes""#,
+            r#""a longer text, with one \n near its end""#,
+            "-0.5e+3",
+            "-0",
+            "7",
+            "4294967295",
+            "4294967296",
+            "-12",
+            "1e400",
+            "123456789012345678901",
+        ] {
             let tape = Tape::read(text.as_bytes(), &Limits::default()).unwrap();
             match tape.part(0) {
                 Part::Text { .. } => {

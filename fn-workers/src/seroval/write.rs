@@ -1,8 +1,6 @@
 //! Rust's values as seroval's nodes, in the form that `toCrossJSON` writes. One pass: a node's fields come in an
 //! order of their own, which JSON does not mind.
 
-use std::io::Write as _;
-
 use serde::ser::{Serialize, Serializer};
 
 use super::binary::write_base64;
@@ -20,6 +18,8 @@ const MAX_DEPTH: usize = 900;
 #[derive(Debug)]
 pub struct Writer {
     pub(super) out: Vec<u8>,
+    /// The names of the objects that are open, those of the innermost last: seroval has them behind their values.
+    pub(super) keys: Vec<u8>,
     pub(super) next_id: u32,
     limit: usize,
     depth: usize,
@@ -39,7 +39,15 @@ pub(super) enum Shape {
 impl Writer {
     /// An empty text of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { out: Vec::with_capacity(256), next_id: 0, limit, depth: 0, next: Shape::Plain, plain: true }
+        Self {
+            out: Vec::with_capacity(1024),
+            keys: Vec::with_capacity(128),
+            next_id: 0,
+            limit,
+            depth: 0,
+            next: Shape::Plain,
+            plain: true,
+        }
     }
 
     /// The text.
@@ -52,8 +60,10 @@ impl Writer {
         self.plain
     }
 
-    /// The text so far; what follows may refer to values in it.
+    /// The text so far; what follows may refer to values in it. What was begun and not ended is forgotten.
     pub(crate) fn take(&mut self) -> Vec<u8> {
+        self.keys.clear();
+        (self.depth, self.next) = (0, Shape::Plain);
         std::mem::take(&mut self.out)
     }
 
@@ -99,16 +109,27 @@ impl Writer {
         self.raw(r#"]},"o":0}"#);
     }
 
+    /// Ends an object or a map whose names have gathered behind `from`.
+    pub(super) fn close_members(&mut self, from: usize, end: &str) {
+        self.raw(r#"],"k":["#);
+        self.out.extend_from_slice(&self.keys[from..]);
+        self.keys.truncate(from);
+        self.raw(end);
+    }
+
+    /// Appends a text that is short and known where it is written: no call, a few stores.
+    #[inline(always)]
     pub(crate) fn raw(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
     }
 
-    pub(super) fn number(&mut self, number: impl std::fmt::Display) {
-        // A vector takes all that is written to it.
-        let _ = write!(self.out, "{number}");
+    #[inline]
+    pub(super) fn number(&mut self, number: impl itoa::Integer) {
+        self.raw(itoa::Buffer::new().format(number));
     }
 
     /// Begins a node that others may refer to.
+    #[inline]
     pub(crate) fn open(&mut self, kind: &str) {
         let id = self.next_id;
         self.next_id += 1;
@@ -147,7 +168,7 @@ impl Writer {
             _ => {
                 self.raw(r#"{"t":0,"s":"#);
                 // The shortest digits that read as the same number.
-                let _ = write!(self.out, "{number:?}");
+                self.raw(ryu::Buffer::new().format_finite(number));
                 self.raw("}");
                 return;
             }
@@ -208,8 +229,9 @@ impl Writer {
         Ok(())
     }
 
+    #[inline]
     pub(super) fn fits(&self, more: usize) -> Result<(), Error> {
-        if self.out.len() + more > self.limit {
+        if self.out.len() + self.keys.len() + more > self.limit {
             return Err(Error::data(format!("the value is longer than {} bytes", self.limit)));
         }
         Ok(())
@@ -256,9 +278,9 @@ impl Writer {
 
     pub(super) fn close_variant(&mut self, variant: &str) -> Result<(), Error> {
         self.shallower();
-        let mut key = Vec::new();
-        escape::write(&mut key, variant);
-        self.close_object(&key);
+        self.raw(r#"],"k":["#);
+        escape::write(&mut self.out, variant);
+        self.raw(r#"]},"o":0}"#);
         Ok(())
     }
 }

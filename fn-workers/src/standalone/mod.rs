@@ -24,11 +24,12 @@ use tokio::task::LocalSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::registration::RegistrationError;
 use crate::registry::Registry;
 use crate::team::Team;
-use crate::transport::link::{Drain, Link, LinkEnd, LinkFault};
+use crate::transport::link::{Drain, Link, LinkEnd, LinkFault, Runner};
 use crate::transport::nats::NatsTransport;
-use crate::worker::{RegistrationError, Worker};
+use crate::worker::Worker;
 use args::Args;
 
 /// As in `sysexits.h`.
@@ -131,7 +132,7 @@ async fn live(worker: Worker, args: &Args) -> Result<(), StandaloneError> {
     let member = member(&instance, team.registry());
     let announcing = announce(connection.clone(), args.subjects.clone(), member, leaving.clone());
     let announcing = tokio::task::spawn_local(announcing);
-    let mut link = Box::pin(Link::new(transport, team, drain.clone()).serve());
+    let mut link = Box::pin(Link::new(transport, Runner::Team(team), drain.clone()).serve());
     tracing::info!(instance, prefix = args.subjects.prefix(), "serves over NATS");
     let ended = tokio::select! {
         ended = &mut link => Some(ended?),

@@ -1,30 +1,32 @@
 //! A link: calls in, replies out. One gateway thread's socket, or all gateways that come by NATS.
 //!
-//! Memory is bounded whatever the other side does: at most [`MAX_CALLS`] calls are open, replies gather only up
-//! to [`GATHER_BYTES`] before the socket must take them, and nothing is read meanwhile. Deadlines are kept here
-//! and not in the handlers, so that a handler which holds up its event loop is still answered for in time.
+//! A turn takes what has come, runs it as far as it goes, and writes all that came of it at once. Memory is bounded
+//! whatever the other side does: at most [`MAX_CALLS`] calls are open, replies gather only up to [`GATHER_BYTES`] before the
+//! socket must take them, and nothing is read meanwhile. Deadlines are kept here and not in the handlers. A handler that
+//! holds up its event loop holds up the links of its arbiter: the gateway, which has a clock of its own, answers for it.
 
-use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::FutureExt;
+use bytes::Bytes;
 use shared::head::{RequestHead, ResponseHead};
+use shared::ids::ById;
 use shared::link::{LinkError, Transport};
 use shared::message::{CallInput, Caller, FromWorker, Message, Outcome, Target, ToWorker};
-use shared::window::{ReceiveWindow, SendWindow, WindowError};
+use shared::window::WindowError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
-use tokio_util::time::{DelayQueue, delay_queue};
+use tokio_util::time::DelayQueue;
 
-use crate::actor::{Ended, Reply, Run, Work};
-use crate::exchange::{LinkSide, SAID_WAITING, Said, call_streams, exchange};
+use super::open::{OpenCall, OpenExchange, Stage};
+use crate::actor::{Desk, Ended, Reply, Run, Work};
+use crate::exchange::{SAID_WAITING, Said, call_streams, exchange};
 use crate::outward::{Asked, MAX_ASKED, Outward};
+use crate::registry::Registry;
 use crate::team::Team;
 
 /// The most calls that one link has open; more are refused with 503.
@@ -32,6 +34,36 @@ const MAX_CALLS: usize = 512;
 
 /// Replies gather for one write up to this many bytes; beyond it the link is written before it is read.
 const GATHER_BYTES: usize = 256 * 1024;
+
+/// Replies gather for one write for this long, looked at between two calls.
+const GATHER_TIME: Duration = Duration::from_millis(1);
+
+/// How many messages a turn takes in before other tasks of the thread have theirs.
+const MESSAGES_PER_TURN: usize = 128;
+
+/// Who runs a link's calls.
+pub(crate) enum Runner {
+    /// The actor of the arbiter that the link runs on.
+    Own(Desk),
+    /// All actors of the process, each on a thread of its own.
+    Team(Arc<Team>),
+}
+
+impl Runner {
+    fn registry(&self) -> &Registry {
+        match self {
+            Self::Own(desk) => desk.registry(),
+            Self::Team(team) => team.registry(),
+        }
+    }
+
+    fn run(&self, run: Run, context: &mut Context<'_>) {
+        match self {
+            Self::Own(desk) => desk.begin(run, context),
+            Self::Team(team) => team.assign(run),
+        }
+    }
+}
 
 /// What tells a link when to end.
 #[derive(Clone)]
@@ -68,14 +100,16 @@ pub(crate) enum LinkFault {
     DuplicateId(u64),
     #[error("the window of request {id} is broken")]
     Window { id: u64, source: WindowError },
+    #[error("the thread of a link has ended")]
+    Thread,
 }
 
 /// A link and the calls that came by it.
 pub(crate) struct Link<T> {
     transport: T,
-    team: Arc<Team>,
+    runner: Runner,
     drain: Drain,
-    open: HashMap<u64, OpenCall>,
+    open: ById<OpenCall>,
     deadlines: DelayQueue<u64>,
     ends: mpsc::Receiver<Ended>,
     end: mpsc::Sender<Ended>,
@@ -84,128 +118,142 @@ pub(crate) struct Link<T> {
     say: mpsc::Sender<(u64, Said)>,
 }
 
-struct OpenCall {
-    cancellation: CancellationToken,
-    /// `None` once the caller was answered or has gone; the handler may still be ending.
-    deadline: Option<delay_queue::Key>,
-    exchange: Option<OpenExchange>,
-    /// What it has called in other processes, by number.
-    asked: Vec<(u32, oneshot::Sender<Outcome>)>,
-    _open: TaskTrackerToken,
-}
-
-/// A request and its response.
-struct OpenExchange {
-    side: LinkSide,
-    received: ReceiveWindow,
-    sent: SendWindow,
-    stage: Stage,
-    /// It is a call: what answers it before it streams is a reply.
-    is_call: bool,
-}
-
-impl OpenExchange {
-    fn new(side: LinkSide, is_call: bool) -> Self {
-        let (received, sent) = (ReceiveWindow::default(), SendWindow::default());
-        Self { side, received, sent, stage: Stage::Silent, is_call }
-    }
-}
-
+/// How much of what had come was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Silent,
-    Headed,
-    Over,
-}
-
-enum Event {
-    Message(ToWorker),
-    Ended(Ended),
-    Said(u64, Said),
-    DeadlinePassed(u64),
+enum Taken {
+    All,
+    Some,
     Closed,
-    Finished,
 }
 
 impl<T: Transport<Out = FromWorker, In = ToWorker>> Link<T> {
-    pub(crate) fn new(transport: T, team: Arc<Team>, drain: Drain) -> Self {
+    pub(crate) fn new(transport: T, runner: Runner, drain: Drain) -> Self {
         // One place for each open call: reporting an end never waits and never overflows.
         let (end, ends) = mpsc::channel(MAX_CALLS);
         let (say, said) = mpsc::channel(SAID_WAITING);
-        let deadlines = DelayQueue::new();
-        Self { transport, team, drain, open: HashMap::new(), deadlines, ends, end, said, say }
+        let (open, deadlines) = (ById::default(), DelayQueue::new());
+        Self { transport, runner, drain, open, deadlines, ends, end, said, say }
     }
 
     /// Serves the link until it ends. Calls that are open then are cancelled.
     pub(crate) async fn serve(mut self) -> Result<LinkEnd, LinkFault> {
         let drain = self.drain.clone();
         let mut finished = pin!(drain.finished.cancelled());
+        let closed = std::future::poll_fn(|context| {
+            if finished.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Ok(LinkEnd::Drained));
+            }
+            self.poll_turn(context).map(|closed| closed.map(|()| LinkEnd::Closed))
+        });
+        let end = closed.await?;
+        if end == LinkEnd::Drained {
+            std::future::poll_fn(|context| {
+                self.poll_reports(context);
+                self.transport.poll_flush(context)
+            })
+            .await?;
+        }
+        Ok(end)
+    }
+
+    /// Takes what has happened and writes what came of it; ready when the gateway has closed the link.
+    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<Result<(), LinkFault>> {
+        let mut taken = 0;
         loop {
-            let next = std::future::poll_fn(|context| {
-                if finished.poll_unpin(context).is_ready() {
-                    return Poll::Ready(Ok(Event::Finished));
-                }
-                self.poll_event(context)
-            });
-            match next.await? {
-                Event::Message(message) => match self.receive(message) {
-                    Err(LinkFault::Window { id, .. }) if self.transport.end_violator(id) => self.cancel(id),
-                    received => received?,
-                },
-                Event::Ended((id, outcome)) => self.end(id, outcome),
-                Event::Said(id, said) => self.hear(id, said),
-                Event::DeadlinePassed(id) => self.expire(id),
-                Event::Closed => return Ok(LinkEnd::Closed),
-                Event::Finished => {
-                    std::future::poll_fn(|cx| self.transport.poll_flush(cx)).await?;
-                    return Ok(LinkEnd::Drained);
-                }
+            let all_taken = self.poll_messages(&mut taken, context)?;
+            if all_taken == Taken::Closed {
+                return Poll::Ready(Ok(()));
+            }
+            let mut expired = false;
+            while let Poll::Ready(Some(passed)) = self.deadlines.poll_expired(context) {
+                self.expire(passed.into_inner());
+                expired = true;
+            }
+            if self.transport.poll_flush(context)?.is_pending() {
+                return Poll::Pending;
+            }
+            if all_taken == Taken::All && !expired {
+                return Poll::Pending;
+            }
+            if taken >= MESSAGES_PER_TURN {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
             }
         }
     }
 
-    /// The next thing that happened; writes what has gathered when nothing has.
-    fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Result<Event, LinkError>> {
-        loop {
-            if let Poll::Ready(Some(passed)) = self.deadlines.poll_expired(context) {
-                return Poll::Ready(Ok(Event::DeadlinePassed(passed.into_inner())));
+    /// Takes reports and messages until there are no more, or what they came to is to be written first.
+    fn poll_messages(&mut self, taken: &mut usize, context: &mut Context<'_>) -> Result<Taken, LinkFault> {
+        self.poll_reports(context);
+        let began = Instant::now();
+        while self.gathers() {
+            let Poll::Ready(received) = self.transport.poll_receive(context)? else { return Ok(Taken::All) };
+            let Some(message) = received else { return Ok(Taken::Closed) };
+            let now = Instant::now();
+            match self.receive(message, now, context) {
+                Err(LinkFault::Window { id, .. }) if self.transport.end_violator(id) => self.cancel(id),
+                received => received?,
             }
-            let may_gather = self.transport.outbound().len() < GATHER_BYTES;
-            if may_gather {
-                if let Poll::Ready(Some((id, said))) = self.said.poll_recv(context) {
-                    return Poll::Ready(Ok(Event::Said(id, said)));
-                }
-                if let Poll::Ready(Some(ended)) = self.ends.poll_recv(context) {
-                    // The task said everything else before its end; some of it may have come since the look above.
-                    self.hear_all();
-                    return Poll::Ready(Ok(Event::Ended(ended)));
-                }
-                if let Poll::Ready(received) = self.transport.poll_receive(context)? {
-                    return Poll::Ready(Ok(received.map_or(Event::Closed, Event::Message)));
-                }
+            *taken += 1;
+            if *taken >= MESSAGES_PER_TURN || now - began > GATHER_TIME {
+                break;
             }
-            match self.transport.poll_flush(context)? {
-                Poll::Ready(()) if may_gather => return Poll::Pending,
-                Poll::Ready(()) => {}
-                Poll::Pending => return Poll::Pending,
+        }
+        Ok(Taken::Some)
+    }
+
+    /// Whether more may come before the link is written.
+    fn gathers(&mut self) -> bool {
+        self.transport.outbound().len() < GATHER_BYTES
+    }
+
+    /// Takes what tasks report, up to what may gather; they wake the link when there is more.
+    fn poll_reports(&mut self, context: &mut Context<'_>) {
+        while self.gathers() {
+            if let Poll::Ready(Some((id, said))) = self.said.poll_recv(context) {
+                self.hear(id, said);
+            } else if let Poll::Ready(Some((id, outcome))) = self.ends.poll_recv(context) {
+                self.take_end(id, outcome);
+            } else {
+                return;
             }
         }
     }
 
-    fn receive(&mut self, message: ToWorker) -> Result<(), LinkFault> {
+    /// Takes what is reported now.
+    fn take_reports(&mut self) {
+        self.hear_all();
+        while let Ok((id, outcome)) = self.ends.try_recv() {
+            self.take_end(id, outcome);
+        }
+    }
+
+    fn take_end(&mut self, id: u64, outcome: Option<Outcome>) {
+        // The task said everything else before its end; some of it may have come since the last look.
+        self.hear_all();
+        self.end(id, outcome);
+    }
+
+    fn receive(
+        &mut self,
+        message: ToWorker,
+        now: Instant,
+        context: &mut Context<'_>,
+    ) -> Result<(), LinkFault> {
         match message {
             ToWorker::Call { id, call } => {
-                let time = self.team.registry().time_for(&call.name, call.deadline_ms);
+                let deadline = now + self.runner.registry().time_for(&call.name, call.deadline_ms);
                 if call.caller == Caller::Client {
-                    return self.accept(id, time, None, Work::Call(call, None));
+                    return self.accept(id, deadline, None, Work::Call(call, None), context);
                 }
                 let has_body = CallInput::has_body(&call.input);
                 let (side, streams) = call_streams(id, has_body, self.say.clone());
                 let open = OpenExchange::new(side, true);
-                self.accept(id, time, Some(open), Work::Call(call, Some(streams)))
+                self.accept(id, deadline, Some(open), Work::Call(call, Some(streams)), context)
             }
-            ToWorker::Request { id, target, deadline_ms, head } => {
-                self.accept_request(id, target, deadline_ms, head)
+            ToWorker::Request { id, target, deadline_ms, head, body } => {
+                let time = self.runner.registry().time_for(name_of(&target), deadline_ms);
+                self.accept_request(id, target, now + time, (head, body), context)
             }
             ToWorker::Cancel { id } => {
                 self.cancel(id);
@@ -255,25 +303,22 @@ impl<T: Transport<Out = FromWorker, In = ToWorker>> Link<T> {
         &mut self,
         id: u64,
         target: Target,
-        deadline_ms: u32,
-        head: RequestHead,
+        deadline: Instant,
+        (head, body): (RequestHead, Bytes),
+        context: &mut Context<'_>,
     ) -> Result<(), LinkFault> {
-        let name = match &target {
-            Target::Function(name) => name.as_str(),
-            Target::Route => "",
-        };
-        let time = self.team.registry().time_for(name, deadline_ms);
-        let (side, exchange) = exchange(id, target, head, self.say.clone());
+        let (side, exchange) = exchange(id, target, head, body, self.say.clone());
         let open = OpenExchange::new(side, false);
-        self.accept(id, time, Some(open), Work::Exchange(exchange))
+        self.accept(id, deadline, Some(open), Work::Exchange(exchange), context)
     }
 
     fn accept(
         &mut self,
         id: u64,
-        time: Duration,
+        deadline: Instant,
         exchange: Option<OpenExchange>,
         work: Work,
+        context: &mut Context<'_>,
     ) -> Result<(), LinkFault> {
         if self.open.contains_key(&id) {
             return Err(LinkFault::DuplicateId(id));
@@ -292,11 +337,11 @@ impl<T: Transport<Out = FromWorker, In = ToWorker>> Link<T> {
             }
             return Ok(());
         }
-        let deadline = Instant::now() + time;
         let cancellation = CancellationToken::new();
         let open = OpenCall {
             cancellation: cancellation.clone(),
-            deadline: Some(self.deadlines.insert_at(id, deadline)),
+            deadline: None,
+            is_awaited: true,
             exchange,
             asked: Vec::new(),
             _open: self.drain.open.token(),
@@ -304,7 +349,13 @@ impl<T: Transport<Out = FromWorker, In = ToWorker>> Link<T> {
         self.open.insert(id, open);
         let reply = Reply::new(id, self.end.clone());
         let outward = Some(Outward::new(id, self.say.clone()));
-        self.team.assign(Run { work, deadline, cancellation, reply, outward, load: None });
+        let run = Run { work, deadline, cancellation, reply, outward, load: None, waits: None };
+        self.runner.run(run, context);
+        // Most calls have ended now: a deadline is for the others.
+        self.take_reports();
+        if let Some(open) = self.open.get_mut(&id).filter(|open| open.is_awaited) {
+            open.deadline = Some(self.deadlines.insert_at(id, deadline));
+        }
         Ok(())
     }
 
@@ -359,21 +410,17 @@ impl<T: Transport<Out = FromWorker, In = ToWorker>> Link<T> {
         if exchange.stage == Stage::Over {
             return;
         }
-        if matches!(said, Said::Whole(..) | Said::Head(_))
-            && let Some(deadline) = open.deadline.take()
-        {
-            // From here on the response takes as long as its client reads.
-            self.deadlines.remove(&deadline);
+        if matches!(said, Said::Whole(..) | Said::Head(_)) {
+            open.is_awaited = false;
+            if let Some(deadline) = open.deadline.take() {
+                // From here on the response takes as long as its client reads.
+                self.deadlines.remove(&deadline);
+            }
         }
         match said {
-            Said::Whole(head, bytes) => {
-                exchange.sent.take(bytes.len());
+            Said::Whole(head, body) => {
                 exchange.stage = Stage::Over;
-                self.queue(&FromWorker::Head { id, head });
-                if !bytes.is_empty() {
-                    self.queue(&FromWorker::Body { id, bytes });
-                }
-                self.queue(&FromWorker::End { id });
+                self.queue(&FromWorker::Whole { id, head, body });
             }
             Said::Head(head) => {
                 exchange.stage = Stage::Headed;
@@ -405,14 +452,13 @@ impl<T: Transport<Out = FromWorker, In = ToWorker>> Link<T> {
     fn refuse(&mut self, id: u64, status: u16, message: &str) {
         let json = serde_json::json!({ "error": message }).to_string();
         let headers = vec![("content-type".into(), "application/json".into())];
-        self.queue(&FromWorker::Head { id, head: ResponseHead { status, headers } });
-        self.queue(&FromWorker::Body { id, bytes: json.into() });
-        self.queue(&FromWorker::End { id });
+        self.queue(&FromWorker::Whole { id, head: ResponseHead { status, headers }, body: json.into() });
     }
 
     fn cancel(&mut self, id: u64) {
         // A call that is not open ended before its cancel arrived.
         if let Some(open) = self.open.get_mut(&id) {
+            open.is_awaited = false;
             if let Some(deadline) = open.deadline.take() {
                 self.deadlines.remove(&deadline);
             }
@@ -423,6 +469,7 @@ impl<T: Transport<Out = FromWorker, In = ToWorker>> Link<T> {
     fn expire(&mut self, id: u64) {
         let Some(open) = self.open.get_mut(&id) else { return };
         open.deadline = None;
+        open.is_awaited = false;
         open.cancellation.cancel();
         let message = "the function did not answer in time";
         match &mut open.exchange {
@@ -442,7 +489,7 @@ impl<T: Transport<Out = FromWorker, In = ToWorker>> Link<T> {
 
     fn end(&mut self, id: u64, outcome: Option<Outcome>) {
         let Some(open) = self.open.remove(&id) else { return };
-        let waiting = open.deadline.is_some();
+        let waiting = open.is_awaited;
         if let Some(deadline) = open.deadline {
             self.deadlines.remove(&deadline);
         }
@@ -473,6 +520,14 @@ impl<T: Transport<Out = FromWorker, In = ToWorker>> Link<T> {
 
     fn reply(&mut self, id: u64, outcome: Outcome) {
         self.queue(&FromWorker::Reply { id, outcome });
+    }
+}
+
+/// The function that a request is for; empty for a route's.
+fn name_of(target: &Target) -> &str {
+    match target {
+        Target::Function(name) => name,
+        Target::Route => "",
     }
 }
 

@@ -4,3 +4,4 @@
 
 pub(crate) mod link;
 pub(crate) mod nats;
+mod open;

@@ -181,6 +181,17 @@ async fn wrong_requests_are_told_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn a_short_body_comes_with_its_request() {
+    let mut client = Client::start().await;
+    let request = client.request("POST", ORDER, None);
+    let target = || Target::Function("start.order".into());
+    let in_pieces = client.gateway.answer(target(), &request).await;
+    let id = client.gateway.send_whole(target(), &request).await;
+    let whole = client.gateway.rest_of(id).await;
+    assert_eq!((whole.status, whole.text()), (200, in_pieces.text()));
+}
+
+#[tokio::test]
 async fn a_client_that_reads_no_further_stops_the_stream_and_one_that_leaves_ends_it() {
     let mut client = Client::start().await;
     let request = client.request("GET", "undefined", None);

@@ -1,5 +1,6 @@
 //! Functions that panic, hang, hold up their thread or answer with too much: each alone pays for it.
 
+use std::mem::swap;
 use std::time::Duration;
 
 use shared::message::{Caller, NativeCall, Outcome, ToWorker};
@@ -38,9 +39,11 @@ async fn a_panic_leaves_running_calls_in_peace() {
     let mut gateway = fixture_worker(2, 16).await;
     let naps = gateway.start("test.nap", "300", LONG_MS).await;
     gateway.logged("napping").await;
+    swap(&mut gateway.link, &mut gateway.other_link);
     for _ in 0..20 {
         assert_eq!(gateway.failure("test.panic", "").await.0, 500);
     }
+    swap(&mut gateway.link, &mut gateway.other_link);
     assert_eq!(gateway.reply().await, (naps, Outcome::Value(r#""rested""#.into())));
 }
 
@@ -93,16 +96,31 @@ async fn a_deadline_ends_the_call_with_504() {
 }
 
 #[tokio::test]
-async fn a_handler_that_holds_up_its_thread_is_answered_for_in_time() {
+async fn a_handler_that_holds_up_its_thread_holds_up_the_links_of_that_thread_alone() {
     let mut gateway = fixture_worker(2, 16).await;
     let stuck = gateway.start("test.block_thread", "", 50).await;
-    assert_eq!(status(&gateway.reply().await.1), 504);
+    gateway.logged("blocking").await;
+    swap(&mut gateway.link, &mut gateway.other_link);
     for value in 0..20 {
         assert_eq!(gateway.value("test.echo", &value.to_string()).await, value, "the other arbiter answers");
     }
+    swap(&mut gateway.link, &mut gateway.other_link);
     gateway.cancel(stuck).await;
     drop(gateway.control.take());
     gateway.exit().await;
+}
+
+#[tokio::test]
+async fn calls_beyond_the_limit_wait_for_those_that_run() {
+    let mut gateway = fixture_worker(1, 16).await;
+    let runs = gateway.start("test.hold", "", LONG_MS).await;
+    gateway.logged("holding").await;
+    let waits =
+        [gateway.start("test.echo", "1", LONG_MS).await, gateway.start("test.echo", "2", LONG_MS).await];
+    gateway.cancel(runs).await;
+    assert_eq!(gateway.reply().await, (waits[0], Outcome::Value("1".into())));
+    assert_eq!(gateway.reply().await, (waits[1], Outcome::Value("2".into())));
+    assert_eq!(gateway.value("test.echo", "3").await, 3);
 }
 
 #[tokio::test]

@@ -181,6 +181,7 @@ async fn nap(milliseconds: u64) -> Result<&'static str, FunctionError> {
 }
 
 async fn block_thread(_: ()) -> Result<(), FunctionError> {
+    tracing::info!("blocking");
     loop {
         std::thread::park();
     }

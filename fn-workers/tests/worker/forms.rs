@@ -203,7 +203,7 @@ async fn a_temporary_file_goes_on_every_path() {
     gateway.until_no_temporary_files().await;
     let heard = loop {
         match gateway.heard().await {
-            FromWorker::Head { id: of, head } if of == id => break head.status,
+            FromWorker::Whole { id: of, head, .. } if of == id => break head.status,
             _ => {}
         }
     };
@@ -249,7 +249,7 @@ impl Gateway {
                 match self.heard().await {
                     FromWorker::Credit { id: of, bytes } if of == id => window += bytes as usize,
                     // It is answered before it has come whole.
-                    answer @ FromWorker::Head { .. } => {
+                    answer @ FromWorker::Whole { .. } => {
                         self.kept = Some(answer);
                         return id;
                     }

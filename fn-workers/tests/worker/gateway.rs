@@ -6,7 +6,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use shared::head::{HandlerOptions, RequestHead};
+use shared::head::{HandlerOptions, RequestHead, ResponseHead};
 use shared::inherited::ChildArgs;
 use shared::link::Channel;
 use shared::logging::LogFormat;
@@ -32,6 +32,8 @@ pub struct Gateway {
     pub process: Child,
     pub control: Option<Channel<ToChild, FromChild>>,
     pub link: Option<Link>,
+    /// The link of another lane, which another thread of the worker reads where it has one.
+    pub other_link: Option<Link>,
     log: Lines<BufReader<ChildStderr>>,
     next_id: u64,
     /// What was heard and is still to be looked at.
@@ -195,8 +197,17 @@ impl Gateway {
         id
     }
 
+    /// Sends a client's request and its body in one frame.
+    pub async fn send_whole(&mut self, target: Target, request: &Sent) -> u64 {
+        self.send_first(target, request, (false, request.body.clone())).await
+    }
+
     /// Sends a client's request without its body.
     pub async fn send_head(&mut self, target: Target, request: &Sent, has_body: bool) -> u64 {
+        self.send_first(target, request, (has_body, Vec::new())).await
+    }
+
+    async fn send_first(&mut self, target: Target, request: &Sent, (has_body, body): (bool, Vec<u8>)) -> u64 {
         self.next_id += 1;
         let id = self.next_id;
         let head = RequestHead {
@@ -212,7 +223,7 @@ impl Gateway {
                 .map(|(name, value)| (name.clone().into(), value.clone().into()))
                 .collect(),
         };
-        let request = ToWorker::Request { id, target, deadline_ms: LONG_MS, head };
+        let request = ToWorker::Request { id, target, deadline_ms: LONG_MS, head, body: body.into() };
         self.link.as_mut().unwrap().send(&request).await.unwrap();
         id
     }
@@ -237,12 +248,13 @@ impl Gateway {
         let mut got = Got::default();
         loop {
             match self.heard().await {
-                FromWorker::Head { head, .. } => {
-                    got.status = head.status;
-                    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-                    got.headers =
-                        head.headers.iter().map(|(name, value)| (text(name), text(value))).collect();
+                FromWorker::Whole { id: ended, head, body } => {
+                    assert_eq!(ended, id);
+                    got.take_head(&head);
+                    got.body = body.to_vec();
+                    return got;
                 }
+                FromWorker::Head { head, .. } => got.take_head(&head),
                 FromWorker::Body { bytes, .. } => {
                     got.body.extend_from_slice(&bytes);
                     let bytes = u32::try_from(bytes.len()).unwrap();
@@ -307,26 +319,34 @@ impl Got {
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
+
+    fn take_head(&mut self, head: &ResponseHead) {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        self.status = head.status;
+        self.headers = head.headers.iter().map(|(name, value)| (text(name), text(value))).collect();
+    }
 }
 
 /// Both ends of a worker's sockets before it is spawned.
 struct Sockets {
     control: StdUnixStream,
-    link: StdUnixStream,
-    inherited: [StdUnixStream; 2],
+    links: [StdUnixStream; 2],
+    inherited: [StdUnixStream; 3],
 }
 
 impl Sockets {
     fn make() -> (Self, Vec<String>) {
         let (control, childs_control) = StdUnixStream::pair().unwrap();
         let (link, childs_link) = StdUnixStream::pair().unwrap();
+        let (other, childs_other) = StdUnixStream::pair().unwrap();
         let args = ChildArgs {
             control: childs_control.as_raw_fd(),
-            links: vec![vec![childs_link.as_raw_fd()]],
+            links: vec![vec![childs_link.as_raw_fd()], vec![childs_other.as_raw_fd()]],
             log_filter: "debug".into(),
             log_format: LogFormat::Text,
         };
-        (Self { control, link, inherited: [childs_control, childs_link] }, args.to_args())
+        let inherited = [childs_control, childs_link, childs_other];
+        (Self { control, links: [link, other], inherited }, args.to_args())
     }
 
     fn spawn(self, mut command: Command) -> Gateway {
@@ -336,10 +356,12 @@ impl Sockets {
         let mut process =
             command.stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let log = BufReader::new(process.stderr.take().unwrap()).lines();
+        let [link, other] = self.links;
         Gateway {
             process,
             control: Some(Channel::new(asynchronous(self.control))),
-            link: Some(Channel::new(asynchronous(self.link))),
+            link: Some(Channel::new(asynchronous(link))),
+            other_link: Some(Channel::new(asynchronous(other))),
             log,
             next_id: 0,
             kept: None,

@@ -1,5 +1,7 @@
 //! How the process begins and ends.
 
+use std::mem::swap;
+
 use shared::message::{FromChild, Outcome, ToChild};
 use shared::setup::{FormLimits, RendererSetup, Setup, ValueLimits, WorkerSetup};
 use tokio::process::Command;
@@ -23,8 +25,10 @@ async fn a_drain_refuses_what_is_new_finishes_what_runs_and_exits_0() {
     let naps = gateway.start("test.nap", "500", LONG_MS).await;
     gateway.logged("napping").await;
     gateway.tell(ToChild::Drain).await;
+    swap(&mut gateway.link, &mut gateway.other_link);
     while gateway.call("test.echo", "1").await == Outcome::Value("1".into()) {}
     assert_eq!(gateway.failure("test.echo", "1").await, (503, "the function worker is ending".into()));
+    swap(&mut gateway.link, &mut gateway.other_link);
     assert_eq!(gateway.reply().await, (naps, Outcome::Value(r#""rested""#.into())));
     assert_eq!(gateway.exit().await.code(), Some(0));
 }

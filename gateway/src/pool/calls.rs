@@ -4,13 +4,15 @@
 use std::time::Duration;
 
 use actix_web::http::header::HeaderMap;
-use prometheus::IntCounterVec;
+use bytes::{Bytes, BytesMut};
+use prometheus::{IntCounter, IntCounterVec};
 use shared::head::{RequestHeadRef, ResponseHead};
+use shared::message::worker::MAX_INLINE_BODY_BYTES;
 use shared::message::{Caller, CancelReason, MAX_CALL_BYTES, NativeCall, Outcome, Target};
 use tokio::time::Instant;
 
 use super::body::{Rendered, RenderedBody};
-use super::error::NativeError;
+use super::error::{NativeError, RequestBodyError};
 use super::in_flight::Place;
 use super::job::{End, Hold, Part};
 use super::thread::Thread;
@@ -30,6 +32,8 @@ pub struct NativeRequest<'a> {
     pub headers: &'a HeaderMap,
     /// Its body; [`RequestHeadRef::has_body`] says the same.
     pub body: Option<RequestBody>,
+    /// The body's length in bytes, where the client says it: a short one is waited for and goes with the request.
+    pub body_length: Option<usize>,
     /// Until the head of the response must have come.
     pub timeout: Duration,
 }
@@ -46,25 +50,79 @@ pub(super) enum Answered {
 /// The longest name of a function together with a request's id, in bytes; they share a frame with the input.
 const MAX_NAMES_BYTES: usize = 8 * 1024;
 
+/// The outcome of most calls.
+const VALUE: &str = "value";
+
+/// Native calls, counted by caller and outcome.
+#[derive(Debug)]
+pub(super) struct NativeCounters {
+    all: IntCounterVec,
+    /// Those that came to a value: clients' and isolates'.
+    values: [IntCounter; 2],
+}
+
+impl NativeCounters {
+    pub fn new(all: IntCounterVec) -> Self {
+        let values =
+            [Caller::Client, Caller::Isolate].map(|caller| all.with_label_values(&[label(caller), VALUE]));
+        Self { all, values }
+    }
+}
+
+fn label(caller: Caller) -> &'static str {
+    match caller {
+        Caller::Client => "client",
+        Caller::Isolate => "isolate",
+        Caller::Function { .. } => "function",
+    }
+}
+
 /// Counts a call by its outcome when dropped; one that never came to an outcome was cancelled.
-struct Tally {
-    calls: IntCounterVec,
+struct Tally<'t> {
+    counters: &'t NativeCounters,
     caller: Caller,
     outcome: &'static str,
 }
 
-impl Drop for Tally {
+impl Drop for Tally<'_> {
     fn drop(&mut self) {
-        let caller = match self.caller {
-            Caller::Client => "client",
-            Caller::Isolate => "isolate",
-            Caller::Function { .. } => "function",
-        };
-        self.calls.with_label_values(&[caller, self.outcome]).inc();
+        let Self { counters: NativeCounters { all, values: [client, isolate] }, caller, outcome } = self;
+        match (caller, *outcome) {
+            (Caller::Client, VALUE) => client.inc(),
+            (Caller::Isolate, VALUE) => isolate.inc(),
+            (caller, outcome) => all.with_label_values(&[label(*caller), outcome]).inc(),
+        }
     }
 }
 
+/// All of a body, which must have come by `until`.
+async fn collect(mut body: RequestBody, until: Instant) -> Result<Bytes, NativeError> {
+    let whole = async {
+        let (mut first, mut joined) = (Bytes::new(), BytesMut::new());
+        while let Some(piece) = std::future::poll_fn(|cx| body.as_mut().poll_next(cx)).await {
+            let piece = piece.map_err(NativeError::Body)?;
+            if first.len().max(joined.len()) + piece.len() > MAX_INLINE_BODY_BYTES {
+                return Err(NativeError::Body(RequestBodyError::TooLarge));
+            }
+            if first.is_empty() {
+                first = piece;
+                continue;
+            }
+            if joined.is_empty() {
+                joined.extend_from_slice(&first);
+            }
+            joined.extend_from_slice(&piece);
+        }
+        Ok(if joined.is_empty() { first } else { joined.freeze() })
+    };
+    tokio::time::timeout_at(until, whole).await.unwrap_or(Err(NativeError::Timeout))
+}
+
 impl Thread {
+    fn tally(&self, caller: Caller) -> Tally<'_> {
+        Tally { counters: &self.native_calls, caller, outcome: "cancelled" }
+    }
+
     /// Calls a native function, for one who takes an answer in one piece alone.
     pub async fn call(&self, call: NativeCall) -> Outcome {
         match self.call_for_job(call, None).await {
@@ -75,15 +133,14 @@ impl Thread {
 
     /// A call that a job makes, with a body where its input says that one follows.
     pub(super) async fn call_for_job(&self, call: NativeCall, body: Option<RequestBody>) -> Answered {
-        let calls = self.pool.metrics.native_calls.clone();
-        let mut tally = Tally { calls, caller: call.caller, outcome: "cancelled" };
+        let mut tally = self.tally(call.caller);
         let (label, answered) = match self.forward(call, body).await {
             Ok(Answered::Outcome(Outcome::Value(value))) if value.len() > MAX_CALL_BYTES => {
                 let refusal = Outcome::failed(502, "the function's value is too large");
                 ("failed", Answered::Outcome(refusal))
             }
             Ok(Answered::Outcome(outcome @ Outcome::Failed { .. })) => ("failed", Answered::Outcome(outcome)),
-            Ok(answered) => ("value", answered),
+            Ok(answered) => (VALUE, answered),
             Err((label, refusal)) => (label, Answered::Outcome(refusal)),
         };
         tally.outcome = label;
@@ -154,19 +211,34 @@ impl Thread {
     /// Lets a worker answer a client's request, and waits for the head of its response. A request without a body
     /// that only reads is sent to a second worker when the first is lost before that.
     pub async fn answer_natively(&self, request: NativeRequest<'_>) -> Result<Rendered, NativeError> {
-        let calls = self.pool.metrics.native_calls.clone();
-        let mut tally = Tally { calls, caller: Caller::Client, outcome: "cancelled" };
-        let NativeRequest { target, head, headers, mut body, timeout } = request;
+        let mut tally = self.tally(Caller::Client);
+        let NativeRequest { target, mut head, headers, body, body_length, timeout } = request;
         let may_retry = body.is_none() && head.method == "GET";
         let timeout = timeout.min(self.pool.settings.native_call_timeout);
         let until = Instant::now() + timeout;
-        let mut answered = self.attempt_request(&target, head, headers, body.take(), (until, false)).await;
-        if may_retry && matches!(answered, Err(NativeError::Lost)) {
-            self.pool.metrics.native_retries.inc();
-            answered = self.attempt_request(&target, head, headers, None, (until, true)).await;
-        }
+        let is_short = body_length.is_some_and(|length| length <= MAX_INLINE_BODY_BYTES);
+        let (body, answered) = match body {
+            Some(body) if is_short => {
+                head.has_body = false;
+                (None, collect(body, until).await)
+            }
+            body => (body, Ok(Bytes::new())),
+        };
+        let answered = match answered {
+            Ok(whole) => {
+                let first =
+                    self.attempt_request(&target, (head, headers), body, &whole, (until, false)).await;
+                if may_retry && matches!(first, Err(NativeError::Lost)) {
+                    self.pool.metrics.native_retries.inc();
+                    self.attempt_request(&target, (head, headers), None, &[], (until, true)).await
+                } else {
+                    first
+                }
+            }
+            Err(error) => Err(error),
+        };
         tally.outcome = match &answered {
-            Ok(_) => "value",
+            Ok(_) => VALUE,
             Err(error) => error.label(),
         };
         answered
@@ -175,21 +247,20 @@ impl Thread {
     async fn attempt_request(
         &self,
         target: &Target,
-        head: RequestHeadRef<'_>,
-        headers: &HeaderMap,
+        (head, headers): (RequestHeadRef<'_>, &HeaderMap),
         body: Option<RequestBody>,
+        whole: &[u8],
         (until, again): (Instant, bool),
     ) -> Result<Rendered, NativeError> {
-        let path = path_of(head.url);
-        let (worker, way) = self.way_to(target, path, again).ok_or(NativeError::Unavailable)?;
+        let (worker, way) = self.way_to(target, head.url, again).ok_or(NativeError::Unavailable)?;
         let place = worker.enter().ok_or(NativeError::Busy)?;
         let id = self.next_id();
         let entry = self.pool.in_flight.enter(id, Place::Worker(worker.slot.id));
         let left = until.saturating_duration_since(Instant::now());
         let deadline_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
         let hold = Hold::on_worker(place, entry);
-        let handle =
-            worker.begin_request(Opening { id, way: &way, target, deadline_ms }, head, headers, hold);
+        let opening = Opening { id, way: &way, target, deadline_ms, body: whole };
+        let handle = worker.begin_request(opening, head, headers, hold);
         if let Some(body) = body {
             upload::spawn(body, &handle);
         }
@@ -226,7 +297,7 @@ impl Thread {
 }
 
 /// The path of a URL with scheme and authority.
-fn path_of(url: &str) -> &str {
+pub(super) fn path_of(url: &str) -> &str {
     let after_scheme = url.find("://").map_or(0, |at| at + 3);
     let rest = &url[after_scheme..];
     let path = rest.find('/').map_or("/", |at| &rest[at..]);

@@ -1,10 +1,12 @@
 //! The jobs and calls that run now, by id, over all gateway threads: for `/status`, and for a drain that waits.
 
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
+use shared::ids::IdHasher;
 use tokio::sync::Notify;
 
 use super::slot::{ChildId, IsolateId};
@@ -27,7 +29,7 @@ pub(super) struct Running {
 /// What runs now.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
-    running: DashMap<u64, Running>,
+    running: DashMap<u64, Running, BuildHasherDefault<IdHasher>>,
     count: AtomicUsize,
     idle: Notify,
 }

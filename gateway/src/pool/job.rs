@@ -252,6 +252,23 @@ impl Job {
         Ok(())
     }
 
+    /// The whole response has come.
+    pub fn on_whole(&self, head: ResponseHead, body: Bytes) -> Result<(), RuleError> {
+        let mut state = self.state.borrow_mut();
+        if std::mem::replace(&mut state.headed, true) {
+            return Err(RuleError::SecondHead(self.id));
+        }
+        let window = |source| RuleError::Window { id: self.id, source };
+        state.received.received(body.len()).map_err(window)?;
+        if !self.abandoned.get() {
+            state.head = Some(head);
+            state.chunks.extend(Some(body).filter(|body| !body.is_empty()));
+        }
+        drop(state);
+        self.finish(End::Complete);
+        Ok(())
+    }
+
     /// There will be no whole response.
     pub fn on_failed(&self, failure: &Failure) {
         self.finish(End::Failed(failure.kind));

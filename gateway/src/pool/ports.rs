@@ -22,7 +22,8 @@ pub(super) struct NewLink {
 #[derive(Debug, Clone)]
 pub(super) enum Peer {
     Isolate(IsolateId),
-    Worker(Arc<WorkerSlot>),
+    /// A lane of an fn worker.
+    Worker(Arc<WorkerSlot>, usize),
 }
 
 impl Peer {
@@ -30,7 +31,7 @@ impl Peer {
     pub fn child(&self) -> ChildId {
         match self {
             Self::Isolate(isolate) => isolate.child(),
-            Self::Worker(slot) => slot.id,
+            Self::Worker(slot, _) => slot.id,
         }
     }
 }

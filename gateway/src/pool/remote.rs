@@ -61,12 +61,12 @@ impl Thread {
         let name = subjects.inbox(&unique_name());
         let inbox = connection.subscribe(format!("{name}.*")).await?;
         let core = Caller::new(subjects.clone(), name.clone(), limits);
-        let slot = Arc::new(WorkerSlot::new(ELSEWHERE));
+        let slot = Arc::new(WorkerSlot::new(ELSEWHERE, 1));
         let metrics = self.pool.metrics.clone();
         let failures = metrics.job_failures.clone();
         let nats = NatsTransport::new(connection, subjects, core, (&name, inbox), slot.clone(), metrics);
         let transport = WorkerTransport::Nats(Box::new(nats));
-        Ok(Rc::new(WorkerLink::new(slot, transport, max_calls, failures)))
+        Ok(Rc::new(WorkerLink::new((slot, 0), transport, max_calls, failures)))
     }
 }
 

@@ -71,11 +71,14 @@ pub(crate) struct WorkerSlot {
     pub id: ChildId,
     ready: AtomicBool,
     in_flight: AtomicUsize,
+    /// The same for each of its lanes: a thread of it, with the links that it reads.
+    lanes: Box<[AtomicUsize]>,
 }
 
 impl WorkerSlot {
-    pub fn new(id: ChildId) -> Self {
-        Self { id, ready: AtomicBool::new(false), in_flight: AtomicUsize::new(0) }
+    pub fn new(id: ChildId, lanes: usize) -> Self {
+        let lanes = (0..lanes).map(|_| AtomicUsize::new(0)).collect();
+        Self { id, ready: AtomicBool::new(false), in_flight: AtomicUsize::new(0), lanes }
     }
 
     pub fn is_ready(&self) -> bool {
@@ -90,20 +93,32 @@ impl WorkerSlot {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Takes a place for one more call unless `limit` calls run already.
-    pub fn enter(self: &Arc<Self>, limit: usize) -> Option<WorkerPlace> {
+    /// How many calls run on a lane.
+    pub fn load(&self, lane: usize) -> usize {
+        self.lanes[lane].load(Ordering::Relaxed)
+    }
+
+    /// Takes a place on a lane for one more call unless the worker runs `limit` calls already.
+    pub fn enter(self: &Arc<Self>, lane: usize, limit: usize) -> Option<WorkerPlace> {
         let more = |calls: usize| (calls < limit).then_some(calls + 1);
         let entered = self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-        entered.is_ok().then(|| WorkerPlace(Arc::clone(self)))
+        entered.is_ok().then(|| {
+            self.lanes[lane].fetch_add(1, Ordering::Relaxed);
+            WorkerPlace { slot: Arc::clone(self), lane }
+        })
     }
 }
 
 /// A call's place on an fn worker; free again when it is dropped.
 #[derive(Debug)]
-pub(crate) struct WorkerPlace(Arc<WorkerSlot>);
+pub(crate) struct WorkerPlace {
+    slot: Arc<WorkerSlot>,
+    lane: usize,
+}
 
 impl Drop for WorkerPlace {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.slot.lanes[self.lane].fetch_sub(1, Ordering::Relaxed);
+        self.slot.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }

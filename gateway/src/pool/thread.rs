@@ -9,6 +9,7 @@ use shared::link::Channel;
 use tokio::net::UnixStream;
 
 use super::Pool;
+use super::calls::NativeCounters;
 use super::isolate_link::IsolateLink;
 use super::link::LinkFault;
 use super::ports::{NewLink, Peer};
@@ -32,6 +33,7 @@ pub(super) struct Thread {
     pub remote: RefCell<Option<Rc<WorkerLink>>>,
     /// Where the search for the least loaded worker starts, so that ties rotate.
     pub worker_rotor: Cell<usize>,
+    pub native_calls: NativeCounters,
 }
 
 impl Thread {
@@ -39,6 +41,7 @@ impl Thread {
         Self {
             number: u64::try_from(number).unwrap_or_default() << COUNTER_BITS,
             next_id: Cell::new(1),
+            native_calls: NativeCounters::new(pool.metrics.native_calls.clone()),
             pool,
             isolates: RefCell::default(),
             workers: RefCell::default(),
@@ -81,10 +84,10 @@ impl Thread {
                     ending.note(end);
                 });
             }
-            Peer::Worker(slot) => {
+            Peer::Worker(slot, lane) => {
                 let failures = self.pool.metrics.job_failures.clone();
                 let link = Rc::new(WorkerLink::new(
-                    slot,
+                    (slot, lane),
                     WorkerTransport::Unix(Channel::new(stream)),
                     MAX_CALLS_PER_WORKER,
                     failures,

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use shared::message::Target;
 
+use super::calls::path_of;
 use super::thread::Thread;
 use super::worker_link::WorkerLink;
 
@@ -23,10 +24,10 @@ pub(super) enum Way {
 }
 
 impl Thread {
-    /// A worker for a call of a function or for a request of `path`, and the way to it. `again`: another one has been
+    /// A worker for a call of a function or for a request of `url`, and the way to it. `again`: another one has been
     /// lost with it.
-    pub fn way_to(&self, target: &Target, path: &str, again: bool) -> Option<(Rc<WorkerLink>, Way)> {
-        let elsewhere = self.way_elsewhere(target, path, again);
+    pub fn way_to(&self, target: &Target, url: &str, again: bool) -> Option<(Rc<WorkerLink>, Way)> {
+        let elsewhere = self.way_elsewhere(target, url, again);
         let has_here = match elsewhere {
             Some((_, _, here)) => here,
             None => true,
@@ -37,7 +38,7 @@ impl Thread {
     }
 
     /// The way to other machines, and whether this one has it too.
-    fn way_elsewhere(&self, target: &Target, path: &str, again: bool) -> Option<(Rc<WorkerLink>, Way, bool)> {
+    fn way_elsewhere(&self, target: &Target, url: &str, again: bool) -> Option<(Rc<WorkerLink>, Way, bool)> {
         let link = self.remote.borrow().clone().filter(|link| link.is_ready())?;
         let catalog = self.pool.catalog.load();
         match target {
@@ -50,7 +51,7 @@ impl Thread {
                 Some((link, Way::Function { name: name.clone(), rather }, found.here))
             }
             Target::Route => {
-                let (here, pattern) = catalog.route(path)?;
+                let (here, pattern) = catalog.route(path_of(url))?;
                 Some((link, Way::Route(pattern?.to_owned()), here))
             }
         }
@@ -62,7 +63,7 @@ impl Thread {
         let index = (0..count)
             .map(|step| (self.worker_rotor.get() + step) % count)
             .filter(|index| workers[*index].is_ready())
-            .min_by_key(|index| workers[*index].slot.in_flight())?;
+            .min_by_key(|index| workers[*index].load())?;
         self.worker_rotor.set(index + 1);
         Some(workers[index].clone())
     }

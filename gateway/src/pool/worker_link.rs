@@ -2,7 +2,6 @@
 //! the clients' requests that are answered over it.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use actix_web::http::header::HeaderMap;
 use bytes::Bytes;
 use prometheus::IntCounterVec;
 use shared::head::{RequestHeadRef, ResponseHead};
+use shared::ids::ById;
 use shared::link::Transport;
 use shared::message::{
     CancelReason, Failure, FailureKind, FromWorker, NativeCall, Outcome, Target, ToWorker,
@@ -57,18 +57,22 @@ pub(super) struct Opening<'a> {
     pub target: &'a Target,
     /// Milliseconds until the head of the response must have come.
     pub deadline_ms: u32,
+    /// Its whole body; empty where it has none, and where that follows.
+    pub body: &'a [u8],
 }
 
-/// One thread's link to one fn worker, or to all those of other machines.
+/// One gateway thread's link to one thread of an fn worker, or to all workers of other machines.
 #[derive(Debug)]
 pub(super) struct WorkerLink {
     pub slot: Arc<WorkerSlot>,
+    /// Which of the worker's lanes it is.
+    lane: usize,
     link: Link<WorkerTransport>,
     /// The calls that it may have running at a time.
     most: usize,
-    calls: RefCell<HashMap<u64, Caller>>,
+    calls: RefCell<ById<Caller>>,
     /// The requests that the worker has not let go of.
-    jobs: RefCell<HashMap<u64, Rc<Job>>>,
+    jobs: RefCell<ById<Rc<Job>>>,
     failures: IntCounterVec,
     /// What functions of the worker have called elsewhere.
     pub function_calls: FunctionCalls,
@@ -76,14 +80,19 @@ pub(super) struct WorkerLink {
 
 impl WorkerLink {
     pub fn new(
-        slot: Arc<WorkerSlot>,
+        (slot, lane): (Arc<WorkerSlot>, usize),
         transport: WorkerTransport,
         most: usize,
         failures: IntCounterVec,
     ) -> Self {
         let (calls, jobs) = (RefCell::default(), RefCell::default());
         let function_calls = FunctionCalls::default();
-        Self { slot, link: Link::new(transport), most, calls, jobs, failures, function_calls }
+        Self { slot, lane, link: Link::new(transport), most, calls, jobs, failures, function_calls }
+    }
+
+    /// How many calls run on the thread that it leads to, over all gateway threads.
+    pub fn load(&self) -> usize {
+        self.slot.load(self.lane)
     }
 
     /// Whether it takes calls.
@@ -97,7 +106,7 @@ impl WorkerLink {
 
     /// Takes a place for a call or a request; `None` when the worker has as many as it may.
     pub fn enter(&self) -> Option<WorkerPlace> {
-        self.slot.enter(self.most)
+        self.slot.enter(self.lane, self.most)
     }
 
     /// Sends a call, by `way` if the link leads to several workers. Dropping the returned value cancels it.
@@ -123,10 +132,11 @@ impl WorkerLink {
         self.jobs.borrow_mut().entry(id).or_insert_with(open).clone()
     }
 
-    /// Sends a request, by `way` if the link leads to several workers. Its response comes to the returned handle; dropping that cancels it.
+    /// Sends a request, by `way` if the link leads to several workers. Its response comes to the returned handle; dropping
+    /// that cancels it.
     pub fn begin_request(
         self: &Rc<Self>,
-        Opening { id, way, target, deadline_ms }: Opening<'_>,
+        Opening { id, way, target, deadline_ms, body }: Opening<'_>,
         head: RequestHeadRef<'_>,
         headers: &HeaderMap,
         hold: Hold,
@@ -136,7 +146,7 @@ impl WorkerLink {
         self.link.with_transport(|transport| transport.open(id, way));
         self.link.append(|out| {
             let fields = headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
-            ToWorker::encode_request(out, id, target, deadline_ms, head, fields);
+            ToWorker::encode_request(out, id, target, deadline_ms, head, fields, body);
         });
         JobHandle::new(job, self.clone())
     }
@@ -183,6 +193,7 @@ impl WorkerLink {
 
     fn receive(self: &Rc<Self>, message: FromWorker, thread: &Rc<Thread>) -> Result<(), RuleError> {
         let (FromWorker::Reply { id, .. }
+        | FromWorker::Whole { id, .. }
         | FromWorker::Head { id, .. }
         | FromWorker::Body { id, .. }
         | FromWorker::End { id }
@@ -191,6 +202,10 @@ impl WorkerLink {
         | FromWorker::Call { id, .. }
         | FromWorker::CallCancel { id, .. }
         | FromWorker::Lost { id }) = message;
+        if let FromWorker::Whole { head, body, .. } = message {
+            self.function_calls.end_of(id);
+            return self.take_whole(id, head, body, thread);
+        }
         if let FromWorker::Call { number, call, .. } = message {
             return self.call_for_function((id, number), call, thread);
         }
@@ -227,6 +242,7 @@ impl WorkerLink {
         };
         match message {
             FromWorker::Reply { .. }
+            | FromWorker::Whole { .. }
             | FromWorker::Head { .. }
             | FromWorker::Lost { .. }
             | FromWorker::Call { .. }
@@ -253,6 +269,19 @@ impl WorkerLink {
 
     fn forget(&self, id: u64) {
         self.jobs.borrow_mut().remove(&id);
+    }
+
+    /// A whole response, to a request alone: a call is answered by a reply.
+    fn take_whole(&self, id: u64, head: ResponseHead, body: Bytes, thread: &Thread) -> Result<(), RuleError> {
+        if self.calls.borrow().contains_key(&id) {
+            return Err(RuleError::UnknownId(id));
+        }
+        let job = self.jobs.borrow_mut().remove(&id);
+        match job {
+            Some(job) => job.on_whole(head, body),
+            // It crossed a call's cancel.
+            None => thread.was_issued(id).then_some(()).ok_or(RuleError::UnknownId(id)),
+        }
     }
 
     /// A response begins, or the answer to a call that comes piece by piece.

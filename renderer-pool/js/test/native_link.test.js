@@ -54,6 +54,18 @@ describe('a link to a worker', () => {
     assert.equal(credits.length, 1)
   })
 
+  test('takes a response in one piece', async () => {
+    const { link, say, until } = await linked()
+    const answers = [link.fetch('threads.list', request()), link.fetch('threads.gone', request())]
+    const first = await until(({ kind }) => kind === TO.request)
+    const second = await until(({ kind }) => kind === TO.request)
+    say(FROM.whole, first[0].id, head(201, 'content-type', 'text/plain'), Buffer.from('whole'))
+    say(FROM.whole, second[0].id, head(204))
+    const [whole, empty] = await Promise.all(answers)
+    assert.deepEqual([whole.status, whole.headers.get('content-type'), await whole.text()], [201, 'text/plain', 'whole'])
+    assert.deepEqual([empty.status, empty.body], [204, null])
+  })
+
   test('sends no more of a body than the worker has room for', async () => {
     const { link, say, until } = await linked()
     const bytes = INITIAL_WINDOW + 1000
@@ -124,7 +136,7 @@ describe('a link to a worker', () => {
   test('refuses a worker of another version', async () => {
     const [ours, theirs] = duplexPair()
     const link = new Link(ours)
-    theirs.write('ISOPOD\0\x02')
+    theirs.write('ISOPOD\0\x01')
     await assert.rejects(link.opened, /of another version of Isopod/)
   })
 })

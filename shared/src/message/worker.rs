@@ -5,9 +5,10 @@
 //!   Call                 ----------------->            what a job or `/_native/` asks for
 //!                        <-----------------  Reply     in one piece
 //!
-//!   Request, Body*, BodyEnd  ------------->            what a client sends, as it came
+//!   Request              ----------------->            what a client sends, as it came: a short body with it,
+//!   Body*, BodyEnd       ----------------->            a longer one in pieces
 //!                        <-----------------  Credit (upload consumed)
-//!                        <-----------------  Head, Body*, End   or   Failed
+//!                        <-----------------  Whole   or   Head, Body*, End   or   Failed
 //!   Credit (client read) ----------------->
 //!   Cancel               ----------------->
 //!
@@ -16,7 +17,8 @@
 //!                        <-----------------  CallCancel
 //! ```
 //!
-//! What a function calls belongs to the call or request that it answers, and ends with that. A request ends with the worker's `End` or `Failed`, also after a `Cancel`; a cancelled call ends at once.
+//! What a function calls belongs to the call or request that it answers, and ends with that. A request ends with the
+//! worker's `Whole`, `End` or `Failed`, also after a `Cancel`; a cancelled call ends at once.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -24,7 +26,12 @@ use super::call::NativeCall;
 use super::{Message, Outcome, cut_text, unknown_kind};
 use crate::frame::{Frame, encode, encode_with};
 use crate::head::{RequestHead, RequestHeadRef, ResponseHead};
+use crate::window::MAX_CHUNK_BYTES;
 use crate::wire::{PayloadError, Reader, put_bytes};
+
+/// The longest body, in bytes, that travels in one frame with its request. What is sent so takes no window: the frame
+/// is a request's memory.
+pub const MAX_INLINE_BODY_BYTES: usize = 64 * 1024;
 
 /// From a gateway thread to an fn worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +58,9 @@ pub enum ToWorker {
         deadline_ms: u32,
         /// The request.
         head: RequestHead,
+        /// Its whole body, at most [`MAX_INLINE_BODY_BYTES`]; empty where it has none, and where
+        /// [`RequestHead::has_body`] says that the body follows.
+        body: Bytes,
     },
     /// A piece of the request's body.
     Body {
@@ -104,7 +114,8 @@ pub enum Target {
 }
 
 impl ToWorker {
-    /// Appends a request frame straight from the gateway's own request, without building a [`RequestHead`].
+    /// Appends a request frame straight from the gateway's own request, without building a [`RequestHead`]. `body` is
+    /// the whole of it, or empty.
     pub fn encode_request<'h>(
         out: &mut BytesMut,
         id: u64,
@@ -112,10 +123,12 @@ impl ToWorker {
         deadline_ms: u32,
         head: RequestHeadRef<'_>,
         headers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
+        body: &[u8],
     ) {
         encode_with(out, REQUEST_KIND, id, |out| {
             put_request_fields(out, target, deadline_ms);
             head.encode(out, headers);
+            out.put_slice(body);
         });
     }
 }
@@ -133,16 +146,23 @@ fn decode_request(id: u64, mut reader: Reader) -> Result<ToWorker, PayloadError>
     let name = reader.text("function")?;
     let target = if name.is_empty() { Target::Route } else { Target::Function(name) };
     let deadline_ms = reader.u32("deadline")?;
-    Ok(ToWorker::Request { id, target, deadline_ms, head: RequestHead::decode(reader.rest())? })
+    let head = RequestHead::read(&mut reader)?;
+    let body = reader.rest();
+    let limit = if head.has_body { 0 } else { MAX_INLINE_BODY_BYTES };
+    if body.len() > limit {
+        return Err(PayloadError::TooLong { field: "body", limit });
+    }
+    Ok(ToWorker::Request { id, target, deadline_ms, head, body })
 }
 
 impl Message for ToWorker {
     fn encode(&self, out: &mut BytesMut) {
         match self {
-            Self::Request { id, target, deadline_ms, head } => {
+            Self::Request { id, target, deadline_ms, head, body } => {
                 encode_with(out, REQUEST_KIND, *id, |out| {
                     put_request_fields(out, target, *deadline_ms);
                     head.encode(out);
+                    out.put_slice(body);
                 });
             }
             Self::Body { id, bytes } => encode(out, 4, *id, bytes),
@@ -189,6 +209,15 @@ pub enum FromWorker {
         id: u64,
         /// How.
         outcome: Outcome,
+    },
+    /// The response to a request, and its end.
+    Whole {
+        /// The request.
+        id: u64,
+        /// Status and header fields.
+        head: ResponseHead,
+        /// The body, at most [`crate::window::MAX_CHUNK_BYTES`].
+        body: Bytes,
     },
     /// The response to a request begins.
     Head {
@@ -250,21 +279,29 @@ pub enum FromWorker {
 impl FromWorker {
     /// Whether nothing comes after a frame of this kind for the call or request that it belongs to.
     pub fn is_last(kind: u8) -> bool {
-        matches!(kind, 1 | 4 | 5 | LOST_KIND)
+        matches!(kind, 1 | 4 | 5 | WHOLE_KIND | LOST_KIND)
     }
 }
 
+/// The kind of the frame of a [`FromWorker::Whole`].
+const WHOLE_KIND: u8 = 9;
 /// The kind of the frame of a [`FromWorker::Lost`].
 const LOST_KIND: u8 = 15;
+
+fn put_head(out: &mut BytesMut, head: &ResponseHead) {
+    let fields = head.headers.iter().map(|(name, value)| (&name[..], &value[..]));
+    ResponseHead::encode(out, head.status, fields);
+}
 
 impl Message for FromWorker {
     fn encode(&self, out: &mut BytesMut) {
         match self {
             Self::Reply { id, outcome } => encode_with(out, 1, *id, |out| outcome.encode(out)),
-            Self::Head { id, head } => encode_with(out, 2, *id, |out| {
-                let fields = head.headers.iter().map(|(name, value)| (&name[..], &value[..]));
-                ResponseHead::encode(out, head.status, fields);
+            Self::Whole { id, head, body } => encode_with(out, WHOLE_KIND, *id, |out| {
+                put_head(out, head);
+                out.put_slice(body);
             }),
+            Self::Head { id, head } => encode_with(out, 2, *id, |out| put_head(out, head)),
             Self::Body { id, bytes } => encode(out, 3, *id, bytes),
             Self::End { id } => encode(out, 4, *id, &[]),
             Self::Failed { id, detail } => {
@@ -284,6 +321,14 @@ impl Message for FromWorker {
         let mut reader = Reader::new(payload);
         match kind {
             1 => Ok(Self::Reply { id, outcome: Outcome::decode(reader)? }),
+            WHOLE_KIND => {
+                let head = ResponseHead::read(&mut reader)?;
+                let body = reader.rest();
+                if body.len() > MAX_CHUNK_BYTES {
+                    return Err(PayloadError::TooLong { field: "body", limit: MAX_CHUNK_BYTES });
+                }
+                Ok(Self::Whole { id, head, body })
+            }
             2 => Ok(Self::Head { id, head: ResponseHead::decode(reader.rest())? }),
             3 => Ok(Self::Body { id, bytes: reader.rest() }),
             4 => reader.end().map(|()| Self::End { id }),
@@ -388,8 +433,15 @@ mod tests {
                 target: Target::Function("a".into()),
                 deadline_ms: 9,
                 head: head.clone(),
+                body: Bytes::new(),
             },
-            ToWorker::Request { id: 8, target: Target::Route, deadline_ms: 9, head },
+            ToWorker::Request {
+                id: 8,
+                target: Target::Route,
+                deadline_ms: 9,
+                head: RequestHead { has_body: false, ..head },
+                body: "a body".into(),
+            },
             ToWorker::Body { id: 7, bytes: "abc".into() },
             ToWorker::BodyEnd { id: 7 },
             ToWorker::BodyFailed { id: 7 },
@@ -402,6 +454,11 @@ mod tests {
             },
             FromWorker::Body { id: 7, bytes: "abc".into() },
             FromWorker::End { id: 7 },
+            FromWorker::Whole {
+                id: 7,
+                head: ResponseHead { status: 200, headers: vec![("a".into(), "b".into())] },
+                body: "abc".into(),
+            },
             FromWorker::Failed { id: 7, detail: "why".into() },
             FromWorker::Credit { id: 7, bytes: 9 },
             FromWorker::Lost { id: 7 },
@@ -416,6 +473,40 @@ mod tests {
         }
         for message in from {
             assert_eq!(FromWorker::decode(next()).unwrap(), message);
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_too_long_for_its_request_is_refused() {
+        let head = |has_body| RequestHead {
+            method: "POST".into(),
+            url: "http://localhost/".into(),
+            client_ip: "::1".into(),
+            request_id: "r1".into(),
+            has_body,
+            options: HandlerOptions::default(),
+            headers: Vec::new(),
+        };
+        for (has_body, length, limit) in [
+            (true, 1, Some(0)),
+            (false, MAX_INLINE_BODY_BYTES, None),
+            (false, MAX_INLINE_BODY_BYTES + 1, Some(MAX_INLINE_BODY_BYTES)),
+        ] {
+            let body = Bytes::from(vec![b'x'; length]);
+            let request = ToWorker::Request {
+                id: 1,
+                target: Target::Route,
+                deadline_ms: 1,
+                head: head(has_body),
+                body,
+            };
+            let mut buffer = BytesMut::from(&PREFACE[..]);
+            request.encode(&mut buffer);
+            let read = ToWorker::decode(Decoder::new().decode(&mut buffer).unwrap().unwrap());
+            match limit {
+                None => assert_eq!(read, Ok(request)),
+                Some(limit) => assert_eq!(read, Err(PayloadError::TooLong { field: "body", limit })),
+            }
         }
     }
 }

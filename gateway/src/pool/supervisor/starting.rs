@@ -88,8 +88,9 @@ impl Supervisor {
                 (settings.isolates_per_renderer, Setup::Renderer(setup), &nothing, None)
             }
             ChildKind::FnWorker => {
-                let worker = Some(Arc::new(WorkerSlot::new(id)));
-                (1, Setup::Worker(settings.worker_setup.clone()), &settings.renderer_setup.env, worker)
+                let lanes = settings.worker_setup.arbiters;
+                let worker = Some(Arc::new(WorkerSlot::new(id, lanes)));
+                (lanes, Setup::Worker(settings.worker_setup.clone()), &settings.renderer_setup.env, worker)
             }
         };
         let spawned = process::spawn(&Plan {
@@ -105,7 +106,9 @@ impl Supervisor {
         let isolates = if worker.is_none() { lanes } else { 0 };
         self.pool.roster().members.push(Member::new(id, spawned.pid, isolates, worker.clone()));
         let limits = Limits { load: settings.load_timeout, drain: settings.child_drain_timeout };
-        let (watch, links) = spawned.watch(setup, lanes, limits);
+        // The isolates of a renderer are ready one by one, the threads of a worker together.
+        let loading = if worker.is_none() { lanes } else { 1 };
+        let (watch, links) = spawned.watch(setup, loading, limits);
         let watch = watch.announcing(id, self.pool.serving.subscribe());
         self.hand_out(id, links, worker, ctx);
         let (commands, inbox) = mpsc::channel(COMMANDS);
@@ -117,7 +120,7 @@ impl Supervisor {
             }
         };
         actix::spawn(watch.run(inbox, report));
-        Ok(Handle { id, commands, attached: false, early: Vec::new(), loading: (0..lanes).collect() })
+        Ok(Handle { id, commands, attached: false, early: Vec::new(), loading: (0..loading).collect() })
     }
 
     /// Gives each gateway thread its link to each lane of the child.
@@ -129,11 +132,13 @@ impl Supervisor {
         ctx: &mut Context<Self>,
     ) {
         let mut deliveries = Vec::new();
-        for (isolate, links) in lanes.into_iter().enumerate() {
+        for (lane, links) in lanes.into_iter().enumerate() {
             for (thread, stream) in links.into_iter().enumerate() {
                 let to = match &worker {
-                    Some(worker) => Peer::Worker(worker.clone()),
-                    None => Peer::Isolate(IsolateId { slot: id.slot, generation: id.generation, isolate }),
+                    Some(worker) => Peer::Worker(worker.clone(), lane),
+                    None => {
+                        Peer::Isolate(IsolateId { slot: id.slot, generation: id.generation, isolate: lane })
+                    }
                 };
                 deliveries.extend(self.pool.ports.deliver(thread, NewLink { stream, to }));
             }

@@ -99,9 +99,9 @@ impl Gateway {
 
     /// A link to a new worker that is ready.
     fn worker(&self, slot: usize) -> Worker {
-        let slot = Arc::new(WorkerSlot::new(ChildId { kind: ChildKind::FnWorker, slot, generation: 1 }));
+        let slot = Arc::new(WorkerSlot::new(ChildId { kind: ChildKind::FnWorker, slot, generation: 1 }, 1));
         let (stream, theirs) = StdUnixStream::pair().unwrap();
-        self.thread.attach(NewLink { stream, to: Peer::Worker(slot.clone()) });
+        self.thread.attach(NewLink { stream, to: Peer::Worker(slot.clone(), 0) });
         slot.set_ready(true);
         Worker { slot, channel: channel(theirs) }
     }

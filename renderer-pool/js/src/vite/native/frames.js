@@ -3,14 +3,14 @@
  * payload`, little-endian, behind a preface in each direction.
  */
 
-export const PREFACE = Buffer.from('ISOPOD\0\x01', 'latin1')
+export const PREFACE = Buffer.from('ISOPOD\0\x02', 'latin1')
 const HEADER_BYTES = 16
 const MAX_FRAME_BYTES = 1 << 20
 
 /** To a worker. */
 export const TO = { call: 1, cancel: 2, request: 3, body: 4, bodyEnd: 5, credit: 7, reply: 8 }
 /** From a worker. */
-export const FROM = { reply: 1, head: 2, body: 3, end: 4, failed: 5, credit: 6, call: 7, callCancel: 8 }
+export const FROM = { reply: 1, head: 2, body: 3, end: 4, failed: 5, credit: 6, call: 7, callCancel: 8, whole: 9 }
 
 /** What either side may send of a body before it hears of credit. */
 export const INITIAL_WINDOW = 256 * 1024
@@ -34,17 +34,18 @@ export function requestPayload({ name, deadlineMs, method, url, headers, hasBody
   return [text(name), u32(deadlineMs), ...head, Buffer.of(hasBody ? HAS_BODY : 0), u32(headers.length), ...fields]
 }
 
-/** The status and the header fields of a response. */
+/** The status and the header fields of a response, and what comes behind them. */
 export function responseHead(payload) {
   const count = payload.readUInt32LE(2)
   const texts = []
-  for (let at = 6; texts.length < 2 * count; ) {
+  let at = 6
+  while (texts.length < 2 * count) {
     const length = payload.readUInt32LE(at)
     texts.push(payload.toString('latin1', at + 4, at + 4 + length))
     at += 4 + length
   }
   const headers = Array.from({ length: count }, (_, field) => texts.slice(2 * field, 2 * field + 2))
-  return { status: payload.readUInt16LE(0), headers }
+  return { status: payload.readUInt16LE(0), headers, rest: payload.subarray(at) }
 }
 
 /** A text that a payload ends with. */

@@ -156,6 +156,11 @@ class Exchange {
         cancel: () => this.cancel(new Error('the response is not read any more')),
       })
       this.#settle.resolve(new Response(isEmpty ? null : body, { status, headers }))
+    } else if (kind === FROM.whole) {
+      this.#over()
+      const { status, headers, rest } = responseHead(payload)
+      const isEmpty = [204, 205, 304].includes(status)
+      this.#settle.resolve(new Response(isEmpty ? null : new Uint8Array(rest), { status, headers }))
     } else if (kind === FROM.body) {
       this.#stream.enqueue(new Uint8Array(payload))
       this.#send(TO.credit, u32(payload.length))
