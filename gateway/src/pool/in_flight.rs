@@ -27,7 +27,7 @@ pub(super) struct Running {
 /// What runs now.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
-    running: DashMap<u64, Running>,
+    running: DashMap<u64, Running, foldhash::fast::RandomState>,
     count: AtomicUsize,
     idle: Notify,
 }
