@@ -29,7 +29,8 @@ use index::{Content, Entry};
 
 /// Answers a GET or HEAD of a file, in the form that the client takes.
 pub async fn answer(entry: &Arc<Entry>, request: ServiceRequest, mode: CompressionMode) -> ServiceResponse {
-    let form = match wanted(entry, &request, mode) {
+    let several = encodings::has_several(entry, mode);
+    let form = match wanted(several, &request) {
         Some(accepted) => encodings::best(entry, mode, accepted).await,
         None => None,
     };
@@ -39,35 +40,31 @@ pub async fn answer(entry: &Arc<Entry>, request: ServiceRequest, mode: Compressi
         Some(response) => response,
         None => from_disk(shown, due).await,
     };
-    let response = finished(response, entry, form.map(|(encoding, _)| encoding), mode);
+    let response = finished(response, several, form.map(|(encoding, _)| encoding));
     request.into_response(response)
 }
 
 /// The same, unless the file must be read or encoded for it first.
 pub fn at_once(entry: &Arc<Entry>, request: &ServiceRequest, mode: CompressionMode) -> Option<HttpResponse> {
-    let form = match wanted(entry, request, mode) {
+    let several = encodings::has_several(entry, mode);
+    let form = match wanted(several, request) {
         Some(accepted) => encodings::best_at_once(entry, mode, accepted)?,
         None => None,
     };
     let shown = form.as_ref().map_or(entry, |(_, form)| form);
     let due = conditions::due(request.method(), request.headers(), shown);
     let response = from_memory(shown, request.method(), &due)?;
-    Some(finished(response, entry, form.map(|(encoding, _)| encoding), mode))
+    Some(finished(response, several, form.map(|(encoding, _)| encoding)))
 }
 
 /// What the client takes, if the file is sent in several forms. A part is one of the file as it is: what is known of
 /// encoded ones differs between clients.
-fn wanted(entry: &Entry, request: &ServiceRequest, mode: CompressionMode) -> Option<Accepted> {
-    let several = encodings::has_several(entry, mode) && !request.headers().contains_key(header::RANGE);
-    several.then(|| Accepted::of(request.headers()))
+fn wanted(several: bool, request: &ServiceRequest) -> Option<Accepted> {
+    let headers = request.headers();
+    (several && !headers.contains_key(header::RANGE)).then(|| Accepted::of(headers))
 }
 
-fn finished(
-    mut response: HttpResponse,
-    entry: &Entry,
-    encoding: Option<Encoding>,
-    mode: CompressionMode,
-) -> HttpResponse {
+fn finished(mut response: HttpResponse, several: bool, encoding: Option<Encoding>) -> HttpResponse {
     let is_sent = response.status() == StatusCode::OK;
     let headers = response.headers_mut();
     if let Some(encoding) = encoding
@@ -77,7 +74,7 @@ fn finished(
         headers.insert(header::CONTENT_ENCODING, encoding.value());
         headers.remove(header::ACCEPT_RANGES);
     }
-    if encodings::has_several(entry, mode) {
+    if several {
         headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     }
     response
