@@ -1,7 +1,6 @@
 //! What the chain around the router costs a request: with everything that is on by default, and with more.
 
 use std::cell::RefCell;
-use std::rc::Rc;
 
 use divan::Bencher;
 use futures_util::FutureExt;
@@ -47,8 +46,8 @@ fn rate_cors_headers_and_redirects(bencher: Bencher<'_, '_>) {
 fn to_the_last_byte(bencher: Bencher<'_, '_>, accept_encoding: &'static str) {
     let chain = chain("");
     let sizes = RefCell::new(0);
-    bencher.with_inputs(|| request(accept_encoding)).bench_local_values(|(request, _)| {
-        let response = Rc::clone(&chain).answer(request).now_or_never();
+    bencher.with_inputs(|| request(accept_encoding)).bench_local_values(|(request, exchange)| {
+        let response = chain.answer(request, &exchange).now_or_never();
         let body = response.map(|response| response.into_body());
         let bytes = body.and_then(|body| actix_web::body::to_bytes(body).now_or_never()).and_then(Result::ok);
         *sizes.borrow_mut() += bytes.map_or(0, |bytes| bytes.len());
@@ -60,5 +59,5 @@ fn through_chain(bencher: Bencher<'_, '_>, config: &str, accept_encoding: &'stat
     let chain = chain(config);
     bencher
         .with_inputs(|| request(accept_encoding))
-        .bench_local_values(|(request, _)| Rc::clone(&chain).answer(request).now_or_never());
+        .bench_local_values(|(request, exchange)| chain.answer(request, &exchange).now_or_never());
 }

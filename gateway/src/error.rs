@@ -1,5 +1,7 @@
 //! One table from cause to status. Every answer that the gateway gives instead of the app is made here.
 
+use std::cell::RefCell;
+
 use actix_web::HttpResponse;
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
@@ -259,12 +261,45 @@ impl Cause {
         .into_bytes()
     }
 
+    /// As [`Self::response`], for one whose exchange knows the cause already: one of thousands in a second.
+    pub fn refused(self, request: &HeaderMap) -> HttpResponse {
+        let form = Form::wanted(request);
+        let (content_type, body) = self.kept_body(form);
+        self.headed(content_type, BoxBody::new(body))
+    }
+
+    /// The body in this form, made once for each thread: there are as many as there are causes and forms.
+    fn kept_body(self, form: Form) -> (&'static str, Bytes) {
+        thread_local! {
+            static KEPT: RefCell<Vec<(Cause, Form, &'static str, Bytes)>> = const { RefCell::new(Vec::new()) };
+        }
+        KEPT.with_borrow_mut(|kept| {
+            let known = kept.iter().find(|(cause, known, ..)| (*cause, *known) == (self, form));
+            if let Some((.., content_type, body)) = known {
+                return (*content_type, body.clone());
+            }
+            let row = self.row();
+            let (content_type, body) = form.body(row.status(), row.message);
+            let body = Bytes::from(body);
+            kept.push((self, form, content_type, body.clone()));
+            (content_type, body)
+        })
+    }
+
     fn respond(self, form: Form) -> HttpResponse {
         let row = self.row();
-        let status = row.status();
-        let (content_type, body) = form.body(status, row.message);
+        let (content_type, body) = form.body(row.status(), row.message);
         let body =
             if matches!(self, Self::Dropped) { BoxBody::new(Cut) } else { BoxBody::new(Bytes::from(body)) };
+        let mut response = self.headed(content_type, body);
+        response.extensions_mut().insert(self);
+        response
+    }
+
+    /// A response with the fields of its cause.
+    fn headed(self, content_type: &'static str, body: BoxBody) -> HttpResponse {
+        let row = self.row();
+        let status = row.status();
         let mut response = HttpResponse::with_body(status, body);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -285,7 +320,6 @@ impl Cause {
         if row.closes {
             response.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
         }
-        response.extensions_mut().insert(self);
         response
     }
 }
@@ -373,6 +407,26 @@ mod tests {
             assert_eq!(response.headers().get(header::RETRY_AFTER).unwrap(), "1");
             let body = to_bytes(response.into_body()).await.unwrap();
             assert!(serde_json::from_slice::<serde_json::Value>(&body).unwrap()["error"].is_string());
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_refusal_is_the_same_answer_each_time() {
+        for accept in ["text/html", "application/json", "*/*"] {
+            for cause in [Cause::WouldWait, Cause::RouteResting, Cause::WouldWait] {
+                let (kept, made) = (cause.refused(&accepting(accept)), cause.response(&accepting(accept)));
+                assert_eq!(kept.status(), made.status());
+                let fields = |response: &HttpResponse| {
+                    let fields = response.headers().iter();
+                    let mut fields: Vec<_> =
+                        fields.map(|(name, value)| format!("{name}: {value:?}")).collect();
+                    fields.sort();
+                    fields
+                };
+                assert_eq!(fields(&kept), fields(&made));
+                let (kept, made) = (to_bytes(kept.into_body()).await, to_bytes(made.into_body()).await);
+                assert_eq!(kept.unwrap(), made.unwrap());
+            }
         }
     }
 

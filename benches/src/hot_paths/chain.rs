@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::HttpMessage;
 use actix_web::dev::{Payload, ServiceRequest};
 use actix_web::http::header::HeaderValue;
 use actix_web::test::TestRequest;
@@ -104,7 +103,6 @@ pub fn request(accept_encoding: &'static str) -> (ServiceRequest, Rc<Exchange>) 
         .to_srv_request();
     let host = Some(HeaderValue::from_static("example.com"));
     let exchange = Rc::new(Exchange::new(RequestId::fresh(), [192, 0, 2, 1].into(), false, host, None));
-    request.extensions_mut().insert(Rc::clone(&exchange));
     let (request, _) = request.into_parts();
     (ServiceRequest::from_parts(request, Payload::None), exchange)
 }

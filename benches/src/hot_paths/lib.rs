@@ -11,7 +11,6 @@ pub mod routes;
 pub mod wire;
 
 use std::hint::black_box;
-use std::rc::Rc;
 
 use fn_workers::seroval::{Form, Limits, from_slice, to_vec};
 use futures_util::FutureExt;
@@ -111,8 +110,8 @@ fn seroval_write() -> Run {
 fn through_chain() -> Run {
     let chain = chain::chain("");
     Box::new(move || {
-        let (request, _) = chain::request("identity");
-        let response = Rc::clone(&chain).answer(request).now_or_never();
+        let (request, exchange) = chain::request("identity");
+        let response = chain.answer(request, &exchange).now_or_never();
         assert!(black_box(response).is_some());
     })
 }

@@ -13,6 +13,9 @@ pub enum Class {
     Prefetch,
 }
 
+const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
+const PURPOSE: HeaderName = HeaderName::from_static("purpose");
+
 /// Where TanStack Start's server functions live, below the base path.
 const SERVER_FUNCTIONS: &str = "/_serverFn/";
 
@@ -23,11 +26,11 @@ impl Class {
     /// The class of a request for this path, whose base path is taken off. `Sec-Purpose` is a structured list that a
     /// browser writes, `Purpose` what older ones wrote (the Fetch standard).
     pub fn of(path: &str, headers: &HeaderMap) -> Self {
-        let says_prefetch = |name: &'static str| {
-            let value = headers.get(HeaderName::from_static(name)).map_or(&b""[..], HeaderValue::as_bytes);
+        let says_prefetch = |name: HeaderName| {
+            let value = headers.get(name).map_or(&b""[..], HeaderValue::as_bytes);
             value.len() >= 8 && value[..8].eq_ignore_ascii_case(b"prefetch")
         };
-        if says_prefetch("sec-purpose") || says_prefetch("purpose") {
+        if says_prefetch(SEC_PURPOSE) || says_prefetch(PURPOSE) {
             Self::Prefetch
         } else if path.starts_with(SERVER_FUNCTIONS) {
             Self::ServerFunction

@@ -6,6 +6,7 @@
 //! - [`class`]: documents before server functions before prefetches.
 //! - [`hope`]: how long a wait may be expected to be. Pure.
 //! - [`limiter`]: how many jobs an isolate runs at a time, found out by measuring. Pure.
+//! - [`respite`]: refusals come together.
 //! - [`breaker`]: routes that are given a rest. Pure.
 
 pub mod breaker;
@@ -17,6 +18,7 @@ pub mod limiter;
 mod overload_simulation;
 mod queue;
 pub mod rehearsal;
+pub mod respite;
 #[cfg(test)]
 mod simulation;
 
@@ -115,6 +117,11 @@ pub enum RefusalReason {
 }
 
 impl RefusalReason {
+    /// Whether there is no room at the moment: then there will be more such refusals.
+    pub fn is_overload(self) -> bool {
+        matches!(self, Self::QueueFull | Self::WouldWait | Self::Shed)
+    }
+
     /// All of them, in their order.
     pub const ALL: [Self; 6] =
         [Self::QueueFull, Self::WouldWait, Self::Shed, Self::QueueTimeout, Self::Draining, Self::NoIsolate];
@@ -151,7 +158,9 @@ struct Shared {
 struct State {
     queue: Queue,
     next_ticket: Ticket,
-    waiters: HashMap<Ticket, oneshot::Sender<Verdict>>,
+    waiters: HashMap<Ticket, oneshot::Sender<Verdict>, foldhash::fast::RandomState>,
+    /// Empty, with room.
+    actions: Vec<Action>,
 }
 
 type Verdict = Result<Permit, RefusalReason>;
@@ -209,7 +218,8 @@ impl Drop for Permit {
 impl Admission {
     pub fn new(settings: AdmissionSettings, metrics: Metrics) -> Self {
         let queue_wait = settings.queue_wait;
-        let state = State { queue: Queue::new(settings), next_ticket: 0, waiters: HashMap::new() };
+        let (queue, waiters, actions) = (Queue::new(settings), HashMap::default(), Vec::new());
+        let state = State { queue, next_ticket: 0, waiters, actions };
         let refused = RefusalReason::ALL.map(|reason| metrics.refusals.with_label_values(&[reason.label()]));
         Self { shared: Arc::new(Shared { state: Mutex::new(state), queue_wait, metrics, refused }) }
     }
@@ -339,8 +349,8 @@ impl Shared {
     }
 
     fn want(self: &Arc<Self>, wish: Wish, avoid: Option<IsolateId>) -> Result<Turn, RefusalReason> {
-        let mut actions = Vec::new();
         let mut state = self.lock();
+        let mut actions = std::mem::take(&mut state.actions);
         // Read under the lock, so that deadlines grow with the tickets.
         let now = now();
         let ticket = state.next_ticket;
@@ -348,6 +358,14 @@ impl Shared {
         let wait = wish.wait.unwrap_or(self.queue_wait);
         let wanted = queue::Wish { ticket, avoid, class: wish.class, wait };
         state.queue.handle(Event::Wanted(wanted), now, &mut actions);
+        if let [Action::Refuse { ticket: refused, reason }] = actions[..]
+            && refused == ticket
+        {
+            // Under an overload most of those who come: nothing else has changed.
+            actions.clear();
+            state.actions = actions;
+            return Err(reason);
+        }
         let until = actions.iter().find_map(|action| match action {
             Action::Wait { until, .. } => Some(*until),
             _ => None,
@@ -367,8 +385,8 @@ impl Shared {
     }
 
     fn apply(self: &Arc<Self>, event: Event) {
-        let mut actions = Vec::new();
         let mut state = self.lock();
+        let mut actions = std::mem::take(&mut state.actions);
         if let Event::Abandoned { ticket, .. } = event {
             state.waiters.remove(&ticket);
         }
@@ -377,11 +395,11 @@ impl Shared {
     }
 
     /// Hands verdicts to those who wait; returns the one for which nobody is registered, which is the caller's.
-    fn tell(self: &Arc<Self>, mut state: MutexGuard<'_, State>, actions: Vec<Action>) -> Option<Verdict> {
+    fn tell(self: &Arc<Self>, mut state: MutexGuard<'_, State>, mut actions: Vec<Action>) -> Option<Verdict> {
         self.metrics.queued_jobs.set(i64::try_from(state.queue.waiting()).unwrap_or(i64::MAX));
         self.metrics.job_limit.set(i64::try_from(state.queue.limit()).unwrap_or(i64::MAX));
         let verdicts: Vec<_> = actions
-            .into_iter()
+            .drain(..)
             .filter_map(|action| match action {
                 Action::Wait { .. } => None,
                 Action::Grant { ticket, isolate, waited } => {
@@ -390,6 +408,7 @@ impl Shared {
                 Action::Refuse { ticket, reason } => Some((state.waiters.remove(&ticket), Err(reason))),
             })
             .collect();
+        state.actions = actions;
         // A permit whose receiver has gone is dropped here, and locks again.
         drop(state);
         let mut own = None;

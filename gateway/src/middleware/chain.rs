@@ -15,13 +15,14 @@
 //!   +-----------------------------------------------------------+
 //! ```
 //!
-//! One future for all of it: a layer that has nothing to do costs a branch.
+//! A layer that has nothing to do costs a branch, and what need not wait makes no future.
 
 use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use futures_util::future::LocalBoxFuture;
 
 use super::exchange::{Exchange, RouteClass};
 use super::rate_limit::{Limiter, Verdict};
@@ -30,8 +31,8 @@ use super::{access, compression, cors, csrf};
 use crate::config::edge::Edge;
 use crate::error::Cause;
 use crate::hooks::Hooks;
-use crate::router::Router;
 use crate::router::backend::Backend;
+use crate::router::{Destination, Router, Step};
 
 /// The chain of one gateway thread.
 #[derive(Debug)]
@@ -40,6 +41,25 @@ pub struct Chain<B> {
     limiter: Limiter,
     hooks: Option<Arc<dyn Hooks>>,
     router: Router<B>,
+}
+
+/// What a request has come to.
+#[expect(missing_debug_implementations, reason = "what is made is a boxed future")]
+pub enum Begun {
+    /// A response.
+    Answered(ServiceResponse),
+    /// Something that makes one.
+    Making(Making),
+}
+
+/// What makes a response.
+pub type Making = LocalBoxFuture<'static, ServiceResponse>;
+
+/// What a request waits for first.
+enum Wait {
+    Rates(ServiceRequest),
+    Hooks(ServiceRequest),
+    Answer(ServiceRequest, Destination),
 }
 
 /// What the response will need to know of the request.
@@ -62,38 +82,69 @@ impl<B: Backend> Chain<B> {
         Rc::new(Self { edge, limiter, hooks, router })
     }
 
-    /// Answers a request.
-    pub async fn answer(self: Rc<Self>, mut request: ServiceRequest) -> ServiceResponse {
-        let Some(exchange) = Exchange::of(&request) else {
-            debug_assert!(false, "the identity layer is missing");
-            let response = Cause::Host.response(request.headers());
-            return request.into_response(response);
-        };
+    /// Answers a request at once, if nothing is to be waited for.
+    pub fn begin(self: &Rc<Self>, request: ServiceRequest, exchange: &Rc<Exchange>) -> Begun {
         let mut departure = Departure {
             is_secure: exchange.is_secure,
             matching: Matching::of(&self.edge.headers, request.uri().path()),
             cors: None,
             rate: None,
         };
-        let response = match self.admit(&request, &exchange, &mut departure).await {
-            Some(refusal) => request.into_response(refusal),
-            None => match &self.hooks {
-                None => self.router.route(request, &exchange).await,
-                Some(hooks) => match hooks.before(&mut request, &exchange).await {
-                    Some(answer) => hooks.after(request.into_response(answer), &exchange).await,
-                    None => hooks.after(self.router.route(request, &exchange).await, &exchange).await,
-                },
+        let wait = if let Some(refusal) = self.admit(&request, exchange, &mut departure) {
+            let response = request.into_response(refusal);
+            return Begun::Answered(self.finish(response, exchange, departure));
+        } else if !self.edge.rate_limits.is_empty() {
+            Wait::Rates(request)
+        } else if self.hooks.is_some() {
+            Wait::Hooks(request)
+        } else {
+            match self.router.begin(request, exchange) {
+                Step::Answer(response) => {
+                    return Begun::Answered(self.finish(response, exchange, departure));
+                }
+                Step::On(request, destination) => Wait::Answer(request, destination),
+            }
+        };
+        Begun::Making(Box::pin(Rc::clone(self).make(wait, Rc::clone(exchange), departure)))
+    }
+
+    /// Answers a request.
+    pub async fn answer(
+        self: &Rc<Self>,
+        request: ServiceRequest,
+        exchange: &Rc<Exchange>,
+    ) -> ServiceResponse {
+        match self.begin(request, exchange) {
+            Begun::Answered(response) => response,
+            Begun::Making(making) => making.await,
+        }
+    }
+
+    async fn make(
+        self: Rc<Self>,
+        wait: Wait,
+        exchange: Rc<Exchange>,
+        departure: Departure<'static>,
+    ) -> ServiceResponse {
+        // What counts the rates lives here.
+        let mut departure: Departure<'_> = departure;
+        let response = match wait {
+            Wait::Rates(request) => match self.count(&request, &exchange, &mut departure).await {
+                Some(refusal) => request.into_response(refusal),
+                None => self.pass(request, &exchange).await,
             },
+            Wait::Hooks(request) => self.pass(request, &exchange).await,
+            Wait::Answer(request, destination) => self.router.answer(request, &exchange, destination).await,
         };
         self.finish(response, &exchange, departure)
     }
 
     /// The answer to a request that does not get as far as the user's own middleware.
-    async fn admit<'a>(
-        &'a self,
+    fn admit(
+        &self,
         request: &ServiceRequest,
         exchange: &Exchange,
-        departure: &mut Departure<'a>,
+        departure: &mut Departure<'_>,
     ) -> Option<HttpResponse> {
         let (edge, headers, method) = (&*self.edge, request.headers(), request.method());
         let path = request.uri().path();
@@ -104,19 +155,32 @@ impl<B: Backend> Chain<B> {
         if csrf::refuses(&edge.csrf, method, headers, path, exchange, cors) {
             return Some(Cause::CrossSite.response(headers));
         }
-        if let Some(rule) = cors {
-            let grant = cors::Grant::of(rule, headers);
-            departure.cors = Some(grant.fields());
-            if let Some(answer) = grant.preflight(method, headers) {
-                return Some(answer);
-            }
-        }
-        if edge.rate_limits.is_empty() {
-            return None;
-        }
-        let rules = &edge.rate_limits;
-        departure.rate = self.limiter.count(rules, exchange.client_ip, method, path, headers).await;
+        let grant = cors::Grant::of(cors?, headers);
+        departure.cors = Some(grant.fields());
+        grant.preflight(method, headers)
+    }
+
+    /// The answer to a request that comes too soon.
+    async fn count<'a>(
+        &'a self,
+        request: &ServiceRequest,
+        exchange: &Exchange,
+        departure: &mut Departure<'a>,
+    ) -> Option<HttpResponse> {
+        let (rules, headers) = (&self.edge.rate_limits, request.headers());
+        let path = request.uri().path();
+        departure.rate = self.limiter.count(rules, exchange.client_ip, request.method(), path, headers).await;
         departure.rate.as_ref()?.refusal(headers)
+    }
+
+    /// The user's hooks, and the router between them.
+    async fn pass(&self, mut request: ServiceRequest, exchange: &Exchange) -> ServiceResponse {
+        let Some(hooks) = &self.hooks else { return self.router.route(request, exchange).await };
+        let response = match hooks.before(&mut request, exchange).await {
+            Some(answer) => request.into_response(answer),
+            None => self.router.route(request, exchange).await,
+        };
+        hooks.after(response, exchange).await
     }
 
     fn finish(

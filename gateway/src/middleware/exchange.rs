@@ -6,12 +6,14 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use actix_web::HttpMessage;
 use actix_web::http::header::HeaderValue;
 use shared::head::JobContext;
 
+use super::hex::digits;
 use super::trace_context::Trace;
 use crate::config::settings::ForwardedStyle;
+use crate::error::Cause;
+use crate::server::connection::ConnectionState;
 
 /// Which part of the router answers: the `route` label of metrics and log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -48,7 +50,7 @@ impl RouteClass {
     }
 }
 
-/// One request, as the layers of the gateway share it; kept in the request's extensions.
+/// One request, as the layers of the gateway share it.
 #[derive(Debug)]
 pub struct Exchange {
     /// Names it in logs of all processes.
@@ -63,7 +65,11 @@ pub struct Exchange {
     pub believed: Option<ForwardedStyle>,
     /// The trace that the request belongs to, unless there are to be none.
     pub trace: Option<Trace>,
+    /// The connection that it came over; `None` in tests.
+    pub connection: Option<Rc<ConnectionState>>,
     class: Cell<RouteClass>,
+    /// Why it is turned away, where that is known without a look at the response.
+    cause: Cell<Option<Cause>>,
     /// The pattern of the app's route, by its place in the manifest.
     pattern: Cell<Option<u32>>,
     /// What the user's hooks know of the request.
@@ -88,7 +94,9 @@ impl Exchange {
             host,
             believed,
             trace: None,
+            connection: None,
             class: Cell::new(RouteClass::None),
+            cause: Cell::new(None),
             pattern: Cell::new(None),
             visit: RefCell::default(),
             context: RefCell::default(),
@@ -101,9 +109,20 @@ impl Exchange {
         Self { trace, ..self }
     }
 
-    /// The exchange of a request that [`super::identity`] has seen.
-    pub fn of(message: &impl HttpMessage) -> Option<Rc<Self>> {
-        message.extensions().get::<Rc<Self>>().cloned()
+    /// The same over this connection.
+    #[must_use]
+    pub fn over(self, connection: Option<Rc<ConnectionState>>) -> Self {
+        Self { connection, ..self }
+    }
+
+    /// Why the request is turned away, if it is.
+    pub fn cause(&self) -> Option<Cause> {
+        self.cause.get()
+    }
+
+    /// Says why the request is turned away.
+    pub fn set_cause(&self, cause: Cause) {
+        self.cause.set(Some(cause));
     }
 
     /// Which part of the router answers.
@@ -182,17 +201,13 @@ impl RequestId {
     /// A new name, 32 hexadecimal digits: a random half of this thread, and a half that this thread never repeats.
     pub fn fresh() -> Self {
         thread_local! {
-            static SEED: (u64, u64) = (random(), random());
-            static NEXT: Cell<u64> = const { Cell::new(0) };
+            static HALF: [u8; 16] = digits(random());
+            static NEXT: Cell<u64> = Cell::new(random());
         }
-        let (high, seed) = SEED.with(|seed| *seed);
-        let count = NEXT.with(|next| next.replace(next.get().wrapping_add(1)));
         let mut bytes = [0; ID_BYTES];
-        let halves = [high, scattered(seed.wrapping_add(count))];
-        for (index, byte) in halves.iter().flat_map(|half| half.to_be_bytes()).enumerate() {
-            bytes[2 * index] = HEX[usize::from(byte >> 4)];
-            bytes[2 * index + 1] = HEX[usize::from(byte & 15)];
-        }
+        let count = NEXT.with(|next| next.replace(next.get().wrapping_add(1)));
+        HALF.with(|half| bytes[..16].copy_from_slice(half));
+        bytes[16..32].copy_from_slice(&digits(scattered(count)));
         Self { bytes, length: 32 }
     }
 
@@ -207,8 +222,6 @@ impl std::fmt::Debug for RequestId {
         f.write_str(self.as_str())
     }
 }
-
-const HEX: &[u8; 16] = b"0123456789abcdef";
 
 fn random() -> u64 {
     // The standard library seeds its hash maps with random keys: enough for names that need not be secret.

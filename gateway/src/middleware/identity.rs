@@ -1,16 +1,10 @@
 //! Who asks, for what host, under which request id, in which trace: the outermost layer. It makes the [`Exchange`].
 
 use std::cell::RefCell;
-use std::future::{Ready, ready};
 use std::net::{IpAddr, Ipv4Addr};
-use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll};
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
-use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::{Error, HttpMessage};
+use actix_web::dev::ServiceRequest;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 use super::exchange::{Exchange, RequestId};
@@ -23,13 +17,8 @@ use crate::server::connection::ConnectionState;
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Whose word is taken on what.
-#[derive(Debug, Clone)]
-pub struct Identity {
-    rules: Rc<Rules>,
-}
-
 #[derive(Debug)]
-struct Rules {
+pub struct Identity {
     trusted: Vec<IpNet>,
     style: ForwardedStyle,
     traces: TraceSettings,
@@ -49,21 +38,22 @@ impl Identity {
         own_host: HeaderValue,
     ) -> Self {
         let known_host = RefCell::new(own_host.clone());
-        Self { rules: Rc::new(Rules { trusted, style, traces, own_host, known_host }) }
+        Self { trusted, style, traces, own_host, known_host }
     }
-}
 
-impl Rules {
-    fn exchange(&self, request: &ServiceRequest) -> Exchange {
+    /// The exchange of a request that has just come.
+    pub fn exchange(&self, request: &ServiceRequest) -> Exchange {
+        let connection = ConnectionState::of(request);
         let peer =
             request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip()).to_canonical();
-        let is_encrypted = ConnectionState::of(request).is_some_and(|connection| connection.is_secure());
+        let is_encrypted = connection.as_ref().is_some_and(|connection| connection.is_secure());
         let named = self.named_host(request);
         let headers = request.headers();
         let is_trusted = forwarded::is_trusted(peer, &self.trusted);
         let trace = Trace::of(self.traces, headers, is_trusted);
         if !is_trusted {
-            return Exchange::new(RequestId::fresh(), peer, is_encrypted, named, None).within(trace);
+            let exchange = Exchange::new(RequestId::fresh(), peer, is_encrypted, named, None);
+            return exchange.within(trace).over(connection);
         }
         let id = headers.get(&REQUEST_ID).and_then(|id| RequestId::given(id.as_bytes()));
         let client = forwarded::read(headers, self.style, peer, &self.trusted);
@@ -75,7 +65,17 @@ impl Rules {
         };
         let is_secure = client.is_secure.unwrap_or(is_encrypted);
         let id = id.unwrap_or_else(RequestId::fresh);
-        Exchange::new(id, client.ip, is_secure, host, Some(self.style)).within(trace)
+        Exchange::new(id, client.ip, is_secure, host, Some(self.style)).within(trace).over(connection)
+    }
+
+    /// Adds the request id to a response, and the trace where that is wanted.
+    pub fn tell(&self, exchange: &Exchange, headers: &mut HeaderMap) {
+        if let Ok(id) = HeaderValue::from_str(exchange.id.as_str()) {
+            headers.insert(REQUEST_ID, id);
+        }
+        if let Some(trace) = exchange.trace.filter(|_| self.traces.in_response) {
+            headers.insert(TRACERESPONSE, trace.to_header());
+        }
     }
 
     fn is_host(&self, field: &HeaderValue) -> bool {
@@ -108,81 +108,6 @@ impl Rules {
     }
 }
 
-impl<S, B> Transform<S, ServiceRequest> for Identity
-where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
-    B: MessageBody,
-{
-    type Response = ServiceResponse<B>;
-    type Error = Error;
-    type Transform = IdentityService<S>;
-    type InitError = ();
-    type Future = Ready<Result<Self::Transform, ()>>;
-
-    fn new_transform(&self, inner: S) -> Self::Future {
-        ready(Ok(IdentityService { inner, rules: Rc::clone(&self.rules) }))
-    }
-}
-
-/// [`Identity`] around the next layer.
-#[derive(Debug)]
-pub struct IdentityService<S> {
-    inner: S,
-    rules: Rc<Rules>,
-}
-
-impl<S, B> Service<ServiceRequest> for IdentityService<S>
-where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
-    B: MessageBody,
-{
-    type Response = ServiceResponse<B>;
-    type Error = Error;
-    type Future = IdentityFuture<S::Future>;
-
-    forward_ready!(inner);
-
-    fn call(&self, request: ServiceRequest) -> Self::Future {
-        let exchange = self.rules.exchange(&request);
-        let id = exchange.id;
-        let told = exchange.trace.filter(|_| self.rules.traces.in_response);
-        request.extensions_mut().insert(Rc::new(exchange));
-        IdentityFuture { inner: self.inner.call(request), id, told }
-    }
-}
-
-pin_project_lite::pin_project! {
-    /// Adds the request id to the response, and the trace where that is wanted.
-    #[derive(Debug)]
-    pub struct IdentityFuture<F> {
-        #[pin]
-        inner: F,
-        id: RequestId,
-        told: Option<Trace>,
-    }
-}
-
-impl<F, B> Future for IdentityFuture<F>
-where
-    F: Future<Output = Result<ServiceResponse<B>, Error>>,
-{
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let mut result = std::task::ready!(this.inner.poll(cx));
-        if let Ok(response) = &mut result
-            && let Ok(id) = HeaderValue::from_str(this.id.as_str())
-        {
-            response.headers_mut().insert(REQUEST_ID, id);
-            if let Some(trace) = this.told {
-                response.headers_mut().insert(TRACERESPONSE, trace.to_header());
-            }
-        }
-        Poll::Ready(result)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use actix_web::http::Version;
@@ -196,7 +121,7 @@ mod tests {
         let traces = TraceSettings { trust: TraceTrust::Trusted, sampled_percent: 100, in_response: false };
         let trusted = vec!["10.0.0.0/8".parse().unwrap()];
         let identity = Identity::new(trusted, ForwardedStyle::XForwarded, traces, own);
-        identity.rules.exchange(&request.to_srv_request())
+        identity.exchange(&request.to_srv_request())
     }
 
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";

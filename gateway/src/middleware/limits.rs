@@ -1,14 +1,10 @@
 //! What a request must be before it is routed: head and body within their limits, a method that is served, a host,
 //! and a target of this server.
 
-use std::future::{Ready, ready};
-
-use actix_web::body::BoxBody;
-use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::HttpResponse;
+use actix_web::dev::ServiceRequest;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode, Uri};
-use actix_web::{Error, HttpResponse};
-use futures_util::future::Either;
 
 use super::exchange::Exchange;
 use crate::error::{Cause, SERVED_METHODS};
@@ -26,13 +22,21 @@ pub struct Limits {
 }
 
 impl Limits {
-    fn refusal(self, request: &ServiceRequest) -> Option<Cause> {
+    /// The answer to a request that goes no further.
+    pub fn answer(self, request: &ServiceRequest, exchange: &Exchange) -> Option<HttpResponse> {
+        if let Some(cause) = self.refusal(request, exchange) {
+            return Some(cause.response(request.headers()));
+        }
+        (request.method() == Method::OPTIONS && request.uri().path() == "*").then(server_options)
+    }
+
+    fn refusal(self, request: &ServiceRequest, exchange: &Exchange) -> Option<Cause> {
         if head_bytes(request) > self.head {
             return Some(Cause::HeadTooLarge);
         }
         refused_method(request.method())
             .or_else(|| refused_target(request.uri()))
-            .or_else(|| Exchange::of(request).is_none_or(|seen| seen.host.is_none()).then_some(Cause::Host))
+            .or_else(|| exchange.host.is_none().then_some(Cause::Host))
             .or_else(|| (content_length(request) > self.body).then_some(Cause::BodyTooLarge))
     }
 }
@@ -78,68 +82,21 @@ fn server_options() -> HttpResponse {
     response
 }
 
-impl<S> Transform<S, ServiceRequest> for Limits
-where
-    S: Service<ServiceRequest, Response = ServiceResponse<BoxBody>, Error = Error>,
-{
-    type Response = ServiceResponse<BoxBody>;
-    type Error = Error;
-    type Transform = LimitsService<S>;
-    type InitError = ();
-    type Future = Ready<Result<Self::Transform, ()>>;
-
-    fn new_transform(&self, inner: S) -> Self::Future {
-        ready(Ok(LimitsService { inner, limits: *self }))
-    }
-}
-
-/// [`Limits`] around the next layer.
-#[derive(Debug)]
-pub struct LimitsService<S> {
-    inner: S,
-    limits: Limits,
-}
-
-impl<S> Service<ServiceRequest> for LimitsService<S>
-where
-    S: Service<ServiceRequest, Response = ServiceResponse<BoxBody>, Error = Error>,
-{
-    type Response = ServiceResponse<BoxBody>;
-    type Error = Error;
-    type Future = Either<Ready<Result<Self::Response, Error>>, S::Future>;
-
-    forward_ready!(inner);
-
-    fn call(&self, request: ServiceRequest) -> Self::Future {
-        if let Some(cause) = self.limits.refusal(&request) {
-            let response = cause.response(request.headers());
-            return Either::Left(ready(Ok(request.into_response(response))));
-        }
-        match request.uri().path() {
-            "*" if request.method() == Method::OPTIONS => {
-                Either::Left(ready(Ok(request.into_response(server_options()))))
-            }
-            _ => Either::Right(self.inner.call(request)),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
-
-    use actix_web::HttpMessage;
     use actix_web::test::TestRequest;
 
     use super::*;
     use crate::middleware::exchange::RequestId;
 
+    fn exchange(host: Option<HeaderValue>) -> Exchange {
+        Exchange::new(RequestId::fresh(), [127, 0, 0, 1].into(), false, host, None)
+    }
+
     fn refusal(request: TestRequest) -> Option<Cause> {
         let request = request.to_srv_request();
         let host = Some(HeaderValue::from_static("localhost"));
-        let exchange = Exchange::new(RequestId::fresh(), [127, 0, 0, 1].into(), false, host, None);
-        request.extensions_mut().insert(Rc::new(exchange));
-        Limits { head: 1024, body: 100 }.refusal(&request)
+        Limits { head: 1024, body: 100 }.refusal(&request, &exchange(host))
     }
 
     #[test]
@@ -164,6 +121,6 @@ mod tests {
             assert_eq!(refusal(request), Some(cause));
         }
         let nameless = TestRequest::get().to_srv_request();
-        assert_eq!(Limits { head: 1024, body: 1 }.refusal(&nameless), Some(Cause::Host));
+        assert_eq!(Limits { head: 1024, body: 1 }.refusal(&nameless, &exchange(None)), Some(Cause::Host));
     }
 }

@@ -1,8 +1,6 @@
 //! Access log and metrics, from a request's head to its response's last byte.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::future::{Ready, ready};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use actix_web::body::{BodySize, MessageBody};
-use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::{Method, Uri, Version};
 use actix_web::{Error, HttpResponse};
 use bytes::Bytes;
@@ -20,26 +18,14 @@ use super::exchange::{Exchange, RouteClass};
 use super::log_budget::LogBudget;
 use crate::error::Cause;
 use crate::metrics::Metrics;
-use crate::server::connection::ConnectionState;
 
-/// The layer.
-#[derive(Debug, Clone)]
-pub struct Observe {
-    counters: Rc<Counters>,
-}
-
-impl Observe {
-    /// Counts in `metrics`, and the app's routes by these patterns. Lines about refusals come out of `lines`.
-    pub fn new(metrics: Metrics, patterns: &[String], lines: Arc<LogBudget>) -> Self {
-        Self { counters: Rc::new(Counters::new(metrics, patterns, lines)) }
-    }
-}
-
-/// This thread's handles into the metrics: looking labels up would take a lock each time.
+/// One gateway thread's handles into the metrics: looking labels up would take a lock each time.
 #[derive(Debug)]
-struct Counters {
+pub struct Counters {
     metrics: Metrics,
-    requests: RefCell<HashMap<(RouteClass, &'static str, u16), IntCounter>>,
+    /// By what [`key`] makes of the labels. There are few, and a thread meets fewer.
+    requests: RefCell<Vec<(u32, IntCounter)>>,
+    refusals: RefCell<Vec<(&'static str, IntCounter)>>,
     seconds: [Histogram; RouteClass::ALL.len()],
     patterns: Vec<PatternCounters>,
     in_flight: IntGauge,
@@ -71,29 +57,33 @@ impl PatternCounters {
 }
 
 impl Counters {
-    fn new(metrics: Metrics, patterns: &[String], lines: Arc<LogBudget>) -> Self {
+    /// Counts in `metrics`, and the app's routes by these patterns. Lines about refusals come out of `lines`.
+    pub fn new(metrics: Metrics, patterns: &[String], lines: Arc<LogBudget>) -> Self {
         let seconds =
             RouteClass::ALL.map(|class| metrics.request_seconds.with_label_values(&[class.label()]));
         let in_flight = metrics.requests_in_flight.clone();
         let patterns = patterns.iter().map(|pattern| PatternCounters::new(&metrics, pattern)).collect();
-        Self { metrics, requests: RefCell::default(), seconds, patterns, in_flight, lines }
+        let (requests, refusals) = (RefCell::default(), RefCell::default());
+        Self { metrics, requests, refusals, seconds, patterns, in_flight, lines }
     }
 
-    fn count(&self, class: RouteClass, method: &'static str, status: u16, seconds: f64) {
-        let mut requests = self.requests.borrow_mut();
-        let counter = requests.entry((class, method, status)).or_insert_with(|| {
+    fn count(&self, class: RouteClass, method: &Method, status: u16, seconds: f64) {
+        let method = MethodLabel::of(method);
+        let find = || {
             let status = status.to_string();
-            self.metrics.requests.with_label_values(&[class.label(), method, &status])
-        });
-        counter.inc();
+            self.metrics.requests.with_label_values(&[class.label(), method.label(), &status])
+        };
+        known(&self.requests, key(class, method, status), find);
         self.seconds[class as usize].observe(seconds);
     }
-}
 
-impl Counters {
+    fn count_refusal(&self, reason: &'static str) {
+        known(&self.refusals, reason, || self.metrics.refusals.with_label_values(&[reason]));
+    }
+
     /// Whether a request that was turned away gets a line of its own.
-    fn grants_a_line(&self) -> bool {
-        let line = self.lines.take(Instant::now());
+    fn grants_a_line(&self, now: Instant) -> bool {
+        let line = self.lines.take(now);
         if !line.is_written {
             self.metrics.access_lines_skipped.inc();
         }
@@ -105,17 +95,62 @@ impl Counters {
     }
 }
 
+/// Counts one more of this key; where the thread has not met it yet, its handle is looked up.
+fn known<K: PartialEq>(counters: &RefCell<Vec<(K, IntCounter)>>, key: K, find: impl FnOnce() -> IntCounter) {
+    let mut counters = counters.borrow_mut();
+    match counters.iter().find(|(known, _)| *known == key) {
+        Some((_, counter)) => counter.inc(),
+        None => {
+            let counter = find();
+            counter.inc();
+            counters.push((key, counter));
+        }
+    }
+}
+
+/// The labels of a request as one number.
+fn key(class: RouteClass, method: MethodLabel, status: u16) -> u32 {
+    u32::from(status) | (method as u32) << 16 | (class as u32) << 24
+}
+
 /// The `method` label: names that clients invent are one value.
-fn method_label(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::PATCH => "PATCH",
-        Method::DELETE => "DELETE",
-        Method::OPTIONS => "OPTIONS",
-        _ => "other",
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MethodLabel {
+    Get,
+    Head,
+    Post,
+    Put,
+    Patch,
+    Delete,
+    Options,
+    Other,
+}
+
+impl MethodLabel {
+    fn of(method: &Method) -> Self {
+        match *method {
+            Method::GET => Self::Get,
+            Method::HEAD => Self::Head,
+            Method::POST => Self::Post,
+            Method::PUT => Self::Put,
+            Method::PATCH => Self::Patch,
+            Method::DELETE => Self::Delete,
+            Method::OPTIONS => Self::Options,
+            _ => Self::Other,
+        }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+            Self::Other => "other",
+        }
     }
 }
 
@@ -145,10 +180,9 @@ const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 /// One request under observation; counted and logged when dropped.
 #[derive(Debug)]
-struct Observation {
+pub struct Observation {
     counters: Rc<Counters>,
-    exchange: Option<Rc<Exchange>>,
-    connection: Option<Rc<ConnectionState>>,
+    exchange: Rc<Exchange>,
     started: Instant,
     method: Method,
     uri: Uri,
@@ -162,17 +196,15 @@ struct Observation {
 }
 
 impl Observation {
-    fn begin(counters: &Rc<Counters>, request: &ServiceRequest) -> Self {
-        let connection = ConnectionState::of(request);
-        if let Some(connection) = &connection {
-            connection.begin(!matches!(request.parts().1, Payload::None));
-        }
+    /// The observation of a request that has just come.
+    pub fn begin(counters: &Rc<Counters>, request: &ServiceRequest, exchange: &Rc<Exchange>) -> Self {
+        let has_body = !matches!(request.parts().1, Payload::None);
+        let started = exchange.connection.as_ref().map(|connection| connection.begin(has_body).into_std());
         counters.in_flight.inc();
         Self {
             counters: Rc::clone(counters),
-            exchange: Exchange::of(request),
-            connection,
-            started: Instant::now(),
+            exchange: Rc::clone(exchange),
+            started: started.unwrap_or_else(Instant::now),
             method: request.method().clone(),
             uri: request.uri().clone(),
             version: request.version(),
@@ -184,11 +216,32 @@ impl Observation {
         }
     }
 
+    /// The exchange of the request.
+    pub fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+
+    /// The response, whose body is observed to its last byte.
+    pub fn of<B: MessageBody>(mut self, response: ServiceResponse<B>) -> ServiceResponse<Observed<B>> {
+        self.answered(response.response());
+        if matches!(response.response().body().size(), BodySize::None | BodySize::Sized(0)) {
+            self.outcome = Outcome::Complete;
+        }
+        response.map_body(|_, body| Observed { body, observation: self })
+    }
+
+    /// Notes that the request ends with an error, whose response can be taken out only once, and not here.
+    pub fn failed(mut self, error: &Error) {
+        self.status = error.as_response_error().status_code().as_u16();
+        self.reason = Cause::Panic.row().reason;
+        self.outcome = Outcome::Complete;
+    }
+
     /// The rest of the response will not come. HTTP/1.0 has no other mark for that than an abrupt end.
     fn cut(&mut self) {
         self.outcome = Outcome::Cut;
         if self.version < Version::HTTP_11
-            && let Some(connection) = &self.connection
+            && let Some(connection) = &self.exchange.connection
         {
             connection.cut();
         }
@@ -199,11 +252,12 @@ impl Observation {
         if self.status < 400 {
             return;
         }
-        if let Some(cause) = response.extensions().get::<Cause>() {
+        let cause = self.exchange.cause().or_else(|| response.extensions().get::<Cause>().copied());
+        if let Some(cause) = cause {
             self.reason = cause.row().reason;
             self.is_turned_away = cause.turns_away();
             if let Some(reason) = cause.refusal() {
-                self.counters.metrics.refusals.with_label_values(&[reason]).inc();
+                self.counters.count_refusal(reason);
             }
         }
     }
@@ -211,31 +265,33 @@ impl Observation {
 
 impl Drop for Observation {
     fn drop(&mut self) {
-        if let Some(connection) = &self.connection {
-            connection.end();
+        let now = tokio::time::Instant::now();
+        if let Some(connection) = &self.exchange.connection {
+            connection.end(now);
         }
-        let elapsed = self.started.elapsed();
-        let class = self.exchange.as_ref().map_or(RouteClass::None, |exchange| exchange.class());
+        let now = now.into_std();
+        let elapsed = now.saturating_duration_since(self.started);
+        let (class, seconds) = (self.exchange.class(), elapsed.as_secs_f64());
         self.counters.in_flight.dec();
-        self.counters.count(class, method_label(&self.method), self.status, elapsed.as_secs_f64());
-        let pattern = self.exchange.as_ref().and_then(|exchange| exchange.pattern());
+        self.counters.count(class, &self.method, self.status, seconds);
+        let pattern = self.exchange.pattern();
         if let Some(counters) = pattern.and_then(|pattern| self.counters.patterns.get(pattern as usize)) {
-            counters.count(self.status, elapsed.as_secs_f64());
+            counters.count(self.status, seconds);
         }
-        if self.is_turned_away && !self.counters.grants_a_line() {
+        if self.is_turned_away && !self.counters.grants_a_line(now) {
             return;
         }
-        let trace = self.exchange.as_ref().and_then(|exchange| exchange.trace);
+        let trace = self.exchange.trace;
         macro_rules! line {
             ($level:ident) => {
                 tracing::event!(
                     target: "access",
                     tracing::Level::$level,
-                    request_id = self.exchange.as_ref().map_or("", |exchange| exchange.id.as_str()),
+                    request_id = self.exchange.id.as_str(),
                     trace_id = trace.map(|trace| tracing::field::display(trace.id())),
                     span_id = trace.map(|trace| tracing::field::display(trace.span())),
                     parent_span_id = trace.and_then(|trace| trace.parent()).map(tracing::field::display),
-                    client = self.exchange.as_ref().map(|exchange| tracing::field::display(exchange.client_ip)),
+                    client = tracing::field::display(self.exchange.client_ip),
                     method = self.method.as_str(),
                     path = self.uri.path(),
                     status = self.status,
@@ -251,86 +307,6 @@ impl Drop for Observation {
             line!(WARN);
         } else {
             line!(INFO);
-        }
-    }
-}
-
-impl<S, B> Transform<S, ServiceRequest> for Observe
-where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
-    B: MessageBody,
-{
-    type Response = ServiceResponse<Observed<B>>;
-    type Error = Error;
-    type Transform = ObserveService<S>;
-    type InitError = ();
-    type Future = Ready<Result<Self::Transform, ()>>;
-
-    fn new_transform(&self, inner: S) -> Self::Future {
-        ready(Ok(ObserveService { inner, counters: Rc::clone(&self.counters) }))
-    }
-}
-
-/// [`Observe`] around the next layer.
-#[derive(Debug)]
-pub struct ObserveService<S> {
-    inner: S,
-    counters: Rc<Counters>,
-}
-
-impl<S, B> Service<ServiceRequest> for ObserveService<S>
-where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
-    B: MessageBody,
-{
-    type Response = ServiceResponse<Observed<B>>;
-    type Error = Error;
-    type Future = ObserveFuture<S::Future>;
-
-    forward_ready!(inner);
-
-    fn call(&self, request: ServiceRequest) -> Self::Future {
-        let observation = Observation::begin(&self.counters, &request);
-        ObserveFuture { inner: self.inner.call(request), observation: Some(observation) }
-    }
-}
-
-pin_project_lite::pin_project! {
-    /// Hands the observation over to the response's body.
-    #[derive(Debug)]
-    pub struct ObserveFuture<F> {
-        #[pin]
-        inner: F,
-        observation: Option<Observation>,
-    }
-}
-
-impl<F, B> Future for ObserveFuture<F>
-where
-    F: Future<Output = Result<ServiceResponse<B>, Error>>,
-    B: MessageBody,
-{
-    type Output = Result<ServiceResponse<Observed<B>>, Error>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let result = std::task::ready!(this.inner.poll(cx));
-        let Some(mut observation) = this.observation.take() else { return Poll::Pending };
-        match result {
-            Ok(response) => {
-                observation.answered(response.response());
-                if matches!(response.response().body().size(), BodySize::None | BodySize::Sized(0)) {
-                    observation.outcome = Outcome::Complete;
-                }
-                Poll::Ready(Ok(response.map_body(|_, body| Observed { body, observation })))
-            }
-            Err(error) => {
-                // What an error holds of a response can be taken out only once, and not here.
-                observation.status = error.as_response_error().status_code().as_u16();
-                observation.reason = Cause::Panic.row().reason;
-                observation.outcome = Outcome::Complete;
-                Poll::Ready(Err(error))
-            }
         }
     }
 }
@@ -366,28 +342,23 @@ impl<B: MessageBody> MessageBody for Observed<B> {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::App;
     use actix_web::body::{BodyStream, to_bytes};
-    use actix_web::dev::fn_service;
-    use actix_web::test::{TestRequest, init_service, try_call_service};
+    use actix_web::test::TestRequest;
     use futures_util::stream;
 
     use super::*;
+    use crate::middleware::exchange::RequestId;
 
     type Chunk = Result<Bytes, std::io::Error>;
 
     async fn observed(body: Vec<Chunk>, read: bool) -> Metrics {
         let metrics = Metrics::new().unwrap();
-        let body = Rc::new(RefCell::new(body));
-        let service = fn_service(move |request: ServiceRequest| {
-            let body = BodyStream::new(stream::iter(body.take()));
-            ready(Ok::<_, Error>(request.into_response(HttpResponse::Ok().body(body))))
-        });
-        let app = App::new()
-            .wrap(Observe::new(metrics.clone(), &[], Arc::new(LogBudget::new(10))))
-            .default_service(service);
-        let app = init_service(app).await;
-        let response = try_call_service(&app, TestRequest::get().to_request()).await.unwrap();
+        let counters = Rc::new(Counters::new(metrics.clone(), &[], Arc::new(LogBudget::new(10))));
+        let exchange = Rc::new(Exchange::new(RequestId::fresh(), [127, 0, 0, 1].into(), false, None, None));
+        let request = TestRequest::get().to_srv_request();
+        let observation = Observation::begin(&counters, &request, &exchange);
+        let body = BodyStream::new(stream::iter(body));
+        let response = observation.of(request.into_response(HttpResponse::Ok().body(body)));
         assert_eq!(metrics.requests_in_flight.get(), 1);
         if read {
             let _ = to_bytes(response.into_body()).await;
@@ -407,5 +378,28 @@ mod tests {
             assert_eq!(metrics.requests.with_label_values(&["none", "GET", "200"]).get(), 1);
             assert_eq!(metrics.request_seconds.with_label_values(&["none"]).get_sample_count(), 1);
         }
+    }
+
+    #[test]
+    fn labels_that_differ_are_counted_apart() {
+        let metrics = Metrics::new().unwrap();
+        let counters = Counters::new(metrics.clone(), &[], Arc::new(LogBudget::new(10)));
+        let brew = Method::from_bytes(b"BREW").unwrap();
+        for (class, method, status) in [
+            (RouteClass::Bundle, &Method::GET, 200),
+            (RouteClass::Bundle, &Method::GET, 200),
+            (RouteClass::Static, &Method::GET, 200),
+            (RouteClass::Bundle, &Method::HEAD, 200),
+            (RouteClass::Bundle, &Method::GET, 503),
+            (RouteClass::None, &brew, 501),
+        ] {
+            counters.count(class, method, status, 0.001);
+        }
+        let counted = |labels: [&str; 3]| metrics.requests.with_label_values(&labels).get();
+        assert_eq!(counted(["bundle", "GET", "200"]), 2);
+        assert_eq!(counted(["static", "GET", "200"]), 1);
+        assert_eq!(counted(["bundle", "HEAD", "200"]), 1);
+        assert_eq!(counted(["bundle", "GET", "503"]), 1);
+        assert_eq!(counted(["none", "other", "501"]), 1);
     }
 }

@@ -15,6 +15,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
+use super::hex::digits;
+
 /// Names the trace, and the span of whoever asks.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -118,9 +120,11 @@ impl Trace {
     pub fn to_header(&self) -> HeaderValue {
         let mut text = [b'-'; LENGTH];
         text[..2].copy_from_slice(VERSION.as_bytes());
-        write_hex(&mut text[3..35], self.id);
-        write_hex(&mut text[36..52], u128::from(self.span));
-        write_hex(&mut text[53..], u128::from(self.flags));
+        let [left, right] = halves(self.id).map(digits);
+        text[3..19].copy_from_slice(&left);
+        text[19..35].copy_from_slice(&right);
+        text[36..52].copy_from_slice(&digits(self.span));
+        text[53..].copy_from_slice(&digits(u64::from(self.flags))[14..]);
         // Digits and dashes are a value.
         HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
@@ -150,13 +154,11 @@ impl std::fmt::Display for Hex<u64> {
     }
 }
 
-fn write_hex(digits: &mut [u8], number: u128) {
-    let mut left = number;
-    for digit in digits.iter_mut().rev() {
-        let value = (left & 15) as usize;
-        *digit = b"0123456789abcdef"[value];
-        left >>= 4;
-    }
+/// The left and the right half of an id.
+fn halves(id: u128) -> [u64; 2] {
+    let [left, right] = [&id.to_be_bytes()[..8], &id.to_be_bytes()[8..]]
+        .map(|half| half.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)));
+    [left, right]
 }
 
 /// The trace that the fields name, continued.

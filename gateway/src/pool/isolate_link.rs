@@ -41,7 +41,7 @@ pub(super) struct IsolateLink {
     pub isolate: IsolateId,
     link: Link<Channel<ToRenderer, FromRenderer>>,
     /// The jobs that the isolate has not let go of.
-    jobs: RefCell<HashMap<u64, Rc<Job>>>,
+    jobs: RefCell<HashMap<u64, Rc<Job>, foldhash::fast::RandomState>>,
     metrics: Metrics,
 }
 

@@ -24,6 +24,9 @@ use crate::admission::Permit;
 /// Pieces up to this length, in bytes, are joined while they wait.
 const SMALL_PIECE_BYTES: usize = 16 * 1024;
 
+/// So many pieces wait side by side as they came: a page that is read at once is copied no more than once.
+const LOOSE_PIECES: usize = 8;
+
 /// How a job ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
@@ -403,9 +406,12 @@ impl Job {
 }
 
 impl State {
-    /// Appends a piece. A small one behind others is copied to the last of them: each piece holds on to the whole
+    /// Appends a piece. A small one behind many others is copied to the last of them: each piece holds on to the whole
     /// block that it was read into, and a slow reader may let many come together.
     fn keep(&mut self, bytes: Bytes) {
+        if self.chunks.len() < LOOSE_PIECES {
+            return self.chunks.push_back(bytes);
+        }
         let fits = |last: &&mut Bytes| last.len() + bytes.len() <= MAX_CHUNK_BYTES;
         let last = self.chunks.back_mut().filter(fits);
         let Some(last) = last.filter(|_| bytes.len() <= SMALL_PIECE_BYTES) else {

@@ -2,10 +2,11 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
@@ -18,15 +19,58 @@ use super::body::{Headless, LimitedBody};
 use super::classes::OTHER;
 use super::headers::{prepare_request, take_response};
 use super::hints::{Hinting, Learnt};
-use super::places::{self, Held};
+use super::places::{self, Held, Place};
 use super::shape::shape;
 use crate::admission::breaker::Verdict;
 use crate::admission::class::Class;
-use crate::admission::{RefusalReason, Wish};
+use crate::admission::respite::Respite;
+use crate::admission::{RefusalReason, Turn, Wish};
 use crate::error::Cause;
+use crate::middleware::address::AddressText;
 use crate::middleware::exchange::Exchange;
 use crate::pool::{OnEarlyHints, RenderError, RenderJob, RequestBody};
 use crate::server::connection::interim::Interim;
+
+/// A request that may be run.
+#[derive(Debug)]
+pub struct Entered {
+    place: Option<Place>,
+    turn: Option<Turn>,
+    wish: Wish,
+    /// How long the app may take.
+    timeout: Duration,
+}
+
+/// Asks whether the request may run or wait, before anything is made for it: under an overload most requests end here.
+///
+/// # Errors
+/// Why it may not.
+pub fn enter<B: Backend>(
+    backend: &B,
+    rules: &Rules,
+    respite: &Respite,
+    exchange: &Exchange,
+    request: &ServiceRequest,
+) -> Result<Entered, Cause> {
+    let path = request.uri().path();
+    if !rules.rests.allows(|| route(rules, exchange, path)) {
+        return Err(Cause::RouteResting);
+    }
+    let limit = rules.route_limit(path);
+    let place = places::take(limit).map_err(|_| Cause::RouteBusy)?;
+    let wish =
+        Wish { class: class(request, &rules.base_path), wait: limit.and_then(|limit| limit.queue_wait) };
+    let turn = backend.enter(wish).map_err(|reason| {
+        if reason.is_overload() {
+            respite.is_due();
+        }
+        let error = RenderError::Refused(reason);
+        rules.rests.ended(|| route(rules, exchange, path), verdict(Some(&error)));
+        cause(error)
+    })?;
+    let timeout = limit.and_then(|limit| limit.timeout).unwrap_or(rules.job_timeout);
+    Ok(Entered { place, turn, wish, timeout })
+}
 
 /// Lets an isolate answer the request. `over_file`: its path is a file's, its method not one to read it.
 pub async fn answer<B: Backend>(
@@ -35,31 +79,11 @@ pub async fn answer<B: Backend>(
     learnt: &Learnt,
     exchange: &Exchange,
     mut request: ServiceRequest,
+    entered: Entered,
     over_file: bool,
 ) -> ServiceResponse {
-    if !rules.rests.allows(|| route(rules, exchange, request.path())) {
-        let response = Cause::RouteResting.response(request.headers());
-        return request.into_response(response);
-    }
-    let limit = rules.route_limit(request.path());
-    let Ok(place) = places::take(limit) else {
-        let response = Cause::RouteBusy.response(request.headers());
-        return request.into_response(response);
-    };
-    let wish =
-        Wish { class: class(&request, &rules.base_path), wait: limit.and_then(|limit| limit.queue_wait) };
-    // Before anything is made for it: under an overload most requests end here.
-    let turn = match backend.enter(wish) {
-        Ok(turn) => turn,
-        Err(reason) => {
-            let error = RenderError::Refused(reason);
-            rules.rests.ended(|| route(rules, exchange, request.path()), verdict(Some(&error)));
-            let response = cause(error).response(request.headers());
-            return request.into_response(response);
-        }
-    };
-    let job_timeout = limit.and_then(|limit| limit.timeout).unwrap_or(rules.job_timeout);
-    let interim = Interim::of(&request);
+    let Entered { place, turn, wish, timeout } = entered;
+    let interim = Interim::of(&request, exchange);
     prepare_request(request.headers_mut(), exchange);
     let (request, payload) = request.into_parts();
     let hinting = rules.early_hints.as_ref().and_then(|counts| {
@@ -68,13 +92,13 @@ pub async fn answer<B: Backend>(
     let body = body(payload, rules);
     let has_body = body.is_some();
     let method = request.method();
-    let client_ip = exchange.client_ip.to_string();
+    let client_ip = AddressText::of(exchange.client_ip);
     let url = url(exchange, &request);
     let context = exchange.context();
     let head = RequestHeadRef {
         method: method.as_str(),
         url: &url,
-        client_ip: &client_ip,
+        client_ip: client_ip.as_str(),
         request_id: exchange.id.as_str(),
         has_body,
         options: HandlerOptions {
@@ -92,7 +116,7 @@ pub async fn answer<B: Backend>(
     let asks = hinting.as_ref().is_some_and(Hinting::asks);
     let on_early_hints: Option<OnEarlyHints<'_>> = if asks { Some(&hear) } else { None };
     let job = RenderJob { head, headers: request.headers(), body, retry_safe, wish, turn, on_early_hints };
-    let rendered = backend.render(job, job_timeout).await;
+    let rendered = backend.render(job, timeout).await;
     rules.rests.ended(|| route(rules, exchange, request.path()), verdict(rendered.as_ref().err()));
     let mut response = match rendered {
         Ok(Answer { status, headers, whole, body }) => {
@@ -171,8 +195,10 @@ where
     S: Stream<Item = Result<Bytes, RenderError>> + 'static,
 {
     let status = StatusCode::from_u16(answer.status).ok().filter(|status| status.as_u16() >= 200);
-    let mut headers = HeaderMap::with_capacity(answer.headers.len());
-    let (Some(status), Ok(length)) = (status, take_response(answer.headers, &mut headers)) else {
+    // Responses come out of a pool, with room for their fields.
+    let mut response =
+        HttpResponse::with_body(status.unwrap_or_default(), BoxBody::new(Headless(BodySize::None)));
+    let (Some(status), Ok(length)) = (status, take_response(answer.headers, response.headers_mut())) else {
         let (request_id, path) = (exchange.id.as_str(), request.path());
         let status = answer.status;
         tracing::error!(request_id, path, status, "the app's response cannot be sent: its head is not valid");
@@ -181,13 +207,10 @@ where
     if status == StatusCode::NOT_MODIFIED
         && let Some(length) = length
     {
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
     let is_head = *request.method() == Method::HEAD;
-    let body = sent_body(status, is_head, length, answer.whole, answer.body);
-    let mut response = HttpResponse::with_body(status, body);
-    response.head_mut().headers = headers;
-    response
+    response.set_body(sent_body(status, is_head, length, answer.whole, answer.body))
 }
 
 /// The body to send. Where none may be sent, the bundle's is dropped, which cancels the rest of its job.

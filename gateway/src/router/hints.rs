@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
-use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse};
 use prometheus::IntCounterVec;
@@ -24,6 +24,8 @@ const MOST_BYTES: usize = 4096;
 
 /// So often the app is asked again about a route that is known: it may have been built anew.
 const ASK_EVERY: u32 = 32;
+
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// Links, each the value of a `Link` field.
 pub type Links = Rc<[Box<str>]>;
@@ -210,7 +212,7 @@ fn is_for_page(method: &Method, headers: &HeaderMap) -> bool {
 
 /// Whether the client is a browser that opens a page: others may take 103 for the response (RFC 8297 section 3).
 fn understands_interim(headers: &HeaderMap) -> bool {
-    headers.get("sec-fetch-mode").is_some_and(|mode| mode.as_bytes() == b"navigate")
+    headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode.as_bytes() == b"navigate")
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ use actix_web::HttpResponse;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 
+use crate::admission::respite::Respite;
 use crate::config::edge::{Edge, RouteLimit};
 use crate::error::Cause;
 use crate::hooks::Hooks;
@@ -96,46 +97,102 @@ pub struct Router<B> {
     backend: B,
     rules: Rules,
     learnt: Learnt,
+    respite: Respite,
 }
 
 impl<B: Backend> Router<B> {
     /// Routes to `files` and `backend`.
     pub fn new(files: Arc<Index>, backend: B, rules: Rules) -> Self {
-        Self { files, backend, rules, learnt: Learnt::default() }
+        Self { files, backend, rules, learnt: Learnt::default(), respite: Respite::default() }
+    }
+
+    /// With rests after refusals.
+    #[must_use]
+    pub fn resting(self, respite: Respite) -> Self {
+        Self { respite, ..self }
     }
 
     /// Answers a request.
-    pub async fn route(&self, mut request: ServiceRequest, exchange: &Exchange) -> ServiceResponse {
+    pub async fn route(&self, request: ServiceRequest, exchange: &Exchange) -> ServiceResponse {
+        match self.begin(request, exchange) {
+            Step::Answer(response) => response,
+            Step::On(request, destination) => self.answer(request, exchange, destination).await,
+        }
+    }
+
+    /// Finds what answers a request, and lets it if nothing is to be waited for.
+    pub fn begin(&self, mut request: ServiceRequest, exchange: &Exchange) -> Step {
         let target = match self.way(&mut request, exchange) {
             Way::To(target) => target,
-            Way::Answer(answer) => return request.into_response(answer),
+            Way::Answer(answer) => return Step::Answer(request.into_response(answer)),
         };
-        match target {
+        let destination = match target {
             Some(Target::File(entry)) => {
                 exchange.set_class(RouteClass::Static);
-                static_files::answer(&entry, request, self.rules.edge.compression.mode).await
+                match static_files::at_once(&entry, &request, self.rules.edge.compression.mode) {
+                    Some(answer) => return Step::Answer(request.into_response(answer)),
+                    None => Destination::File(entry),
+                }
             }
             Some(Target::Native(name)) => {
                 exchange.set_class(RouteClass::Native);
-                native::answer(&self.backend, &self.rules, exchange, name, request).await
+                Destination::Native(name)
             }
             Some(Target::Request(target)) => {
                 exchange.set_class(RouteClass::Native);
+                Destination::Request(target)
+            }
+            None if self.own_route(&request).is_some() => {
+                exchange.set_class(RouteClass::Route);
+                Destination::Route
+            }
+            None => {
+                exchange.set_class(RouteClass::Bundle);
+                exchange.set_pattern(self.rules.classes.class(request.uri().path()));
+                let Self { backend, rules, respite, .. } = self;
+                match bundle::enter(backend, rules, respite, exchange, &request) {
+                    Ok(entered) => Destination::Bundle(entered),
+                    Err(cause) => {
+                        exchange.set_cause(cause);
+                        let refusal = cause.refused(request.headers());
+                        return Step::Answer(request.into_response(refusal));
+                    }
+                }
+            }
+        };
+        Step::On(request, destination)
+    }
+
+    /// Lets a request be answered by what [`Self::begin`] has found.
+    pub async fn answer(
+        &self,
+        request: ServiceRequest,
+        exchange: &Exchange,
+        destination: Destination,
+    ) -> ServiceResponse {
+        match destination {
+            Destination::File(entry) => {
+                static_files::answer(&entry, request, self.rules.edge.compression.mode).await
+            }
+            Destination::Native(name) => {
+                native::answer(&self.backend, &self.rules, exchange, name, request).await
+            }
+            Destination::Request(target) => {
                 native_request::answer(&self.backend, &self.rules, exchange, target, request).await
             }
-            None => match self.own_route(&request) {
-                Some(hooks) => {
-                    exchange.set_class(RouteClass::Route);
-                    hooks.route(request, exchange).await
-                }
+            Destination::Route => match &self.rules.hooks {
+                Some(hooks) => hooks.route(request, exchange).await,
                 None => {
-                    exchange.set_class(RouteClass::Bundle);
-                    exchange.set_pattern(self.rules.classes.class(request.uri().path()));
-                    let over_file = self.is_over_file(&request);
-                    bundle::answer(&self.backend, &self.rules, &self.learnt, exchange, request, over_file)
-                        .await
+                    debug_assert!(false, "a route without hooks");
+                    let response = Cause::NoFunction.response(request.headers());
+                    request.into_response(response)
                 }
             },
+            Destination::Bundle(entered) => {
+                let over_file = self.is_over_file(&request);
+                let Self { backend, rules, learnt, .. } = self;
+                bundle::answer(backend, rules, learnt, exchange, request, entered, over_file).await
+            }
         }
     }
 
@@ -204,6 +261,30 @@ impl<B: Backend> Router<B> {
 
 /// Where native functions live, whatever the base path.
 const NATIVE_PREFIX: &str = "/_native/";
+
+/// What became of a request.
+#[derive(Debug)]
+pub enum Step {
+    /// It is answered.
+    Answer(ServiceResponse),
+    /// It is to be answered by this.
+    On(ServiceRequest, Destination),
+}
+
+/// What answers a request that cannot be answered at once.
+#[derive(Debug)]
+pub enum Destination {
+    /// A file that must be read, or encoded, first.
+    File(Arc<static_files::index::Entry>),
+    /// A native function.
+    Native(String),
+    /// An fn worker, with the request as it came.
+    Request(shared::message::Target),
+    /// A route of the user's own hooks.
+    Route,
+    /// The bundle, where there is room.
+    Bundle(bundle::Entered),
+}
 
 /// The way of a request.
 enum Way {

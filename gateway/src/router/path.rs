@@ -46,13 +46,15 @@ impl<'a> RequestPath<'a> {
         if !raw.starts_with('/') {
             return Err(PathError::NotAbsolute);
         }
-        let mut is_encoded = false;
+        let (mut is_encoded, mut has_dots) = (false, false);
         let mut previous = 0;
         for byte in raw.bytes() {
             match byte {
                 b'\\' => return Err(PathError::Backslash),
                 b'/' if previous == b'/' => return Err(PathError::EmptySegment),
                 b'%' => is_encoded = true,
+                // Perhaps one that begins a dot segment.
+                b'.' => has_dots |= previous == b'/',
                 0..=0x20 | 0x7f => return Err(PathError::Control),
                 0x80.. => return Err(PathError::NotUtf8),
                 _ => {}
@@ -62,7 +64,8 @@ impl<'a> RequestPath<'a> {
         let (decoded, has_encoded_separator) =
             if is_encoded { decode(raw)? } else { (Cow::Borrowed(raw), false) };
         // Encoded separators count here, so that no later decoder finds a dot segment that this one did not see.
-        if decoded.split(['/', '\\']).any(|segment| segment == "." || segment == "..") {
+        let has_dots = has_dots || is_encoded;
+        if has_dots && decoded.split(['/', '\\']).any(|segment| segment == "." || segment == "..") {
             return Err(PathError::DotSegment);
         }
         Ok(Self { decoded, has_encoded_separator })

@@ -20,7 +20,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse, fn_service};
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::header::HeaderValue;
 use actix_web::{App, Error};
 
@@ -29,15 +29,16 @@ use super::connection::peers::Peers;
 use super::connection::refusal::Refusals;
 use super::connection::{self, Entrance, Patience};
 use super::http2;
+use crate::admission::respite::Respite;
 use crate::config::Settings;
 use crate::hooks::Hooks;
 use crate::metrics::Metrics;
 use crate::middleware::chain::Chain;
 use crate::middleware::identity::Identity;
+use crate::middleware::layers::Layers;
 use crate::middleware::limits::Limits;
 use crate::middleware::log_budget::LogBudget;
-use crate::middleware::observe::Observe;
-use crate::middleware::panic_barrier::PanicBarrier;
+use crate::middleware::observe::Counters;
 use crate::middleware::rate_limit::Limiter;
 use crate::middleware::rate_limit::local::Local;
 use crate::router::backend::Backend;
@@ -142,7 +143,7 @@ impl Plan {
         }
     }
 
-    /// This thread's service. The layer that is wrapped last is the outermost.
+    /// This thread's service.
     pub fn assemble<B: Backend>(
         &self,
         backend: B,
@@ -156,25 +157,21 @@ impl Plan {
         > + use<B>,
     > {
         let clients = &self.settings.clients;
-        let router = Router::new(Arc::clone(&self.files), backend, self.rules.clone());
+        let respite = Respite::of(self.settings.jobs.refusal_pause);
+        let router = Router::new(Arc::clone(&self.files), backend, self.rules.clone()).resting(respite);
         let edge = Arc::clone(&self.settings.edge);
         let limiter = Limiter::new(Arc::clone(&self.buckets), &edge.buckets, &self.metrics);
         let chain = Chain::new(edge, limiter, self.rules.hooks.clone(), router);
-        let route = fn_service(move |request: ServiceRequest| {
-            let chain = Rc::clone(&chain);
-            async move { Ok(chain.answer(request).await) }
-        });
-        App::new()
-            .default_service(route)
-            .wrap(Limits { head: clients.head_limit, body: clients.body_limit })
-            .wrap(PanicBarrier)
-            .wrap(Observe::new(self.metrics.clone(), self.rules.classes.labels(), Arc::clone(&self.lines)))
-            .wrap(Identity::new(
-                clients.trusted_proxies.clone(),
-                clients.forwarded,
-                clients.traces,
-                self.own_host.clone(),
-            ))
+        let identity = Identity::new(
+            clients.trusted_proxies.clone(),
+            clients.forwarded,
+            clients.traces,
+            self.own_host.clone(),
+        );
+        let patterns = self.rules.classes.labels();
+        let counters = Counters::new(self.metrics.clone(), patterns, Arc::clone(&self.lines));
+        let limits = Limits { head: clients.head_limit, body: clients.body_limit };
+        App::new().wrap(Layers::new(identity, counters, limits, chain))
     }
 }
 

@@ -26,6 +26,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::assembly::Plan;
+use super::connection::drain::ThreadDrain;
 use super::connection::guarded::Guarded;
 use super::connection::peers::{Counted, TooMany};
 use super::connection::socket::{ClientSocket, ClientStream};
@@ -121,7 +122,8 @@ fn thread_service<T: Into<ClientStream> + 'static>(
                 tracing::debug!(%error, "this gateway thread has the kernel's usual time slice");
             }
             let app = Rc::new(app.new_service(()).await?);
-            let http1 = http1(Rc::clone(&app), keep_alive, drain.clone()).new_service(()).await?;
+            let drains = ThreadDrain::follow(drain.clone());
+            let http1 = http1(Rc::clone(&app), keep_alive, drains).new_service(()).await?;
             let thread = Rc::new(PublicThread { app, http1, entrance, acceptor, drain });
             Ok(fn_service(move |stream: T| {
                 let thread = Rc::clone(&thread);
@@ -137,7 +139,7 @@ fn thread_service<T: Into<ClientStream> + 'static>(
 fn http1<S, B>(
     app: Rc<S>,
     keep_alive: KeepAlive,
-    drain: watch::Receiver<bool>,
+    drain: ThreadDrain,
 ) -> impl ServiceFactory<(Guarded<Transport>, Option<SocketAddr>), Config = (), InitError = ()>
 where
     S: Service<Request, Response = ServiceResponse<B>> + 'static,
@@ -146,16 +148,12 @@ where
 {
     HttpService::build()
         .keep_alive(keep_alive)
-        // The guarded connection times heads.
+        // The guarded connection times heads, and what is idle.
         .client_request_timeout(Duration::ZERO)
         .client_disconnect_timeout(DISCONNECT_TIMEOUT)
         // A client that closes its side has gone: its job is cancelled at once.
         .h1_allow_half_closed(false)
-        .graceful_shutdown_signal(move || {
-            let mut drain = drain.clone();
-            // Where the sender is gone, so is the server.
-            async move { drop(drain.wait_for(|draining| *draining).await) }
-        })
+        .graceful_shutdown_signal(move || drain.begun())
         .on_connect_ext(|connection: &Guarded<Transport>, data| {
             data.insert(Rc::clone(connection.state()));
         })
@@ -308,6 +306,7 @@ impl Drop for Open {
     }
 }
 
+/// actix-http would set a timer anew for each request; the guarded connection has one for all that it times.
 fn keep_alive(time: Duration) -> KeepAlive {
-    if time.is_zero() { KeepAlive::Disabled } else { KeepAlive::Timeout(time) }
+    if time.is_zero() { KeepAlive::Disabled } else { KeepAlive::Os }
 }

@@ -16,6 +16,8 @@ pub struct Jobs {
     pub queue_wait: Duration,
     /// Requests that wait at a time.
     pub queue_limit: usize,
+    /// How long a gateway thread rests after refusals for want of room.
+    pub refusal_pause: Duration,
     /// Requests that one isolate answers at a time.
     pub max_jobs_per_isolate: usize,
     /// How far that number may fall by itself.
@@ -44,6 +46,7 @@ pub struct Jobs {
 
 pub(super) fn jobs(reader: &mut Reader<'_>) -> Option<Jobs> {
     let (queue_wait, queue_limit) = (reader.time("queue_wait"), reader.count("queue_limit"));
+    let refusal_pause = reader.time("refusal_pause");
     let max_jobs_per_isolate = reader.count("max_jobs_per_isolate");
     let job_timeout = match reader.is_given("inspect") && !reader.is_given("job_timeout") {
         // A job that stands at a breakpoint is not late.
@@ -63,6 +66,7 @@ pub(super) fn jobs(reader: &mut Reader<'_>) -> Option<Jobs> {
     Some(Jobs {
         queue_wait: queue_wait?,
         queue_limit: queue_limit?,
+        refusal_pause: refusal_pause?,
         max_jobs_per_isolate: max_jobs_per_isolate?,
         min_jobs_per_isolate: min_jobs_per_isolate?,
         max_event_streams_per_isolate: max_event_streams_per_isolate?,

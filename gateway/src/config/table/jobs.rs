@@ -15,6 +15,13 @@ pub const JOBS: Section = Section {
         ),
         key("queue_limit", count(0, 1_000_000), Text("1024"), "Requests that wait at a time; 503 for more."),
         key(
+            "refusal_pause",
+            time(0, 20),
+            Text("1ms"),
+            "How long a gateway thread rests after it has refused requests for want of room. Meanwhile the next ones \
+             gather, and the core is the isolates'. All that the thread does waits so long. 0ms never rests.",
+        ),
+        key(
             "max_jobs_per_isolate",
             count(1, 10_000),
             Text("512"),

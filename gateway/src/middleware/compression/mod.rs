@@ -85,29 +85,35 @@ fn forbids_transforms(headers: &HeaderMap) -> bool {
 
 /// Whether a type is text by its nature, and no stream of events: those wait in buffers of proxies that decode.
 pub fn is_compressible(content_type: &HeaderValue) -> bool {
-    let text = content_type.to_str().unwrap_or_default();
-    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match essence.as_str() {
-        "text/event-stream" => false,
-        "application/json"
-        | "application/javascript"
-        | "application/x-javascript"
-        | "application/xml"
-        | "application/xhtml+xml"
-        | "application/manifest+json"
-        | "application/wasm"
-        | "application/x-ndjson"
-        | "application/graphql"
-        | "application/vnd.ms-fontobject"
-        | "font/ttf"
-        | "font/otf"
-        | "image/svg+xml"
-        | "image/bmp"
-        | "image/x-icon"
-        | "image/vnd.microsoft.icon" => true,
-        other => other.starts_with("text/") || other.ends_with("+json") || other.ends_with("+xml"),
+    let essence = content_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let begins =
+        |text: &[u8]| essence.get(..text.len()).is_some_and(|start| start.eq_ignore_ascii_case(text));
+    let ends = |text: &[u8]| {
+        let start = essence.len().checked_sub(text.len());
+        start.is_some_and(|start| essence[start..].eq_ignore_ascii_case(text))
+    };
+    if begins(b"text/") {
+        return !essence.eq_ignore_ascii_case(b"text/event-stream");
     }
+    ends(b"+json") || ends(b"+xml") || TEXTS.iter().any(|text| essence.eq_ignore_ascii_case(text))
 }
+
+/// Types that are text, or as easily compressed, beside those whose name says so.
+const TEXTS: [&[u8]; 13] = [
+    b"application/json",
+    b"application/javascript",
+    b"application/x-javascript",
+    b"application/xml",
+    b"application/wasm",
+    b"application/x-ndjson",
+    b"application/graphql",
+    b"application/vnd.ms-fontobject",
+    b"font/ttf",
+    b"font/otf",
+    b"image/bmp",
+    b"image/x-icon",
+    b"image/vnd.microsoft.icon",
+];
 
 pin_project_lite::pin_project! {
     /// A body that is encoded as it comes.

@@ -354,7 +354,7 @@ async fn small_pieces_that_wait_for_a_slow_client_are_joined() {
     gateway.pool.in_flight.idle().await;
     assert_eq!(rendered.body.whole(), Some(10_000));
     let pieces: Vec<_> = rendered.body.map(Result::unwrap).collect().await;
-    assert_eq!((pieces.len(), pieces.concat()), (1, b"0123456789".repeat(1000)));
+    assert_eq!((pieces.len(), pieces.concat()), (8, b"0123456789".repeat(1000)));
 }
 
 /// Lets a gateway thread end, and says what the isolate then reads from its link.

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use super::index::{Content, Entry};
 use crate::config::edge::CompressionMode;
+use crate::middleware::compression::encoded_once;
 use crate::middleware::compression::encoding::{Accepted, Encoding};
-use crate::middleware::compression::{encoded_once, is_compressible};
 
 /// A shorter file is sent as it is, in bytes: it fits into a packet anyway.
 const MIN_BYTES: u64 = 1024;
@@ -44,32 +44,36 @@ fn makes_some(entry: &Entry, mode: CompressionMode) -> bool {
     mode == CompressionMode::On
         && entry.length >= MIN_BYTES
         && matches!(entry.content, Content::Memory(_))
-        && is_compressible(&entry.content_type)
+        && entry.is_compressible
 }
 
-/// The form of the file for a client; `None` for the file as it is.
-pub async fn best(
-    entry: &Arc<Entry>,
-    mode: CompressionMode,
-    accepted: Accepted,
-) -> Option<(Encoding, Arc<Entry>)> {
+/// A form of the file for a client; `None` for the file as it is.
+type Form = Option<(Encoding, Arc<Entry>)>;
+
+/// The form of the file for a client, which is made if it is the first that takes it.
+pub async fn best(entry: &Arc<Entry>, mode: CompressionMode, accepted: Accepted) -> Form {
+    if let Some(form) = best_at_once(entry, mode, accepted) {
+        return form;
+    }
+    let encoding = accepted.best(|_| makes_some(entry, mode))?;
+    let entry = Arc::clone(entry);
+    // It takes milliseconds, once.
+    let made = tokio::task::spawn_blocking(move || made(&entry, encoding)).await.ok().flatten();
+    made.map(|form| (encoding, form))
+}
+
+/// The same, unless it is to be made first.
+pub fn best_at_once(entry: &Entry, mode: CompressionMode, accepted: Accepted) -> Option<Form> {
     if mode == CompressionMode::Off {
-        return None;
+        return Some(None);
     }
     let built = &entry.encodings.built;
     if let Some(encoding) = accepted.best(|encoding| built[place(encoding)].is_some()) {
-        return built[place(encoding)].clone().map(|form| (encoding, form));
+        return Some(built[place(encoding)].clone().map(|form| (encoding, form)));
     }
-    let encoding = accepted.best(|_| makes_some(entry, mode))?;
-    let made = match entry.encodings.made[place(encoding)].get() {
-        Some(made) => made.clone(),
-        None => {
-            let entry = Arc::clone(entry);
-            // It takes milliseconds, once.
-            tokio::task::spawn_blocking(move || made(&entry, encoding)).await.ok().flatten()
-        }
-    };
-    made.map(|form| (encoding, form))
+    let Some(encoding) = accepted.best(|_| makes_some(entry, mode)) else { return Some(None) };
+    let made = entry.encodings.made[place(encoding)].get()?;
+    Some(made.clone().map(|form| (encoding, form)))
 }
 
 fn place(encoding: Encoding) -> usize {

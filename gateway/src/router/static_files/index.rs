@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use super::disk::DiskFile;
 use super::encodings::{self, Encodings};
 use super::naming;
+use crate::middleware::compression::is_compressible;
 
 /// A larger file is never held in memory, in bytes.
 const MAX_MEMORY_FILE: u64 = 1 << 20;
@@ -40,6 +41,8 @@ pub struct Entry {
     pub last_modified: HeaderValue,
     /// `Cache-Control`.
     pub cache_control: &'static str,
+    /// Whether its type is one that is worth compressing.
+    pub is_compressible: bool,
     /// Bytes.
     pub length: u64,
     /// Where its bytes are.
@@ -67,8 +70,10 @@ impl Entry {
     fn new(path: &str, digest: &[u8], length: u64, modified: SystemTime, content: Content) -> Self {
         let tag: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         let ascii = |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
+        let content_type = ascii(&naming::content_type(path));
         Self {
-            content_type: ascii(&naming::content_type(path)),
+            is_compressible: is_compressible(&content_type),
+            content_type,
             etag: ascii(&format!("\"{tag}\"")),
             modified,
             last_modified: ascii(&httpdate::fmt_http_date(modified)),
@@ -83,6 +88,7 @@ impl Entry {
     pub fn encoded_form_of(&self, original: &Self) -> Self {
         Self {
             content_type: original.content_type.clone(),
+            is_compressible: original.is_compressible,
             etag: self.etag.clone(),
             modified: original.modified,
             last_modified: original.last_modified.clone(),
@@ -102,7 +108,8 @@ impl Entry {
 /// Every static file by its decoded path.
 #[derive(Debug, Default)]
 pub struct Index {
-    entries: HashMap<String, Arc<Entry>>,
+    /// Only what the build has is ever put in, so that a quick hash is safe from those who choose paths.
+    entries: HashMap<String, Arc<Entry>, foldhash::fast::FixedState>,
     files: usize,
     memory: u64,
 }

@@ -12,7 +12,6 @@ pub mod encodings;
 pub mod index;
 pub mod naming;
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use actix_web::HttpResponse;
@@ -24,59 +23,121 @@ use actix_web::http::{Method, StatusCode};
 use super::body::Headless;
 use crate::config::edge::CompressionMode;
 use crate::error::Cause;
-use crate::middleware::compression::encoding::Accepted;
-use crate::middleware::vary;
+use crate::middleware::compression::encoding::{Accepted, Encoding};
 use conditions::Due;
 use index::{Content, Entry};
 
 /// Answers a GET or HEAD of a file, in the form that the client takes.
 pub async fn answer(entry: &Arc<Entry>, request: ServiceRequest, mode: CompressionMode) -> ServiceResponse {
     let several = encodings::has_several(entry, mode);
-    // A part is one of the file as it is: what is known of encoded ones differs between clients.
-    let form = match several && !request.headers().contains_key(header::RANGE) {
-        true => encodings::best(entry, mode, Accepted::of(request.headers())).await,
-        false => None,
+    let form = match wanted(several, &request) {
+        Some(accepted) => encodings::best(entry, mode, accepted).await,
+        None => None,
     };
-    let mut response = match &form {
-        None => respond(entry, &request).await,
-        Some((encoding, form)) => {
-            let mut response = respond(form, &request).await;
-            if response.headers().contains_key(header::CONTENT_TYPE) && response.status() == StatusCode::OK {
-                response.headers_mut().insert(header::CONTENT_ENCODING, encoding.value());
-                response.headers_mut().remove(header::ACCEPT_RANGES);
-            }
-            response
-        }
+    let shown = form.as_ref().map_or(entry, |(_, form)| form);
+    let due = conditions::due(request.method(), request.headers(), shown);
+    let response = match from_memory(shown, request.method(), &due) {
+        Some(response) => response,
+        None => from_disk(shown, due).await,
     };
-    if several {
-        vary::on(response.headers_mut(), "accept-encoding");
-    }
+    let response = finished(response, several, form.map(|(encoding, _)| encoding));
     request.into_response(response)
 }
 
-async fn respond(entry: &Entry, request: &ServiceRequest) -> HttpResponse {
-    match conditions::due(request.method(), request.headers(), entry) {
+/// The same, unless the file must be read or encoded for it first.
+pub fn at_once(entry: &Arc<Entry>, request: &ServiceRequest, mode: CompressionMode) -> Option<HttpResponse> {
+    let several = encodings::has_several(entry, mode);
+    let form = match wanted(several, request) {
+        Some(accepted) => encodings::best_at_once(entry, mode, accepted)?,
+        None => None,
+    };
+    let shown = form.as_ref().map_or(entry, |(_, form)| form);
+    let due = conditions::due(request.method(), request.headers(), shown);
+    let response = from_memory(shown, request.method(), &due)?;
+    Some(finished(response, several, form.map(|(encoding, _)| encoding)))
+}
+
+/// What the client takes, if the file is sent in several forms. A part is one of the file as it is: what is known of
+/// encoded ones differs between clients.
+fn wanted(several: bool, request: &ServiceRequest) -> Option<Accepted> {
+    let headers = request.headers();
+    (several && !headers.contains_key(header::RANGE)).then(|| Accepted::of(headers))
+}
+
+fn finished(mut response: HttpResponse, several: bool, encoding: Option<Encoding>) -> HttpResponse {
+    let is_sent = response.status() == StatusCode::OK;
+    let headers = response.headers_mut();
+    if let Some(encoding) = encoding
+        && is_sent
+        && headers.contains_key(header::CONTENT_TYPE)
+    {
+        headers.insert(header::CONTENT_ENCODING, encoding.value());
+        headers.remove(header::ACCEPT_RANGES);
+    }
+    if several {
+        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    }
+    response
+}
+
+/// The response, unless the file must be read for it.
+fn from_memory(entry: &Entry, method: &Method, due: &Due) -> Option<HttpResponse> {
+    let range = match due {
         Due::NotModified => {
             let mut response = HttpResponse::with_body(StatusCode::NOT_MODIFIED, empty());
             describe(entry, response.headers_mut());
-            response
+            return Some(response);
         }
-        Due::Unsatisfiable => unsatisfiable(entry),
-        Due::Whole => {
-            let mut response = body(entry, request.method(), 0..entry.length, StatusCode::OK).await;
-            headers_of(entry, response.headers_mut());
-            response
-        }
-        Due::Part(range) => {
-            let text = format!("bytes {}-{}/{}", range.start, range.end - 1, entry.length);
-            let mut response = body(entry, request.method(), range, StatusCode::PARTIAL_CONTENT).await;
-            headers_of(entry, response.headers_mut());
-            if let Ok(value) = HeaderValue::from_str(&text) {
-                response.headers_mut().insert(header::CONTENT_RANGE, value);
-            }
-            response
+        Due::Unsatisfiable => return Some(unsatisfiable(entry)),
+        Due::Whole => 0..entry.length,
+        Due::Part(range) => range.clone(),
+    };
+    let body = if *method == Method::HEAD {
+        BoxBody::new(Headless(BodySize::Sized(range.end - range.start)))
+    } else if let Content::Memory(bytes) = &entry.content {
+        // What lies in memory is addressed by usize.
+        let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+        BoxBody::new(bytes.slice(at(range.start)..at(range.end)))
+    } else {
+        return None;
+    };
+    Some(sent(entry, due, body))
+}
+
+async fn from_disk(entry: &Entry, due: Due) -> HttpResponse {
+    let (Content::Disk(file), Due::Whole | Due::Part(_)) = (&entry.content, &due) else {
+        debug_assert!(false, "what need not be read is answered from memory");
+        return Cause::FileChanged.response(&HeaderMap::new());
+    };
+    let range = match &due {
+        Due::Part(range) => range.clone(),
+        _ => 0..entry.length,
+    };
+    match file.open(range).await {
+        Ok(body) => sent(entry, &due, BoxBody::new(body)),
+        Err(error) => {
+            tracing::error!(file = %file.path().display(), error = %error, "a static file cannot be served");
+            Cause::FileChanged.response(&HeaderMap::new())
         }
     }
+}
+
+/// The file, or the part of it that is due.
+fn sent(entry: &Entry, due: &Due, body: BoxBody) -> HttpResponse {
+    let status = if matches!(due, Due::Part(_)) { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+    let mut response = HttpResponse::with_body(status, body);
+    let headers = response.headers_mut();
+    describe(entry, headers);
+    headers.insert(header::CONTENT_TYPE, entry.content_type.clone());
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Due::Part(range) = due {
+        let text = format!("bytes {}-{}/{}", range.start, range.end - 1, entry.length);
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            headers.insert(header::CONTENT_RANGE, value);
+        }
+    }
+    response
 }
 
 fn empty() -> BoxBody {
@@ -99,38 +160,6 @@ fn describe(entry: &Entry, headers: &mut HeaderMap) {
     headers.insert(header::ETAG, entry.etag.clone());
     headers.insert(header::LAST_MODIFIED, entry.last_modified.clone());
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(entry.cache_control));
-}
-
-fn headers_of(entry: &Entry, headers: &mut HeaderMap) {
-    if headers.contains_key(header::CACHE_CONTROL) {
-        // An error took the file's place.
-        return;
-    }
-    describe(entry, headers);
-    headers.insert(header::CONTENT_TYPE, entry.content_type.clone());
-    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-}
-
-async fn body(entry: &Entry, method: &Method, range: Range<u64>, status: StatusCode) -> HttpResponse {
-    let length = range.end - range.start;
-    if *method == Method::HEAD {
-        return HttpResponse::with_body(status, BoxBody::new(Headless(BodySize::Sized(length))));
-    }
-    match &entry.content {
-        Content::Memory(bytes) => {
-            // What lies in memory is addressed by usize.
-            let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
-            HttpResponse::with_body(status, BoxBody::new(bytes.slice(at(range.start)..at(range.end))))
-        }
-        Content::Disk(file) => match file.open(range).await {
-            Ok(body) => HttpResponse::with_body(status, BoxBody::new(body)),
-            Err(error) => {
-                tracing::error!(file = %file.path().display(), error = %error, "a static file cannot be served");
-                Cause::FileChanged.response(&HeaderMap::new())
-            }
-        },
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -22,6 +22,8 @@ use crate::error::Cause;
 pub struct Guarded<S: Socket> {
     socket: S,
     timer: Pin<Box<Sleep>>,
+    /// Whom the timer wakes.
+    timer_wakes: Option<Waker>,
     rules: Rc<Rules>,
     state: Rc<ConnectionState>,
     /// What was read already, to find out what the client speaks or behind a head; read again first.
@@ -62,7 +64,8 @@ impl<S: Socket> Guarded<S> {
     pub fn new(socket: S, unread: Bytes, rules: Rc<Rules>, state: Rc<ConnectionState>) -> Self {
         let timer = Box::pin(tokio::time::sleep(rules.patience.head));
         let (head, writing, own) = (Head::default(), Pace::default(), BytesMut::new());
-        Self { socket, timer, rules, state, unread, held: None, head, writing, own, is_reading: true }
+        let (timer_wakes, held) = (None, None);
+        Self { socket, timer, timer_wakes, rules, state, unread, held, head, writing, own, is_reading: true }
     }
 
     /// What the layers of this connection share.
@@ -77,6 +80,9 @@ impl<S: Socket> Guarded<S> {
             let reading = self.state.deadline(patience);
             let writing = self.writing.deadline(patience.write);
             let nearest = [reading, writing].into_iter().flatten().min();
+            if self.is_timed(nearest, cx) {
+                return Poll::Pending;
+            }
             let now = Instant::now();
             if nearest.is_some_and(|deadline| deadline <= now) {
                 if self.writing.is_waiting() {
@@ -93,8 +99,19 @@ impl<S: Socket> Guarded<S> {
             } else if let Some(nearer) = nearest.filter(|deadline| *deadline < fires) {
                 self.timer.as_mut().reset(nearer);
             }
-            ready!(self.timer.as_mut().poll(cx));
+            if self.timer.as_mut().poll(cx).is_pending() {
+                self.timer_wakes = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
         }
+    }
+
+    /// Whether the timer will wake this task before the nearest deadline: mostly so, and known without a clock.
+    fn is_timed(&self, nearest: Option<Instant>, cx: &Context<'_>) -> bool {
+        let fires = self.timer.deadline();
+        !self.timer.is_elapsed()
+            && nearest.is_none_or(|deadline| fires <= deadline)
+            && self.timer_wakes.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()))
     }
 
     /// Answers what did not become a request, as far as the client takes it at once; nothing else is under way.
@@ -380,7 +397,7 @@ mod tests {
             let mut bench = connection();
             for _ in 0..requests_before {
                 bench.state.begin(false);
-                bench.state.end();
+                bench.state.end(Instant::now());
             }
             bench.client.write_all(b"GET / HTTP/1.1\r\naccept: text/html\r\n").await.unwrap();
             let started = Instant::now();
@@ -415,12 +432,12 @@ mod tests {
         bench.client.write_all(&long).await.unwrap();
         assert_eq!(bench.server.read(&mut buffer).await.unwrap(), 141);
         bench.state.begin(true);
-        bench.state.end();
+        bench.state.end(Instant::now());
         bench.client.write_all(&long).await.unwrap();
         assert_eq!(bench.server.read(&mut buffer).await.unwrap(), 101, "the rest of the body");
         for _ in 0..2 {
             bench.state.begin(false);
-            bench.state.end();
+            bench.state.end(Instant::now());
             bench.client.write_all(&long[..60]).await.unwrap();
             assert_eq!(bench.server.read(&mut buffer).await.unwrap(), 60, "each head counts for itself");
         }
@@ -454,7 +471,7 @@ mod tests {
     async fn the_apps_own_400_is_left_alone() {
         let mut bench = connection();
         bench.state.begin(false);
-        bench.state.end();
+        bench.state.end(Instant::now());
         let answer = "HTTP/1.1 400 Bad Request\r\n\r\n";
         bench.server.write_all(answer.as_bytes()).await.unwrap();
         bench.server.flush().await.unwrap();
@@ -471,10 +488,10 @@ mod tests {
         assert!(bench.state.write_ahead(b"103;"));
         bench.server.write_all(b"200").await.unwrap();
         assert_eq!(bench.heard().await, "103;200");
-        bench.state.end();
+        bench.state.end(Instant::now());
         bench.state.begin(false);
         assert!(!bench.state.write_ahead(b"103;"), "what came before has not left");
-        bench.state.end();
+        bench.state.end(Instant::now());
         bench.server.flush().await.unwrap();
         bench.state.begin(true);
         assert!(!bench.state.write_ahead(b"103;"), "100 may be under way");
@@ -486,7 +503,7 @@ mod tests {
         bench.state.begin(false);
         let mut buffer = [0; 128];
         assert!(timeout(Duration::from_secs(3600), bench.server.read(&mut buffer)).await.is_err());
-        bench.state.end();
+        bench.state.end(Instant::now());
         let error =
             timeout(Duration::from_secs(100), bench.server.read(&mut buffer)).await.unwrap().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -529,7 +546,7 @@ mod tests {
             assert_eq!(&buffer[..read], head.as_bytes());
             bench.state.begin(false);
             assert!(bench.server.read(&mut buffer).now_or_never().is_none(), "it is being answered");
-            bench.state.end();
+            bench.state.end(Instant::now());
             bench.server.flush().await.unwrap();
         }
         let read = bench.server.read(&mut buffer).await.unwrap();

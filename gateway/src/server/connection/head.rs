@@ -30,6 +30,12 @@ impl HeadScan {
         if self.has_ended {
             return self.bytes;
         }
+        if self.bytes == 0 && is_one_head(piece) {
+            self.has_begun = true;
+            self.has_ended = true;
+            self.bytes = piece.len();
+            return self.bytes;
+        }
         for byte in piece {
             self.bytes += 1;
             match byte {
@@ -47,6 +53,13 @@ impl HeadScan {
         }
         self.bytes
     }
+}
+
+/// Whether a piece that begins a head is certainly all of it and nothing more: mostly so.
+fn is_one_head(piece: &[u8]) -> bool {
+    piece.ends_with(b"\r\n\r\n")
+        && !matches!(piece[0], b'\r' | b'\n')
+        && !piece[..piece.len() - 2].windows(2).any(|pair| matches!(pair, b"\n\r" | b"\n\n"))
 }
 
 #[cfg(test)]
@@ -68,6 +81,21 @@ mod tests {
     fn a_head_that_does_not_end_counts_whole() {
         let long = format!("GET /{}", "a".repeat(100_000));
         assert_eq!(HeadScan::default().take(long.as_bytes()), long.len());
+    }
+
+    #[test]
+    fn a_head_in_one_piece_is_known_by_its_end() {
+        let mut scan = HeadScan::default();
+        assert_eq!(scan.take(HEAD.as_bytes()), HEAD.len());
+        assert_eq!(scan.take(b"body"), HEAD.len());
+        assert_eq!(HeadScan::default().take(b"\r\n\r\n"), 4, "no head has begun");
+        for behind in [HEAD, "\r\n\r\n", "\r\n", "body\r\n\r\n"] {
+            assert_eq!(
+                HeadScan::default().take(format!("{HEAD}{behind}").as_bytes()),
+                HEAD.len(),
+                "{behind:?}"
+            );
+        }
     }
 
     proptest! {

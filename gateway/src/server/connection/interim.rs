@@ -11,6 +11,7 @@ use actix_web::dev::ServiceRequest;
 use actix_web::http::Version;
 
 use super::ConnectionState;
+use crate::middleware::exchange::Exchange;
 use crate::server::http2::stream::Respond;
 
 /// The way to a client that waits for its response.
@@ -24,10 +25,10 @@ pub enum Interim {
 
 impl Interim {
     /// The way to the client of a request; `None` for HTTP/1.0, which has no interim responses.
-    pub fn of(request: &ServiceRequest) -> Option<Self> {
+    pub fn of(request: &ServiceRequest, exchange: &Exchange) -> Option<Self> {
         match request.version() {
             Version::HTTP_2 => request.extensions().get::<Respond>().cloned().map(Self::Http2),
-            Version::HTTP_11 => ConnectionState::of(request).map(Self::Http1),
+            Version::HTTP_11 => exchange.connection.clone().map(Self::Http1),
             _ => None,
         }
     }

@@ -8,6 +8,7 @@
 //! ```
 //!
 //! - [`guarded`]: deadlines and the limit of a head around the stream that actix-http reads and writes.
+//! - [`drain`]: the news that the gateway drains, for one thread.
 //! - [`head`]: how long a head is, while it comes. Pure.
 //! - [`interim`]: what is sent before a response.
 //! - [`pace`]: whether a client moves bytes fast enough. Pure.
@@ -17,6 +18,7 @@
 //! - [`socket`]: the stream below, which notices a client that went away behind bytes that nobody reads, and
 //!   which ends so that the client gets the last answer.
 
+pub mod drain;
 pub mod guarded;
 pub mod head;
 pub mod interim;
@@ -115,6 +117,8 @@ pub struct ConnectionState {
     cut: Cell<bool>,
     idle_since: Cell<Instant>,
     head_since: Cell<Option<Instant>>,
+    /// When the last bytes of a head came, while it is not taken for a request.
+    head_came: Cell<Option<Instant>>,
     /// Everything that was written so far has left, and nothing is being answered.
     is_quiet: Cell<bool>,
     /// It was so when the request began that is being answered.
@@ -139,6 +143,7 @@ impl ConnectionState {
             cut: Cell::new(false),
             idle_since: Cell::new(now),
             head_since: Cell::new(None),
+            head_came: Cell::new(None),
             is_quiet: Cell::new(true),
             began_quiet: Cell::new(false),
             ahead: RefCell::default(),
@@ -155,20 +160,22 @@ impl ConnectionState {
         self.is_secure
     }
 
-    /// A request's head is complete; a body may follow.
-    pub fn begin(&self, has_body: bool) {
+    /// A request's head is complete; a body may follow. Returns when that was.
+    pub fn begin(&self, has_body: bool) -> Instant {
         self.answering.set(self.answering.get() + 1);
         self.requests.set(self.requests.get() + 1);
         self.follows_body.set(has_body);
         self.head_since.set(None);
         self.began_quiet.set(self.is_quiet.replace(false));
+        // Of several heads that came together only the first was waited for; HTTP/2 reads its frames itself.
+        self.head_came.take().unwrap_or_else(Instant::now)
     }
 
-    /// A response is complete, or nobody waits for it.
-    pub fn end(&self) {
+    /// A response is complete, or nobody waits for it, as of now.
+    pub fn end(&self, now: Instant) {
         self.answering.set(self.answering.get().saturating_sub(1));
         self.answered.set(true);
-        self.idle_since.set(Instant::now());
+        self.idle_since.set(now);
         self.head_since.set(None);
         self.ahead.borrow_mut().clear();
     }
@@ -211,8 +218,15 @@ impl ConnectionState {
     }
 
     fn received(&self) {
-        if !self.is_answering() && self.head_since.get().is_none() {
-            self.head_since.set(Some(Instant::now()));
+        if self.is_answering() {
+            return;
+        }
+        let now = Instant::now();
+        if self.head_since.get().is_none() {
+            self.head_since.set(Some(now));
+        }
+        if self.protocol == Protocol::Http1 {
+            self.head_came.set(Some(now));
         }
     }
 
@@ -239,8 +253,8 @@ impl ConnectionState {
 
     /// When patience with reading ends, as things are now.
     ///
-    /// HTTP/1: actix-http times idle connections. What it leaves open is closed here: heads, and an upload that goes on
-    /// after its answer. HTTP/2: the first request alone is timed here; idle connections get a GOAWAY.
+    /// HTTP/1: heads, idle connections, and an upload that goes on after its answer. HTTP/2: the first request alone is
+    /// timed here; idle connections get a GOAWAY.
     fn deadline(&self, patience: Patience) -> Option<Instant> {
         if self.is_answering() {
             return None;
@@ -251,8 +265,7 @@ impl ConnectionState {
         if self.protocol == Protocol::Http2 {
             return None;
         }
-        // The second on top leaves the idle ones to actix-http.
-        let idle = self.idle_since.get() + patience.idle + Duration::from_secs(1);
+        let idle = self.idle_since.get() + patience.idle;
         Some(self.head_since.get().map_or(idle, |since| since + patience.head))
     }
 }
