@@ -102,7 +102,7 @@ impl IsolateLink {
     }
 
     /// Names what ran: one of these may be why the isolate is lost.
-    fn tell_losses(&self, jobs: &HashMap<u64, Rc<Job>>) {
+    fn tell_losses(&self, jobs: &HashMap<u64, Rc<Job>, foldhash::fast::RandomState>) {
         if jobs.is_empty() {
             return;
         }
