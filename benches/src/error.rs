@@ -35,6 +35,12 @@ pub enum BenchFailure {
         /// What was wrong with them.
         problem: String,
     },
+    /// The open-loop generator was too slow.
+    #[error("the generator {problem}")]
+    Generator {
+        /// What it could not do.
+        problem: String,
+    },
     /// The load generator said nothing that is understood.
     #[error("wrk reported no result; it said: {said}")]
     NoReport {
@@ -126,6 +132,7 @@ impl BenchFailure {
     fn remedy(&self) -> Option<String> {
         match self {
             Self::Setup(failure) => failure.remedy(),
+            Self::Generator { .. } => Some("leave the machine alone while it measures".to_owned()),
             Self::TooFewCores { .. } => Some("run on a machine, or in a cpuset, with two cores".to_owned()),
             Self::NoScenario { known, .. } => Some(format!("name one of {}", known.join(", "))),
             Self::Instructions { remedy, .. } => Some(remedy.clone()),

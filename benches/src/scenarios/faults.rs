@@ -35,7 +35,7 @@ const LEAST_TIME: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 ///
-/// When Isopod does not start or nothing can be measured.
+/// When Isopod does not start or does not end well. Else who cannot be measured is skipped.
 pub fn measure(
     ground: &Ground<'_>,
     scenario: &Scenario,
@@ -65,8 +65,11 @@ pub fn measure(
                 saturated: None,
                 rated: vec![rated],
             }),
-            Err(failure) if contestant.is_isopod() => return Err(failure),
-            Err(failure) => skip(skipped, &who, &failure),
+            // The others are measured all the same.
+            Err(failure) => {
+                result.is_sound &= !contestant.is_isopod();
+                skip(skipped, &who, &failure);
+            }
         }
         task.done();
         field.end()?;

@@ -1,9 +1,7 @@
 //! The servers of one app that run side by side.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use xtask::apps::App;
@@ -16,9 +14,6 @@ use crate::error::BenchFailure;
 use crate::machine::Cores;
 use crate::process_tree;
 use crate::report::Skipped;
-
-/// The time between two looks at the memory.
-const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -72,7 +67,7 @@ pub struct Field<'a> {
     way: Way,
     /// Isopod first.
     pub runners: Vec<Runner>,
-    watch: Option<MemoryWatch>,
+    watch: MemoryWatch,
 }
 
 impl<'a> Field<'a> {
@@ -97,7 +92,7 @@ impl<'a> Field<'a> {
             }
         }
         let watched = runners.iter().map(|runner| (runner.pid(), runner.contestant.name().to_owned()));
-        let watch = Some(MemoryWatch::start(&app.name, watched));
+        let watch = MemoryWatch::start(&app.name, watched);
         Ok(Self { ground, app, way, runners, watch })
     }
 
@@ -118,18 +113,14 @@ impl<'a> Field<'a> {
             skip(skipped, &who, &BenchFailure::Load { contestant: contestant.name().to_owned(), problem });
             match start(self.ground, self.app, &contestant, self.way) {
                 Ok(again) => {
-                    if let Some(watch) = &self.watch {
-                        watch.follow(place, again.pid());
-                    }
+                    self.watch.follow(place, Some(again.pid()));
                     self.runners[place] = again;
                 }
                 Err(failure) if contestant.is_isopod() => return Err(failure),
                 Err(failure) => {
                     skip(skipped, &who, &failure);
                     self.runners.remove(place);
-                    if let Some(watch) = &self.watch {
-                        watch.leave(place);
-                    }
+                    self.watch.follow(place, None);
                 }
             }
         }
@@ -143,7 +134,12 @@ impl<'a> Field<'a> {
 
     /// What they hold so far.
     pub fn memory(&self) -> Vec<MemoryOverTime> {
-        self.watch.as_ref().map(MemoryWatch::so_far).unwrap_or_default()
+        self.watch.so_far()
+    }
+
+    /// Looks at what they hold; between loads.
+    pub fn look(&self) {
+        self.watch.look();
     }
 
     /// Ends all of them; Isopod must end well.
@@ -151,10 +147,7 @@ impl<'a> Field<'a> {
     /// # Errors
     ///
     /// When it does not.
-    pub fn end(mut self) -> Result<(), BenchFailure> {
-        if let Some(watch) = self.watch.take() {
-            watch.end();
-        }
+    pub fn end(self) -> Result<(), BenchFailure> {
         for runner in self.runners {
             if runner.contestant.is_isopod() {
                 runner.started.server.stop()?;
@@ -196,62 +189,40 @@ struct Watched {
     seen: MemoryOverTime,
 }
 
-/// A thread that looks at the memory of servers until it is told to end.
+/// What servers hold over time. To look takes some 20 ms for each of them, in the kernel: so nobody looks while a load
+/// runs, which would make its requests late.
 #[derive(Debug)]
 struct MemoryWatch {
-    is_over: Arc<AtomicBool>,
-    watched: Arc<Mutex<Vec<Watched>>>,
-    thread: JoinHandle<()>,
+    start: Instant,
+    watched: RefCell<Vec<Watched>>,
 }
 
 impl MemoryWatch {
     fn start(app: &str, servers: impl Iterator<Item = (u32, String)>) -> Self {
-        let is_over = Arc::new(AtomicBool::new(false));
         let unseen = |(pid, server)| Watched {
             pid: Some(pid),
             seen: MemoryOverTime { app: app.to_owned(), server, samples: Vec::new() },
         };
-        let watched = Arc::new(Mutex::new(servers.map(unseen).collect::<Vec<_>>()));
-        let (over, shared) = (Arc::clone(&is_over), Arc::clone(&watched));
-        let thread = std::thread::spawn(move || {
-            let start = Instant::now();
-            while !over.load(Ordering::Relaxed) {
-                for one in lock(&shared).iter_mut() {
-                    // A server that has ended has no memory to tell of.
-                    let Some(Ok(bytes)) = one.pid.map(process_tree::resident_bytes) else { continue };
-                    one.seen.samples.push((start.elapsed().as_secs_f64(), bytes as f64 / MIB));
-                }
-                std::thread::park_timeout(SAMPLE_EVERY);
-            }
-        });
-        Self { is_over, watched, thread }
+        Self { start: Instant::now(), watched: RefCell::new(servers.map(unseen).collect()) }
     }
 
-    /// Looks at another process from now on. `place` counts those that have not left.
-    fn follow(&self, place: usize, pid: u32) {
-        if let Some(one) = lock(&self.watched).iter_mut().filter(|one| one.pid.is_some()).nth(place) {
-            one.pid = Some(pid);
+    fn look(&self) {
+        for one in self.watched.borrow_mut().iter_mut() {
+            // A server that has ended has no memory to tell of.
+            let Some(Ok(bytes)) = one.pid.map(process_tree::resident_bytes) else { continue };
+            one.seen.samples.push((self.start.elapsed().as_secs_f64(), bytes as f64 / MIB));
         }
     }
 
-    fn leave(&self, place: usize) {
-        if let Some(one) = lock(&self.watched).iter_mut().filter(|one| one.pid.is_some()).nth(place) {
-            one.pid = None;
+    /// Looks at another process from now on, or at none. `place` counts those that have not left.
+    fn follow(&self, place: usize, pid: Option<u32>) {
+        let mut watched = self.watched.borrow_mut();
+        if let Some(one) = watched.iter_mut().filter(|one| one.pid.is_some()).nth(place) {
+            one.pid = pid;
         }
     }
 
     fn so_far(&self) -> Vec<MemoryOverTime> {
-        lock(&self.watched).iter().map(|one| one.seen.clone()).collect()
+        self.watched.borrow().iter().map(|one| one.seen.clone()).collect()
     }
-
-    fn end(self) {
-        self.is_over.store(true, Ordering::Relaxed);
-        self.thread.thread().unpark();
-        // It does not panic.
-        let _ = self.thread.join();
-    }
-}
-
-fn lock(watched: &Mutex<Vec<Watched>>) -> MutexGuard<'_, Vec<Watched>> {
-    watched.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -97,7 +97,7 @@ pub fn measure(
         Kind::Overload => {
             for factor in open::FACTORS {
                 let task = Task::start(&format!("{}, {}: {factor} times", scenario.name, field.app.name));
-                rate_each(&mut entrants, field, scenario, skipped, |entrant| {
+                rate_each(&mut entrants, field, scenario, skipped, &format!("{factor}x"), |entrant| {
                     task.detail(entrant.name());
                     let saturation = entrant.saturation().unwrap_or_default();
                     open::spike(entrant.runner, &entrant.requests, saturation, factor, field.ground)
@@ -127,7 +127,7 @@ fn latencies(
         let rate = reference * part;
         let label = format!("{:.0} %", part * 100.0);
         let task = Task::start(&format!("{}, {}: {rate:.0} a second", scenario.name, field.app.name));
-        rate_each(entrants, field, scenario, skipped, |entrant| {
+        rate_each(entrants, field, scenario, skipped, &label, |entrant| {
             task.detail(entrant.name());
             let shape = Shape::constant(rate, field.ground.slice.max(open::LEAST_TIME));
             open::rated(entrant.runner, &entrant.requests, &label, shape, scenario.protocol)
@@ -234,7 +234,9 @@ fn each<'f>(
     let mut lost = Vec::new();
     for index in order(entrants.len(), repeat) {
         let one = &mut entrants[index];
-        match slice(one) {
+        let sampled = slice(one);
+        field.look();
+        match sampled {
             Ok(sample) => one.slices.push(sample),
             Err(failure) => {
                 one.invalid += 1;
@@ -264,12 +266,17 @@ fn rate_each<'f>(
     field: &Field<'_>,
     scenario: &Scenario,
     skipped: &mut Vec<Skipped>,
+    label: &str,
     mut action: impl FnMut(&Entrant<'f>) -> Result<Rated, BenchFailure>,
 ) {
     for one in entrants {
-        match action(one) {
+        let measured = action(one);
+        field.look();
+        match measured {
             Ok(rated) => one.rated.push(rated),
-            Err(failure) => skip(skipped, &called(one.runner, scenario, field), &failure),
+            Err(failure) => {
+                skip(skipped, &format!("{} at {label}", called(one.runner, scenario, field)), &failure)
+            }
         }
     }
 }

@@ -275,7 +275,6 @@ impl Outcome {
     ///
     /// As said.
     pub fn check(&self, server: &str) -> Result<(), BenchFailure> {
-        let failure = |who: &str, problem| BenchFailure::Load { contestant: who.to_owned(), problem };
         let late = Duration::from_micros(self.late.p99_micros);
         if late > MOST_LATE {
             let problem = format!(
@@ -283,10 +282,11 @@ impl Outcome {
                  measured",
                 self.rate
             );
-            return Err(failure("the generator", problem));
+            return Err(BenchFailure::Generator { problem });
         }
         if self.wrong > 0 {
-            return Err(failure(server, format!("{} answers with another body", self.wrong)));
+            let problem = format!("{} answers with another body", self.wrong);
+            return Err(BenchFailure::Load { contestant: server.to_owned(), problem });
         }
         Ok(())
     }

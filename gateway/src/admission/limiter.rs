@@ -221,7 +221,7 @@ impl Limiter {
         }
         let slowness = seen.seconds / quick.max(f64::EPSILON);
         if slowness <= TOLERANCE {
-            let growth = if slowness <= 1.2 { 0.5 } else { 0.1 };
+            let growth = if slowness <= 1.2 { 1.0 } else { 0.1 };
             self.set(self.limit + (self.limit * growth).max(1.0), now);
         } else if self.limit > self.floor {
             // Fewer will show whether it is their number that makes them slow.
@@ -481,8 +481,8 @@ mod tests {
     fn hundreds_run_at_a_time_when_they_wait_and_few_are_refused_for_a_probe() {
         for_each_seed(|seed| {
             let mut isolate = Isolate::within(WIDE, seed);
-            isolate.run(5, 512, |_| WAITS_LONG);
-            assert!(isolate.settled(1) >= 300, "{} at a time after five seconds", isolate.settled(1));
+            isolate.run(3, 512, |_| WAITS_LONG);
+            assert!(isolate.settled(1) >= 300, "{} at a time after two seconds", isolate.settled(1));
             let rate = isolate.run(30, 512, |_| WAITS_LONG);
             assert!(isolate.settled(30) >= 350, "{} at a time", isolate.settled(30));
             assert!(rate > 1500.0, "{rate} pages a second of 1700");
