@@ -93,7 +93,8 @@ fn unfit(contestant: &Contestant, kind: Kind) -> Option<&'static str> {
 }
 
 fn suffer(field: &Field<'_>, scenario: &Scenario, runner: &Runner) -> Result<Rated, BenchFailure> {
-    let (ground, app, name) = (field.ground, field.app, runner.contestant.name());
+    let (ground, app, way) = (field.ground, field.app, field.way());
+    let name = runner.contestant.name();
     let mut requests: Vec<Request> = requests::of(scenario, app, runner.contestant.is_isopod())?;
     for request in &mut requests {
         request.check(name, runner.address())?;
@@ -111,7 +112,7 @@ fn suffer(field: &Field<'_>, scenario: &Scenario, runner: &Runner) -> Result<Rat
         let (load, is_over) = mpsc::channel::<()>();
         let fault = scope.spawn(move || {
             std::thread::sleep(half);
-            let struck = strike(field, runner, scenario.kind);
+            let struck = strike(ground, (app, way), runner, scenario.kind);
             // Whoever has taken over ends with the thread that started it. An error is the end of the load.
             let _ = is_over.recv();
             struck.map(drop)
@@ -130,12 +131,17 @@ fn suffer(field: &Field<'_>, scenario: &Scenario, runner: &Runner) -> Result<Rat
 }
 
 /// What happens in the middle of the run. Returns who serves from then on, where it is another process.
-fn strike(field: &Field<'_>, runner: &Runner, kind: Kind) -> Result<Option<Runner>, BenchFailure> {
+fn strike(
+    ground: &Ground<'_>,
+    (app, way): (&App, Way),
+    runner: &Runner,
+    kind: Kind,
+) -> Result<Option<Runner>, BenchFailure> {
     let root = runner.pid();
     match kind {
         // It shares its port with the next one, which takes over once it is ready; the old one drains.
         Kind::Deploy if runner.contestant.is_isopod() => {
-            let successor = field::start(field.ground, field.app, &runner.contestant, field.way())?;
+            let successor = field::start(ground, app, &runner.contestant, way)?;
             signal(root, Signal::SIGTERM)?;
             Ok(Some(successor))
         }
