@@ -228,13 +228,13 @@ impl<'t> Quick<'t> {
             Kind::Text => visit_text(self.text_node()?, visitor),
             Kind::Constant => {
                 self.expect(br#""s":"#)?;
-                let constant = self.rest().first().copied();
+                let constant = *self.rest().first().ok_or(Surprise)?;
                 self.at += 1;
                 self.expect(b"}")?;
                 match constant {
-                    Some(b'0' | b'1') => visitor.visit_unit(),
-                    Some(b'2') => visitor.visit_bool(true),
-                    Some(b'3') => visitor.visit_bool(false),
+                    b'0' | b'1' => visitor.visit_unit(),
+                    b'2' => visitor.visit_bool(true),
+                    b'3' => visitor.visit_bool(false),
                     _ => Err(Surprise),
                 }
             }
@@ -540,6 +540,14 @@ mod tests {
     fn types_are_read() {
         let read: Order = quickly(&cross(&order())).unwrap();
         assert_eq!(read, serde_json::from_value(order()).unwrap());
+    }
+
+    #[test]
+    fn a_text_that_ends_anywhere_is_left_to_the_other_reader() {
+        let text = cross(&order());
+        for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
+            assert_eq!(quickly::<Value>(&text[..end]), None, "{}", &text[..end]);
+        }
     }
 
     #[test]

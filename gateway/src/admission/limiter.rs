@@ -17,7 +17,7 @@
 //!
 //! Without the probe a lasting overload would become the measure of what is quick.
 //!
-//! Neither goes below what an isolate does in [`FEED`]. With fewer jobs it runs dry before the gateway has taken its answers
+//! Neither goes below what an isolate does in [`FEED`], or did lately. With fewer jobs it runs dry before the gateway has taken its answers
 //! and sent the next ones: each handful of jobs then costs a change of processes and cold caches (with two at a time, a page
 //! of 0.6 ms took 45 % more). A probe alone does not see that: a loss at each step that is small enough to pass adds up.
 
@@ -47,7 +47,7 @@ const WAITING: f64 = 0.7;
 const SLOWER: f64 = 1.5;
 const QUICKER: f64 = 0.8;
 
-/// How many jobs may run at first. More may once that has shown to be of use, which takes a second or two.
+/// How many jobs may run at first. More may once that has shown to be of use, which takes a few seconds.
 const FIRST_LIMIT: usize = 64;
 
 /// What part of the answers must remain for a lower limit to be enough, however many probes it took to get there.
@@ -56,6 +56,10 @@ const ENOUGH: f64 = 0.85;
 /// The work that an isolate has at hand at least: about a time slice of the kernel's, so that whoever shares its core
 /// finds it at work when he has done his own.
 const FEED: Duration = Duration::from_millis(10);
+
+/// What is kept of that from one window to the next when less is done: an isolate whose core was taken from it for a second
+/// is soon as quick as before, and would have nothing to do until the limit has followed.
+const KEPT_FEED: f64 = 0.97;
 
 /// The bounds of the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +75,7 @@ pub struct Bounds {
 pub(super) struct Limiter {
     bounds: Bounds,
     limit: f64,
-    /// As many as are done in [`FEED`], within the bounds.
+    /// As many as are done in [`FEED`], and were lately, within the bounds.
     floor: f64,
     /// Seconds until the head with few jobs.
     quick: Option<f64>,
@@ -192,7 +196,8 @@ impl Limiter {
     fn decide(&mut self, seen: Seen, now: Instant) {
         if seen.was_full {
             let (min, max) = (self.bounds.min as f64, self.bounds.max as f64);
-            self.floor = (seen.answers_per_second * FEED.as_secs_f64()).ceil().clamp(min, max);
+            let feed = (seen.answers_per_second * FEED.as_secs_f64()).ceil();
+            self.floor = feed.max(self.floor * KEPT_FEED).clamp(min, max);
         }
         match self.probe.take() {
             Some(probe) => self.end_probe(probe, seen, now),
@@ -221,7 +226,7 @@ impl Limiter {
         }
         let slowness = seen.seconds / quick.max(f64::EPSILON);
         if slowness <= TOLERANCE {
-            let growth = if slowness <= 1.2 { 1.0 } else { 0.1 };
+            let growth = if slowness <= 1.2 { 0.5 } else { 0.1 };
             self.set(self.limit + (self.limit * growth).max(1.0), now);
         } else if self.limit > self.floor {
             // Fewer will show whether it is their number that makes them slow.
@@ -481,8 +486,8 @@ mod tests {
     fn hundreds_run_at_a_time_when_they_wait_and_few_are_refused_for_a_probe() {
         for_each_seed(|seed| {
             let mut isolate = Isolate::within(WIDE, seed);
-            isolate.run(3, 512, |_| WAITS_LONG);
-            assert!(isolate.settled(1) >= 300, "{} at a time after two seconds", isolate.settled(1));
+            isolate.run(5, 512, |_| WAITS_LONG);
+            assert!(isolate.settled(1) >= 300, "{} at a time after five seconds", isolate.settled(1));
             let rate = isolate.run(30, 512, |_| WAITS_LONG);
             assert!(isolate.settled(30) >= 350, "{} at a time", isolate.settled(30));
             assert!(rate > 1500.0, "{rate} pages a second of 1700");

@@ -22,6 +22,7 @@ max_heap = \"256MiB\"
 max_external = \"64MiB\"
 restart_backoff = \"1ms\"
 restarts_per_minute = 1000
+breaker_failures = 0
 ";
 
 /// What the log says of a request that was terminated.
