@@ -17,9 +17,10 @@
 //!
 //! Without the probe a lasting overload would become the measure of what is quick.
 //!
-//! Neither goes below what an isolate does in [`FEED`], or did lately. With fewer jobs it runs dry before the gateway has taken its answers
-//! and sent the next ones: each handful of jobs then costs a change of processes and cold caches (with two at a time, a page
-//! of 0.6 ms took 45 % more). A probe alone does not see that: a loss at each step that is small enough to pass adds up.
+//! Neither goes below what an isolate does in [`FEED`], or did lately. With fewer jobs it runs dry before the gateway has taken
+//! its answers and sent the next ones: each handful of jobs then costs a change of processes and cold caches (with two at a
+//! time, a page of 0.6 ms took 45 % more). A probe alone does not see that: a loss at each step that is small enough to pass
+//! adds up.
 
 use std::time::{Duration, Instant};
 

@@ -72,6 +72,12 @@ const RETRIES: u32 = 20;
 /// The time between two of them.
 const RETRY_AFTER: Duration = Duration::from_micros(500);
 
+/// So often is looked whether a question was answered.
+const MOST_LOOKS: u32 = 1000;
+
+/// So often it is put again where a function was on the stack, but of no job: the next one may be a job's.
+const JOB_RETRIES: u32 = 8;
+
 /// The isolate that runs on the thread now.
 #[derive(Debug)]
 struct Attached {
@@ -237,7 +243,9 @@ impl Probe {
         let wanted = wanted.filter(|wanted| *wanted != NOBODY);
         let job = wanted.or((job != NOBODY).then_some(job));
         // A full heap does not wait.
-        if excess == Excess::Turn && (stack.is_empty() || (job.is_none() && question.retries > 0)) {
+        if excess == Excess::Turn
+            && (stack.is_empty() || (job.is_none() && question.retries > RETRIES - JOB_RETRIES))
+        {
             if question.retries > 0 {
                 self.lock().question = Some(Question { retries: question.retries - 1, ..question });
             }
@@ -298,17 +306,18 @@ impl Probe {
         self.interrupt(Question { turn, terminate: None, retries: 0 });
     }
 
-    /// Terminates the turn if this job, or any, still runs in it, and notes where it was. Blocks for some
-    /// milliseconds at most.
+    /// Terminates the turn if this job, or any, still runs in it, and notes where it was. Blocks until that is answered,
+    /// for [`MOST_LOOKS`] times [`RETRY_AFTER`] at most: on a busy core the isolate's thread has its turn later.
     pub fn terminate(self: &Arc<Self>, turn: TurnNumber, excess: Excess, job: Option<JobKey>) {
         self.interrupt(Question { turn, terminate: Some((excess, job)), retries: RETRIES });
-        for _ in 0..=RETRIES {
+        let mut left = RETRIES;
+        for _ in 0..MOST_LOOKS {
             std::thread::sleep(RETRY_AFTER);
-            let put_back = self.lock().question.is_some_and(|question| question.retries < RETRIES);
-            if !put_back {
-                return;
+            let Some(question) = self.lock().question else { return };
+            if question.retries < left {
+                left = question.retries;
+                self.request_interrupt();
             }
-            self.request_interrupt();
         }
     }
 
