@@ -172,8 +172,8 @@ pub(crate) struct Permit {
     shared: Arc<Shared>,
     isolate: IsolateId,
     granted: Instant,
-    /// How long the response's head took.
-    latency: Cell<Option<Duration>>,
+    /// The response's head has come.
+    is_answered: Cell<bool>,
     /// The job feeds a stream that lasts, and has left its place.
     is_stream: Cell<bool>,
 }
@@ -186,7 +186,7 @@ impl Permit {
 
     /// The response's head has come.
     pub fn answered(&self) {
-        self.latency.set(Some(now().saturating_duration_since(self.granted)));
+        self.is_answered.set(true);
     }
 
     /// The job feeds a stream that lasts as long as somebody listens: it leaves its place to others, unless the isolate
@@ -210,7 +210,7 @@ impl Drop for Permit {
             isolate: self.isolate,
             is_stream: self.is_stream.get(),
             held: now().saturating_duration_since(self.granted),
-            latency: self.latency.get(),
+            is_answered: self.is_answered.get(),
         }));
     }
 }
@@ -424,8 +424,8 @@ impl Shared {
     fn permit(self: &Arc<Self>, isolate: IsolateId, waited: Duration) -> Permit {
         self.metrics.queue_wait_seconds.observe(waited.as_secs_f64());
         self.metrics.jobs_in_flight.inc();
-        let (latency, is_stream) = (Cell::new(None), Cell::new(false));
-        Permit { shared: self.clone(), isolate, granted: now(), latency, is_stream }
+        let (is_answered, is_stream) = (Cell::new(false), Cell::new(false));
+        Permit { shared: self.clone(), isolate, granted: now(), is_answered, is_stream }
     }
 }
 

@@ -61,7 +61,7 @@ impl World {
             let held = self.now - *began;
             self.jobs.pop_front();
             self.seen.done += 1;
-            let release = Release { isolate: ISOLATE, is_stream: false, held, latency: Some(held) };
+            let release = Release { isolate: ISOLATE, is_stream: false, held, is_answered: true };
             self.unseen.push(Event::Released(release));
         }
     }

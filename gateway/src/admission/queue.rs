@@ -69,8 +69,8 @@ pub(super) struct Release {
     pub is_stream: bool,
     /// How long it was there.
     pub held: Duration,
-    /// How long its response's head took, if it came.
-    pub latency: Option<Duration>,
+    /// Its response's head has come.
+    pub is_answered: bool,
 }
 
 /// What the shell is to tell to the one with the ticket.
@@ -203,7 +203,7 @@ impl Queue {
     }
 
     fn release(&mut self, release: Release, now: Instant) {
-        let Release { isolate: id, is_stream, held, latency } = release;
+        let Release { isolate: id, is_stream, held, is_answered } = release;
         let Some(isolate) = self.isolates.iter_mut().find(|isolate| isolate.id == id) else {
             debug_assert!(false, "{id} is released, but unknown");
             return;
@@ -212,8 +212,8 @@ impl Queue {
         debug_assert!(*places > 0, "{id} is released, but runs nothing");
         *places = places.saturating_sub(1);
         // A stream lasts as long as somebody listens: that says nothing of the isolate.
-        if let Some(latency) = latency.filter(|_| !is_stream) {
-            isolate.limiter.answered(latency, held, now);
+        if is_answered && !is_stream {
+            isolate.limiter.answered(held, now);
         }
         if !isolate.open {
             self.forget_idle_closed();

@@ -131,8 +131,8 @@ fn chance(ticket: Ticket, dice: &mut Dice, bench: &Bench, model: &mut Model, gen
         {
             Some(Running { isolate, since, is_stream }) => {
                 let held = bench.now - since;
-                let latency = (dice.below(4) > 0).then_some(held / 2);
-                Event::Released(Release { isolate, is_stream, held, latency })
+                let is_answered = dice.below(4) > 0;
+                Event::Released(Release { isolate, is_stream, held, is_answered })
             }
             None => wish(dice),
         },

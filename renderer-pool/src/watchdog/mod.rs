@@ -166,7 +166,8 @@ fn look_at(probe: &Arc<Probe>, watch: &mut TurnWatch, now: Duration) -> bool {
     let Some(cpu) = probe.cpu() else { return false };
     let seen = Observation { turn: running, now, cpu, sample: probe.take_sample(), limit: probe.limit() };
     match (watch.observe(seen), running) {
-        (Verdict::Wait, _) | (_, None) => {}
+        (_, None) => {}
+        (Verdict::Wait, Some(turn)) => probe.remind(turn),
         (Verdict::Ask, Some(turn)) => probe.ask(turn),
         (Verdict::Terminate(job), Some(turn)) => probe.terminate(turn, Excess::Turn, job),
         (Verdict::Force, Some(turn)) => probe.force(turn, Excess::Turn),

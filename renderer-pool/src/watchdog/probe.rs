@@ -72,11 +72,8 @@ const RETRIES: u32 = 20;
 /// The time between two of them.
 const RETRY_AFTER: Duration = Duration::from_micros(500);
 
-/// So often is looked whether a question was answered.
-const MOST_LOOKS: u32 = 1000;
-
-/// So often it is put again where a function was on the stack, but of no job: the next one may be a job's.
-const JOB_RETRIES: u32 = 8;
+/// So often is looked whether a question was answered, before it is left to [`Probe::remind`].
+const MOST_LOOKS: u32 = 2 * RETRIES;
 
 /// The isolate that runs on the thread now.
 #[derive(Debug)]
@@ -243,9 +240,7 @@ impl Probe {
         let wanted = wanted.filter(|wanted| *wanted != NOBODY);
         let job = wanted.or((job != NOBODY).then_some(job));
         // A full heap does not wait.
-        if excess == Excess::Turn
-            && (stack.is_empty() || (job.is_none() && question.retries > RETRIES - JOB_RETRIES))
-        {
+        if excess == Excess::Turn && (stack.is_empty() || (job.is_none() && question.retries > 0)) {
             if question.retries > 0 {
                 self.lock().question = Some(Question { retries: question.retries - 1, ..question });
             }
@@ -306,8 +301,8 @@ impl Probe {
         self.interrupt(Question { turn, terminate: None, retries: 0 });
     }
 
-    /// Terminates the turn if this job, or any, still runs in it, and notes where it was. Blocks until that is answered,
-    /// for [`MOST_LOOKS`] times [`RETRY_AFTER`] at most: on a busy core the isolate's thread has its turn later.
+    /// Terminates the turn if this job, or any, still runs in it, and notes where it was. Blocks for some
+    /// milliseconds at most; where the isolate has its turn on a busy core later, [`Probe::remind`] goes on.
     pub fn terminate(self: &Arc<Self>, turn: TurnNumber, excess: Excess, job: Option<JobKey>) {
         self.interrupt(Question { turn, terminate: Some((excess, job)), retries: RETRIES });
         let mut left = RETRIES;
@@ -318,6 +313,14 @@ impl Probe {
                 left = question.retries;
                 self.request_interrupt();
             }
+        }
+    }
+
+    /// Interrupts once more for a question that was put back after [`Probe::terminate`] had stopped looking.
+    pub fn remind(self: &Arc<Self>, turn: TurnNumber) {
+        let pending = self.lock().question;
+        if pending.is_some_and(|question| question.turn == turn && question.retries < RETRIES) {
+            self.request_interrupt();
         }
     }
 

@@ -47,7 +47,7 @@ impl Bench {
 
     fn released(&mut self, slot: usize) -> Vec<Action> {
         let held = Duration::from_millis(1);
-        let release = Release { isolate: isolate(slot), is_stream: false, held, latency: None };
+        let release = Release { isolate: isolate(slot), is_stream: false, held, is_answered: false };
         self.handle(Event::Released(release))
     }
 
@@ -236,7 +236,7 @@ fn a_stream_that_lasts_leaves_its_place() {
     assert!(matches!(bench.handle(Event::Parked(isolate(0)))[..], [Action::Grant { ticket: 3, .. }]));
     assert!(!bench.queue.may_park(isolate(0)), "one is the most");
     assert_eq!(bench.queue.in_flight(isolate(0)), 3);
-    let stream = Release { isolate: isolate(0), is_stream: true, held: Duration::ZERO, latency: None };
+    let stream = Release { isolate: isolate(0), is_stream: true, held: Duration::ZERO, is_answered: false };
     bench.handle(Event::Released(stream));
     assert_eq!(bench.queue.in_flight(isolate(0)), 2);
 }
