@@ -54,6 +54,16 @@ impl Admin {
         })
     }
 
+    /// Lets the build that is there now take the place of the one that runs; returns when it has.
+    ///
+    /// # Errors
+    ///
+    /// When it does not.
+    pub fn reload(&self) -> Result<(), BenchFailure> {
+        let failure = |source| BenchFailure::Fetch { contestant: "isopod".into(), source: Box::new(source) };
+        ureq::post(format!("{}/reload", self.address)).send_empty().map(drop).map_err(failure)
+    }
+
     /// What has been used and counted until now.
     ///
     /// # Errors

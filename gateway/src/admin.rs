@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{Server, ServiceRequest, fn_service};
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{App, HttpResponse, HttpServer};
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use serde::Serialize;
 use crate::config::edge::Edge;
 use crate::metrics::Metrics;
 use crate::pool::{PoolHandle, PoolStatus, Readiness};
+use crate::server::reload::Reloader;
 
 /// Connections of the admin port, at most.
 const MAX_CONNECTIONS: usize = 256;
@@ -82,6 +83,8 @@ pub struct Desk {
     pub debug: DebugSettings,
     /// What can be closed and opened.
     pub edge: Arc<Edge>,
+    /// Puts another build of the app in the place of the one that is served.
+    pub reloader: Reloader,
 }
 
 /// All of `/status`.
@@ -106,6 +109,8 @@ pub fn server(listener: TcpListener, desk: Desk) -> io::Result<Server> {
                 let response = if request.path().starts_with(debug::PREFIX) {
                     let (path, query) = (request.path(), request.query_string());
                     debug::answer(&desk, request.method(), path, query, request.headers()).await
+                } else if request.path() == "/reload" {
+                    reload(&desk.reloader, request.method(), request.headers()).await
                 } else {
                     answer(&desk, request.method(), request.path())
                 };
@@ -164,7 +169,29 @@ fn answer(desk: &Desk, method: &Method, path: &str) -> HttpResponse {
                 Err(error) => failed("status", &error),
             }
         }
-        _ => respond(StatusCode::NOT_FOUND, TEXT, "here are /metrics, /livez, /readyz and /status\n"),
+        _ => respond(
+            StatusCode::NOT_FOUND,
+            TEXT,
+            "here are /metrics, /livez, /readyz, /status, /maintenance and /reload\n",
+        ),
+    }
+}
+
+/// Serves the build that is there now; answers when all renderers run it, or none does.
+async fn reload(reloader: &Reloader, method: &Method, headers: &HeaderMap) -> HttpResponse {
+    if *method != Method::POST {
+        let mut response =
+            respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, "POST serves the build that is there now\n");
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+        return response;
+    }
+    // Only a browser says where a request comes from: a page that was opened on the operator's machine.
+    if headers.contains_key(header::ORIGIN) {
+        return respond(StatusCode::FORBIDDEN, TEXT, "this is not for pages in a browser\n");
+    }
+    match reloader.reload().await {
+        Ok(build_id) => respond(StatusCode::OK, TEXT, format!("build {build_id} is served\n")),
+        Err(error) => respond(error.status(), TEXT, format!("{error}\n")),
     }
 }
 

@@ -4,8 +4,8 @@
 
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 /// Seconds; from a static file to a page that waits for slow loaders.
@@ -38,6 +38,8 @@ pub struct Metrics {
     pub tls_handshakes: IntCounterVec,
     /// Certificates that had changed, by outcome: taken, failed.
     pub tls_reloads: IntCounterVec,
+    /// Other builds of the app that were to be served, by outcome: done, failed, refused.
+    pub reloads: IntCounterVec,
     /// When each certificate expires, in seconds since 1970, by its number in the configuration.
     pub tls_certificate_expiry: IntGaugeVec,
     /// Early hints by how they were sent: interim (103), link (on the response).
@@ -108,8 +110,8 @@ pub struct Metrics {
     pub isolate_external_bytes: IntGaugeVec,
     /// Resident bytes of each process, by kind and slot.
     pub process_resident_bytes: IntGaugeVec,
-    /// CPU milliseconds that each process has used, by kind and slot; a gauge, since a slot's process changes.
-    pub process_cpu_milliseconds: IntGaugeVec,
+    /// CPU seconds that each process has used, by kind and slot; a gauge, since a slot's process changes.
+    pub process_cpu_seconds: GaugeVec,
 }
 
 impl Metrics {
@@ -147,6 +149,7 @@ impl Metrics {
             )?,
             tls_handshakes: counters(r, "tls_handshakes_total", "TLS handshakes.", &["outcome"])?,
             tls_reloads: counters(r, "tls_reloads_total", "Certificates that had changed.", &["outcome"])?,
+            reloads: counters(r, "reloads_total", "Other builds that were to be served.", &["outcome"])?,
             tls_certificate_expiry: gauges(
                 r,
                 "tls_certificate_expiry_timestamp_seconds",
@@ -316,11 +319,12 @@ impl Metrics {
                 "Resident bytes of each process.",
                 &["kind", "slot"],
             )?,
-            process_cpu_milliseconds: gauges(
+            process_cpu_seconds: registered(
                 r,
-                "process_cpu_milliseconds",
-                "CPU time that each process has used.",
-                &["kind", "slot"],
+                GaugeVec::new(
+                    Opts::new("isopod_process_cpu_seconds", "CPU time that each process has used."),
+                    &["kind", "slot"],
+                )?,
             )?,
             registry,
         })

@@ -22,7 +22,7 @@ async fn the_admin_port_tells_how_it_goes() {
         "isopod_isolates",
         "isopod_fn_workers",
         "isopod_process_resident_bytes",
-        "isopod_process_cpu_milliseconds",
+        "isopod_process_cpu_seconds",
     ] {
         assert!(metrics.has(name), "{name}");
     }

@@ -27,6 +27,7 @@ mod pipeline;
 mod pipeline_faults;
 mod pipeline_solid;
 mod protocols;
+mod reload;
 mod remote;
 mod sandbox;
 mod serving;

@@ -26,8 +26,6 @@ pub struct Place<'a> {
     pub cache: &'a Path,
     /// How many processes run the bundle, where a server has a choice.
     pub processes: usize,
-    /// Isopod: a port to share with the one that takes its place; else the system's choice.
-    pub shared_port: Option<u16>,
 }
 
 /// How to start a server.
@@ -105,10 +103,9 @@ pub fn free_port() -> Result<u16, Failure> {
 /// The gateway: one thread, and as many renderers with one isolate each.
 fn isopod(place: &Place<'_>) -> Command {
     let renderers = place.processes.to_string();
-    let listen = format!("127.0.0.1:{}", place.shared_port.unwrap_or(0));
     let options = [
         "--listen",
-        &listen,
+        "127.0.0.1:0",
         "--admin",
         "127.0.0.1:0",
         "--threads",
@@ -125,9 +122,6 @@ fn isopod(place: &Place<'_>) -> Command {
     let mut gateway = demo::gateway(place.workspace, &place.app.dist(), &options.map(OsString::from));
     // For the scenario that speaks HTTP/2; others begin with HTTP/1.1 as ever.
     gateway.env("ISOPOD_H2C", "true");
-    if place.shared_port.is_some() {
-        gateway.env("ISOPOD_REUSE_PORT", "true");
-    }
     gateway
 }
 

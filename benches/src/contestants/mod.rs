@@ -121,8 +121,8 @@ impl Contestant {
         how: Way,
     ) -> Result<Started, BenchFailure> {
         let cache = workspace.root.join(".cache/bench");
-        let Way { processes, shared_port } = how;
-        let launch = launch::of(self, &Place { workspace, app, cache: &cache, processes, shared_port })?;
+        let Way { processes } = how;
+        let launch = launch::of(self, &Place { workspace, app, cache: &cache, processes })?;
         self.launch(workspace, app, cores, launch)
     }
 
@@ -133,7 +133,7 @@ impl Contestant {
     /// When it does not become ready.
     pub fn start_for_profile(workspace: &Workspace, app: &App, core: usize) -> Result<Started, BenchFailure> {
         let cache = workspace.root.join(".cache/bench");
-        let place = Place { workspace, app, cache: &cache, processes: 1, shared_port: None };
+        let place = Place { workspace, app, cache: &cache, processes: 1 };
         let mut launch = launch::of(&Self::ISOPOD, &place)?;
         launch.command.env("ISOPOD_DEBUG_ENDPOINTS", "true");
         Self::ISOPOD.launch(workspace, app, &core.to_string(), launch)
@@ -163,13 +163,11 @@ impl Contestant {
 pub struct Way {
     /// How many processes run the bundle, where a server has a choice.
     pub processes: usize,
-    /// Isopod: a port to share with the one that takes its place; else the system's choice.
-    pub shared_port: Option<u16>,
 }
 
 impl Way {
     /// One process.
-    pub const ALONE: Self = Self { processes: 1, shared_port: None };
+    pub const ALONE: Self = Self { processes: 1 };
 }
 
 /// A server that serves.

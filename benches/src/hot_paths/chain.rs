@@ -19,9 +19,9 @@ use isopod_gateway::middleware::rate_limit::Limiter;
 use isopod_gateway::middleware::rate_limit::local::Local;
 use isopod_gateway::pool::{NativeError, NativeRequest, RenderError, RenderJob};
 use isopod_gateway::router::backend::{Answer, Backend};
+use isopod_gateway::router::build::Builds;
 use isopod_gateway::router::classes::RouteClasses;
 use isopod_gateway::router::rests::Rests;
-use isopod_gateway::router::static_files::index::Index;
 use isopod_gateway::router::{Router, Rules};
 use isopod_gateway::server::connection::pace::Rate;
 use shared::message::{NativeCall, Outcome};
@@ -84,12 +84,11 @@ pub fn router(settings: &Settings) -> Router<Ready> {
         rests: Arc::new(Rests::new(settings.jobs.breaker)),
         early_hints: None,
         response_link_header: false,
-        direct_functions: Arc::default(),
         edge: Arc::clone(&settings.edge),
         hooks: None,
         classes: Arc::new(RouteClasses::of(&[], "")),
     };
-    Router::new(Arc::new(Index::default()), Ready, rules)
+    Router::new(Builds::default(), Ready, rules)
 }
 
 /// A browser's request for a page.

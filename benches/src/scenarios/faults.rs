@@ -10,11 +10,11 @@ use xtask::apps::App;
 use xtask::progress::Task;
 
 use super::catalog::{Kind, Scenario};
-use super::field::{self, Field, Ground, Runner, skip};
+use super::field::{Field, Ground, Runner, skip};
 use super::open;
 use super::requests::{self, Request};
 use super::results::{Rated, ScenarioResult, ServerResult};
-use crate::contestants::launch::free_port;
+use crate::cluster::Admin;
 use crate::contestants::{Contestant, Way};
 use crate::error::BenchFailure;
 use crate::process_tree;
@@ -51,9 +51,7 @@ pub fn measure(
             continue;
         }
         // One after the other: a server that spins would take the others' core.
-        let takes_over = scenario.kind == Kind::Deploy && contestant.is_isopod();
-        let shared_port = if takes_over { Some(free_port()?) } else { None };
-        let way = Way { processes: PROCESSES, shared_port };
+        let way = Way { processes: PROCESSES };
         let field = Field::line_up(ground, app, std::slice::from_ref(contestant), way, skipped)?;
         let Some(runner) = field.runners.first() else { continue };
         let task = Task::start(&format!("{}, {}: {}", scenario.name, app.name, contestant.name()));
@@ -93,7 +91,7 @@ fn unfit(contestant: &Contestant, kind: Kind) -> Option<&'static str> {
 }
 
 fn suffer(field: &Field<'_>, scenario: &Scenario, runner: &Runner) -> Result<Rated, BenchFailure> {
-    let (ground, app, way) = (field.ground, field.app, field.way());
+    let (ground, app) = (field.ground, field.app);
     let name = runner.contestant.name();
     let mut requests: Vec<Request> = requests::of(scenario, app, runner.contestant.is_isopod())?;
     for request in &mut requests {
@@ -112,10 +110,15 @@ fn suffer(field: &Field<'_>, scenario: &Scenario, runner: &Runner) -> Result<Rat
         let (load, is_over) = mpsc::channel::<()>();
         let fault = scope.spawn(move || {
             std::thread::sleep(half);
-            let struck = strike(ground, (app, way), runner, scenario.kind);
-            // Whoever has taken over ends with the thread that started it. An error is the end of the load.
-            let _ = is_over.recv();
-            struck.map(drop)
+            let struck = strike(runner, scenario.kind);
+            // What is not over before the load would be measured too lightly. An error is the end of the load.
+            match is_over.try_recv() {
+                Err(mpsc::TryRecvError::Disconnected) if struck.is_ok() => Err(BenchFailure::Load {
+                    contestant: name.to_owned(),
+                    problem: "the fault took longer than the load".into(),
+                }),
+                _ => struck,
+            }
         });
         let rated = open::rated(runner, &requests, scenario.name, shape, Protocol::Http1);
         drop(load);
@@ -130,24 +133,15 @@ fn suffer(field: &Field<'_>, scenario: &Scenario, runner: &Runner) -> Result<Rat
     })
 }
 
-/// What happens in the middle of the run. Returns who serves from then on, where it is another process.
-fn strike(
-    ground: &Ground<'_>,
-    (app, way): (&App, Way),
-    runner: &Runner,
-    kind: Kind,
-) -> Result<Option<Runner>, BenchFailure> {
+/// What happens in the middle of the run.
+fn strike(runner: &Runner, kind: Kind) -> Result<(), BenchFailure> {
     let root = runner.pid();
     match kind {
-        // It shares its port with the next one, which takes over once it is ready; the old one drains.
-        Kind::Deploy if runner.contestant.is_isopod() => {
-            let successor = field::start(ground, app, &runner.contestant, way)?;
-            signal(root, Signal::SIGTERM)?;
-            Ok(Some(successor))
-        }
-        Kind::Deploy => signal(root, Signal::SIGHUP).map(|()| None),
-        Kind::Kill => signal(victim(root)?, Signal::SIGKILL).map(|()| None),
-        _ => Ok(None),
+        // As SIGHUP, but it says how it ended: all renderers have changed over then.
+        Kind::Deploy if runner.contestant.is_isopod() => Admin::of(&runner.started.server)?.reload(),
+        Kind::Deploy => signal(root, Signal::SIGHUP),
+        Kind::Kill => signal(victim(root)?, Signal::SIGKILL),
+        _ => Ok(()),
     }
 }
 

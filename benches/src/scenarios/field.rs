@@ -127,11 +127,6 @@ impl<'a> Field<'a> {
         Ok(())
     }
 
-    /// How they were started.
-    pub fn way(&self) -> Way {
-        self.way
-    }
-
     /// What they hold so far.
     pub fn memory(&self) -> Vec<MemoryOverTime> {
         self.watch.so_far()
@@ -162,12 +157,7 @@ impl<'a> Field<'a> {
 /// # Errors
 ///
 /// When it does not become ready.
-pub fn start(
-    ground: &Ground<'_>,
-    app: &App,
-    contestant: &Contestant,
-    way: Way,
-) -> Result<Runner, BenchFailure> {
+fn start(ground: &Ground<'_>, app: &App, contestant: &Contestant, way: Way) -> Result<Runner, BenchFailure> {
     let task = Task::start(&format!("{}: {} starts", app.name, contestant.name()));
     let started = contestant.start(ground.workspace, app, &ground.cores.server.to_string(), way)?;
     task.done();

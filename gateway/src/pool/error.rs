@@ -69,6 +69,23 @@ impl StartError {
     }
 }
 
+/// Another build of the app does not take the place of the one that runs.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RollError {
+    /// One is on its way already.
+    #[error("another build is taking over already")]
+    Busy,
+    /// The app cannot run.
+    #[error("{}: {}; {}", .0.file, .0.problem, .0.remedy)]
+    Load(LoadFailure),
+    /// A renderer ended before it had loaded the build.
+    #[error("a renderer ended before it had loaded the build: {0}")]
+    Ended(String),
+    /// The pool was stopped meanwhile.
+    #[error("the gateway stops")]
+    Stopped,
+}
+
 /// Why a request's body did not come whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RequestBodyError {

@@ -65,7 +65,7 @@ use arc_swap::ArcSwap;
 use prometheus::proto::MetricFamily;
 use shared::logging::LogFormat;
 use shared::setup::{RendererSetup, WorkerSetup};
-use tokio::sync::watch as latest;
+use tokio::sync::{oneshot, watch as latest};
 
 use crate::admission::{Admission, AdmissionSettings};
 use crate::metrics::Metrics;
@@ -77,13 +77,13 @@ use ports::Ports;
 use restart::RestartPolicy;
 use roster::Roster;
 use scratch::Scratch;
-use supervisor::{EndAll, Supervisor};
+use supervisor::{EndAll, Roll, Supervisor};
 
 pub use app_metrics::AppMetricLimits;
 pub use body::{Rendered, RenderedBody};
 pub use calls::NativeRequest;
 pub use dispatcher::{Dispatcher, OnEarlyHints, RenderJob};
-pub use error::{NativeError, RenderError, RequestBodyError, StartError};
+pub use error::{NativeError, RenderError, RequestBodyError, RollError, StartError};
 pub use examination::{ExamineError, Examined};
 pub use patience::JobTimes;
 pub use remote::RemoteSettings;
@@ -129,7 +129,10 @@ pub struct PoolSettings {
     pub remote: Option<RemoteSettings>,
     /// The longest that a native call may take.
     pub native_call_timeout: Duration,
-    /// How long a child may take to finish what runs after it was told to end; SIGTERM and SIGKILL follow.
+    /// How long a child that is replaced may take to finish what runs; SIGTERM and SIGKILL follow.
+    pub retire_timeout: Duration,
+    /// How long a child may take to end once the whole pool does, and all jobs have ended or had their time; SIGTERM and
+    /// SIGKILL follow.
     pub child_drain_timeout: Duration,
     /// Which log lines children write, in the syntax of `tracing-subscriber`'s `EnvFilter`.
     pub log_filter: String,
@@ -295,6 +298,20 @@ impl PoolHandle {
     /// Tells the app in every isolate, also in those to come, that clients can connect.
     pub fn announce(&self, server: ServerAddress) {
         self.pool.serving.send_replace(Some(server));
+    }
+
+    /// Lets the renderers change over to the build in this directory, one after another; the app hears of its id.
+    /// Returns when all of them run it.
+    ///
+    /// # Errors
+    /// [`RollError`]. Unless it is the pool's end, all renderers change back, or have never changed.
+    pub async fn roll(&self, app_dir: PathBuf, build_id: String) -> Result<(), RollError> {
+        let (done, end) = oneshot::channel();
+        let Some(supervisor) = self.pool.supervisor.get() else { return Err(RollError::Stopped) };
+        if supervisor.send(Roll { app_dir, build_id, done }).await.is_err() {
+            return Err(RollError::Stopped);
+        }
+        end.await.unwrap_or(Err(RollError::Stopped))
     }
 
     /// The app's own metrics, added up over all isolates.

@@ -1,6 +1,7 @@
 //! Memory and CPU time of processes, from `/proc`.
 
 use std::fs;
+use std::time::Duration;
 
 use nix::unistd::{SysconfVar, sysconf};
 use prometheus::IntGaugeVec;
@@ -11,7 +12,7 @@ use super::Pool;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Usage {
     resident_bytes: u64,
-    cpu_milliseconds: u64,
+    cpu: Duration,
 }
 
 /// The kernel's units.
@@ -37,7 +38,7 @@ fn parse(stat: &str, statm: &str, units: Units) -> Option<Usage> {
     let ticks = times.next()?.ok()? + times.next()?.ok()?;
     Some(Usage {
         resident_bytes: resident_pages * units.page_bytes,
-        cpu_milliseconds: ticks * 1000 / units.ticks_per_second,
+        cpu: Duration::from_millis(ticks * 1000 / units.ticks_per_second),
     })
 }
 
@@ -58,7 +59,7 @@ impl Pool {
             let Some(usage) = sample(process, units) else { return };
             let slot = slot.to_string();
             set(&self.metrics.process_resident_bytes, &[kind, &slot], usage.resident_bytes);
-            set(&self.metrics.process_cpu_milliseconds, &[kind, &slot], usage.cpu_milliseconds);
+            self.metrics.process_cpu_seconds.with_label_values(&[kind, &slot]).set(usage.cpu.as_secs_f64());
         };
         take("gateway", 0, "self");
         // Where a place has two processes for a moment, the newer one is shown.
@@ -81,7 +82,7 @@ mod tests {
         let stat = "42 (a) b) S 1 42 42 0 -1 4194304 100 0 0 0 150 50 0 0 20 0 1 0 100 0 0";
         let units = Units { page_bytes: 4096, ticks_per_second: 100 };
         let usage = parse(stat, "1000 25 10 1 0 20 0", units);
-        assert_eq!(usage, Some(Usage { resident_bytes: 25 * 4096, cpu_milliseconds: 2000 }));
+        assert_eq!(usage, Some(Usage { resident_bytes: 25 * 4096, cpu: Duration::from_secs(2) }));
         assert_eq!(parse("42 (short", "1", units), None);
     }
 

@@ -10,10 +10,11 @@
 //!     +---- restart: not too soon, not too often ----+
 //! ```
 //!
-//! Which places take jobs and which hold a spare is [`super::lineup`]'s to say.
+//! Which places take jobs and which hold a spare is [`super::lineup`]'s to say. [`rolling`]: another build of the app.
 
 mod ending;
 mod reports;
+mod rolling;
 mod starting;
 
 use std::collections::HashSet;
@@ -34,6 +35,8 @@ use super::slot::{ChildId, ChildKind, IsolateId};
 use super::strength::Strength;
 use super::watch::{Command, Report};
 use super::{Pool, Start};
+pub(super) use rolling::Roll;
+use rolling::Versions;
 
 /// A link of a gateway thread has ended.
 #[derive(Debug, Message)]
@@ -75,8 +78,18 @@ struct Slot {
     proven: bool,
 }
 
+impl Slot {
+    /// A process holds the place, and all of it is ready.
+    fn is_whole(&self) -> bool {
+        let whole = |child: &Handle| child.attached && child.early.is_empty() && child.loading.is_empty();
+        self.current.as_ref().is_some_and(whole)
+    }
+}
+
 struct Handle {
     id: ChildId,
+    /// The number of the build that it loads; always 0 for fn workers.
+    version: u64,
     commands: mpsc::Sender<Command>,
     attached: bool,
     /// Isolates that were ready before the gateway threads had their links.
@@ -98,6 +111,8 @@ pub(super) struct Supervisor {
     slots: Vec<Slot>,
     lineup: Lineup,
     strength: Strength,
+    /// Which build renderers load.
+    versions: Versions,
     /// Kinds of which none is started any more.
     ended: HashSet<ChildKind>,
 }
@@ -120,7 +135,8 @@ impl Supervisor {
         let slots = renderers.chain(workers).collect();
         let lineup = Lineup::new(settings.renderers, settings.spares);
         let strength = Strength::new(settings.renderers * settings.isolates_per_renderer);
-        Self { pool, slots, lineup, strength, ended: HashSet::new() }
+        let versions = Versions::new(settings.renderer_setup.app_dir.clone());
+        Self { pool, slots, lineup, strength, versions, ended: HashSet::new() }
     }
 
     fn slot(&mut self, id: ChildId) -> Option<&mut Slot> {
@@ -250,6 +266,7 @@ impl Supervisor {
         if self.slots.iter().filter(needed).all(|slot| slot.proven) && self.pool.settle_start(Start::Ready) {
             self.start_spares(ctx);
         }
+        self.roll_on(ctx);
     }
 
     /// The child's isolates that are loaded take jobs from now on.
@@ -295,6 +312,7 @@ impl Supervisor {
     fn load_failed(&mut self, id: ChildId, failure: LoadFailure) {
         let LoadFailure { file, problem, remedy } = &failure;
         tracing::error!(child = %id, file, problem, remedy, "the app cannot run");
+        self.roll_failed(id, &failure);
         self.fail_start(StartError::Load(failure));
     }
 
@@ -392,6 +410,9 @@ impl Handler<EndAll> for Supervisor {
 
     fn handle(&mut self, EndAll(kind): EndAll, _: &mut Self::Context) {
         self.ended.insert(kind);
+        if kind == ChildKind::Renderer {
+            self.roll_stopped();
+        }
         let children = self.slots.iter().filter(|slot| slot.kind == kind);
         let children: Vec<_> = children
             .flat_map(|slot| slot.current.iter().chain(&slot.retiring))

@@ -41,8 +41,8 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 /// What the supervisor wants of a child.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command {
-    /// Finish what runs and exit.
-    Drain,
+    /// Finish what runs within this time, and exit.
+    Drain(Duration),
     /// A link to it has ended; unless it exits by itself soon, it is killed.
     Suspect,
     /// End at once.
@@ -104,13 +104,6 @@ impl Cause {
     }
 }
 
-/// The times of a child.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    pub load: Duration,
-    pub drain: Duration,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Loading,
@@ -127,7 +120,6 @@ pub(super) struct Watch {
     group: Option<Pid>,
     /// `None` once the link has ended.
     control: Option<Channel<ToChild, FromChild>>,
-    limits: Limits,
     /// Isolates (or the worker itself) that are not yet ready.
     loading: usize,
     stage: Stage,
@@ -153,17 +145,16 @@ impl Watch {
         pid: u32,
         setup: Setup,
         lanes: usize,
-        limits: Limits,
+        load_timeout: Duration,
     ) -> Self {
         control.queue(&ToChild::Setup(setup));
         Self {
             child,
             group: i32::try_from(pid).ok().map(Pid::from_raw),
             control: Some(control),
-            limits,
             loading: lanes,
             stage: Stage::Loading,
-            until: Some(Instant::now() + limits.load),
+            until: Some(Instant::now() + load_timeout),
             cause: Cause::Exited,
             announcement: None,
         }
@@ -277,17 +268,21 @@ impl Watch {
         match (command, self.stage) {
             (Command::Suspect, _) => self.suspect(),
             // While it loads nothing runs in it that could be finished.
-            (Command::Drain, Stage::Loading | Stage::Suspected) => {
+            (Command::Drain(_), Stage::Loading | Stage::Suspected) => {
                 self.cause = Cause::Drained;
                 self.terminate();
             }
-            (Command::Drain, Stage::Running) => {
+            (Command::Drain(within), Stage::Running) => {
                 self.cause = Cause::Drained;
                 match &mut self.control {
                     Some(control) => control.queue(&ToChild::Drain),
                     None => return self.terminate(),
                 }
-                self.enter(Stage::Draining, self.limits.drain);
+                self.enter(Stage::Draining, within);
+            }
+            (Command::Drain(within), Stage::Draining) => {
+                let sooner = Instant::now() + within;
+                self.until = Some(self.until.map_or(sooner, |until| until.min(sooner)));
             }
             (Command::Examine(examination), Stage::Running) => {
                 if let Some(control) = &mut self.control {
@@ -296,7 +291,7 @@ impl Watch {
             }
             // Nobody is there to answer: who asked hears of the end.
             (Command::Examine(_), _) => {}
-            (Command::Kill, Stage::Killing) | (Command::Drain, _) => {}
+            (Command::Kill, Stage::Killing) | (Command::Drain(_), _) => {}
             (Command::Kill, _) => {
                 if self.cause == Cause::Exited {
                     self.cause = Cause::Killed;
@@ -396,9 +391,9 @@ impl Spawned {
         self,
         setup: Setup,
         lanes: usize,
-        limits: Limits,
+        load_timeout: Duration,
     ) -> (Watch, Vec<Vec<std::os::unix::net::UnixStream>>) {
         let Self { child, pid, control, links } = self;
-        (Watch::new(child, control, pid, setup, lanes, limits), links)
+        (Watch::new(child, control, pid, setup, lanes, load_timeout), links)
     }
 }

@@ -16,6 +16,7 @@
 
 pub mod backend;
 pub mod body;
+pub mod build;
 pub mod bundle;
 pub mod classes;
 pub mod headers;
@@ -29,7 +30,6 @@ pub mod rests;
 pub mod shape;
 pub mod static_files;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,12 +44,12 @@ use crate::hooks::Hooks;
 use crate::middleware::exchange::{Exchange, RouteClass};
 use crate::server::connection::pace::Rate;
 use backend::Backend;
+use build::Builds;
 use classes::RouteClasses;
 use hints::Learnt;
 use path::RequestPath;
 use prometheus::IntCounterVec;
 use rests::Rests;
-use static_files::index::Index;
 
 /// What the router must know of the settings.
 #[derive(Debug, Clone)]
@@ -64,8 +64,6 @@ pub struct Rules {
     pub job_timeout: Duration,
     /// How long a native function may take.
     pub native_call_timeout: Duration,
-    /// Paths of server functions that go to an fn worker directly, and the functions' names.
-    pub direct_functions: Arc<HashMap<String, String>>,
     /// The base path, empty or without a slash at its end.
     pub base_path: String,
     /// Routes that are given a rest.
@@ -93,7 +91,7 @@ impl Rules {
 /// The router of one gateway thread.
 #[derive(Debug)]
 pub struct Router<B> {
-    files: Arc<Index>,
+    builds: Builds,
     backend: B,
     rules: Rules,
     learnt: Learnt,
@@ -101,9 +99,9 @@ pub struct Router<B> {
 }
 
 impl<B: Backend> Router<B> {
-    /// Routes to `files` and `backend`.
-    pub fn new(files: Arc<Index>, backend: B, rules: Rules) -> Self {
-        Self { files, backend, rules, learnt: Learnt::default(), respite: Respite::default() }
+    /// Routes to the files of `builds`, and to `backend`.
+    pub fn new(builds: Builds, backend: B, rules: Rules) -> Self {
+        Self { builds, backend, rules, learnt: Learnt::default(), respite: Respite::default() }
     }
 
     /// With rests after refusals.
@@ -232,7 +230,7 @@ impl<B: Backend> Router<B> {
             return false;
         }
         let path = RequestPath::parse(request.uri().path());
-        path.is_ok_and(|path| path.file().is_some_and(|file| self.files.get(file).is_some()))
+        path.is_ok_and(|path| path.file().is_some_and(|file| self.builds.current().file(file).is_some()))
     }
 
     fn own_route(&self, request: &ServiceRequest) -> Option<&dyn Hooks> {
@@ -242,11 +240,12 @@ impl<B: Backend> Router<B> {
 
     fn target(&self, method: &Method, path: &str) -> Option<Target> {
         let may_be_file = *method == Method::GET || *method == Method::HEAD;
-        if may_be_file && let Some(entry) = self.files.get(path) {
+        let build = self.builds.current();
+        if may_be_file && let Some(entry) = build.file(path) {
             return Some(Target::File(Arc::clone(entry)));
         }
-        if let Some(name) = self.rules.direct_functions.get(path) {
-            return Some(Target::Request(shared::message::Target::Function(name.clone())));
+        if let Some(name) = build.direct_function(path) {
+            return Some(Target::Request(shared::message::Target::Function(name.to_owned())));
         }
         let name =
             path.strip_prefix(&self.rules.native_prefix).or_else(|| path.strip_prefix(NATIVE_PREFIX))?;

@@ -15,7 +15,6 @@
 //!   +-------------------------------------------------------+
 //! ```
 
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -42,16 +41,16 @@ use crate::middleware::observe::Counters;
 use crate::middleware::rate_limit::Limiter;
 use crate::middleware::rate_limit::local::Local;
 use crate::router::backend::Backend;
+use crate::router::build::Builds;
 use crate::router::classes::RouteClasses;
 use crate::router::rests::Rests;
-use crate::router::static_files::index::Index;
 use crate::router::{Router, Rules};
 
 /// What all gateway threads share.
 #[derive(Debug, Clone)]
 pub struct Plan {
     settings: Arc<Settings>,
-    files: Arc<Index>,
+    builds: Builds,
     metrics: Metrics,
     own_host: HeaderValue,
     rules: Rules,
@@ -70,10 +69,10 @@ pub struct Additions {
 }
 
 impl Plan {
-    /// A plan for a gateway whose address is `own_host`.
+    /// A plan for a gateway whose address is `own_host`, which serves what `builds` hold.
     pub fn new(
         settings: Arc<Settings>,
-        files: Arc<Index>,
+        builds: Builds,
         metrics: Metrics,
         own_host: HeaderValue,
         additions: Additions,
@@ -94,19 +93,11 @@ impl Plan {
             edge: Arc::clone(&settings.edge),
             hooks: additions.hooks,
             classes: Arc::new(RouteClasses::of(&additions.routes, &settings.base_path)),
-            direct_functions: Arc::default(),
         };
         let buckets = Arc::new(Local::new(settings.edge.buckets.most));
         let peers = Peers::new(settings.clients.max_connections_per_ip);
         let lines = Arc::new(LogBudget::new(settings.access_log_refusals));
-        Self { settings, files, metrics, own_host, rules, buckets, peers, lines }
-    }
-
-    /// Sends these paths of server functions to fn workers directly; the values are the functions' names.
-    #[must_use]
-    pub fn direct_functions(mut self, by_path: HashMap<String, String>) -> Self {
-        self.rules.direct_functions = Arc::new(by_path);
-        self
+        Self { settings, builds, metrics, own_host, rules, buckets, peers, lines }
     }
 
     /// The settings.
@@ -158,7 +149,7 @@ impl Plan {
     > {
         let clients = &self.settings.clients;
         let respite = Respite::of(self.settings.jobs.refusal_pause);
-        let router = Router::new(Arc::clone(&self.files), backend, self.rules.clone()).resting(respite);
+        let router = Router::new(self.builds.clone(), backend, self.rules.clone()).resting(respite);
         let edge = Arc::clone(&self.settings.edge);
         let limiter = Limiter::new(Arc::clone(&self.buckets), &edge.buckets, &self.metrics);
         let chain = Chain::new(edge, limiter, self.rules.hooks.clone(), router);

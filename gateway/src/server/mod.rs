@@ -3,6 +3,7 @@
 //! ```text
 //!  start   static files indexed -> certificates read -> addresses taken -> children spawned -> admin port open
 //!          -> all isolates and fn workers ready -> public port open -> "listening on ..."
+//!  reload  another build read -> its files served -> renderers change over (reload)
 //!  drain   not ready any more -> public port and idle connections closed -> running requests finished
 //!          -> pool closed -> gateway threads ended -> children ended -> admin port closed
 //! ```
@@ -14,6 +15,7 @@ pub mod files;
 pub mod http2;
 pub mod listen;
 pub mod public;
+pub mod reload;
 pub mod scheduling;
 pub mod signals;
 pub mod tls;
@@ -41,11 +43,13 @@ use crate::hooks::Hooks;
 use crate::metrics::Metrics;
 use crate::pool::restart::RestartPolicy;
 use crate::pool::{self, AppMetricLimits, JobTimes, PoolHandle, PoolSettings, ServerAddress, StartError};
+use crate::router::build::{Build, Builds};
 use crate::router::static_files::index::{Index, IndexSettings};
 use assembly::{Additions, Plan};
 use listen::{Bound, Listener};
 use public::Public;
-use signals::{Signals, Stop};
+use reload::Reloader;
+use signals::{Hangups, Signals, Stop};
 use tls::Shown;
 use tls::certificate::CertificateError;
 use tls::reload::Watcher;
@@ -188,10 +192,11 @@ pub async fn run(
     listening: impl FnOnce(Addresses),
 ) -> Result<End, RunError> {
     let started = Instant::now();
-    let mut signals = Signals::new()?;
+    let (mut signals, hangups) = (Signals::new()?, Hangups::new()?);
     let build_id = app.build_id()?;
-    let files = Arc::new(index(&app, &settings)?);
+    let files = index(&app, &settings)?;
     tracing::info!(files = files.files(), in_memory_bytes = files.memory(), "static files indexed");
+    let builds = Builds::new(Build::new(Arc::new(files), app.direct_functions.clone()));
     let certificates = &settings.protocols.certificates;
     let shown = if certificates.is_empty() { None } else { Some(certificates_of(certificates)?) };
     let acceptor = shown.as_ref().map(Shown::acceptor).transpose()?;
@@ -228,8 +233,19 @@ pub async fn run(
         max_bytes: settings.debugging.max_result_bytes,
     };
     let edge = Arc::clone(&settings.edge);
-    let desk =
-        Desk { pool: pool.clone(), metrics: metrics.clone(), phase: phase.clone(), started, debug, edge };
+    let settings = Arc::new(settings);
+    let reloader =
+        Reloader::new(Arc::clone(&settings), builds.clone(), pool.clone(), phase.clone(), metrics.clone());
+    actix_web::rt::spawn(reload_on_hangup(hangups, reloader.clone()));
+    let desk = Desk {
+        pool: pool.clone(),
+        metrics: metrics.clone(),
+        phase: phase.clone(),
+        started,
+        debug,
+        edge,
+        reloader,
+    };
     let admin = opened("admin", admin).and_then(|listener| match listener {
         Listener::Tcp(listener) => Ok(admin::server(listener, desk)?),
         Listener::Unix(_) => Err(io::Error::from(io::ErrorKind::Unsupported).into()),
@@ -250,8 +266,7 @@ pub async fn run(
             Listen::Tcp(address) => HeaderValue::from_str(&address.to_string())?,
             Listen::Unix(_) => HeaderValue::from_static("localhost"),
         };
-        let plan = Plan::new(Arc::new(settings), files, metrics, own_host, additions)
-            .direct_functions(app.direct_functions.clone());
+        let plan = Plan::new(settings, builds, metrics, own_host, additions);
         let (public, server) =
             Public::new(opened("listen", public)?, listen, plan, acceptor, running.pool.clone())?;
         running.public = Some(public);
@@ -271,6 +286,16 @@ pub async fn run(
     }
     .await;
     running.end(outcome, &mut signals).await
+}
+
+/// Serves the build that is there now, whenever the operator asks.
+async fn reload_on_hangup(mut hangups: Hangups, reloader: Reloader) {
+    loop {
+        hangups.next().await;
+        tracing::info!("SIGHUP: another build of the app is to be served");
+        // How it ends is logged and counted.
+        let _ = reloader.reload().await;
+    }
 }
 
 /// What must be ended again.
@@ -421,6 +446,7 @@ fn pool_settings(
         job_times: JobTimes { abort_delay: jobs.abort_delay, abort_grace: jobs.abort_grace },
         remote: settings.remote.clone(),
         native_call_timeout: jobs.native_call_timeout,
+        retire_timeout: settings.drain_timeout,
         child_drain_timeout: CHILD_DRAIN_TIMEOUT,
         log_filter: settings.log_filter.clone(),
         log_format: settings.log_format,

@@ -1,8 +1,30 @@
-//! The operator's word: SIGTERM and SIGINT.
+//! The operator's word: SIGTERM and SIGINT, and SIGHUP.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// The signal that asks for another build of the app. From its making on, it does not kill the process.
+#[derive(Debug)]
+pub struct Hangups(Signal);
+
+impl Hangups {
+    /// Takes the signal over.
+    ///
+    /// # Errors
+    /// When the runtime cannot.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self(signal(SignalKind::hangup())?))
+    }
+
+    /// The next one; several that come while nobody waits are one. Cancel-safe.
+    pub async fn next(&mut self) {
+        // `None` would mean that no more can come; then none does.
+        if self.0.recv().await.is_none() {
+            std::future::pending().await
+        }
+    }
+}
 
 /// The signals that end the gateway. From its making on, they do not kill the process.
 #[derive(Debug)]

@@ -449,6 +449,7 @@ impl JobTable {
     fn finish(&mut self, key: u32, last: impl FnOnce(&mut Link, u64)) {
         if let Some(job) = self.jobs.remove(&key) {
             self.keys.remove(&(job.link, job.id));
+            self.wire_ids.forget(key);
             if let Some(link) = &mut self.links[job.link] {
                 last(link, job.id);
             }

@@ -34,6 +34,21 @@ impl WireIds {
         entry.key.store(key, Ordering::Release);
     }
 
+    /// Forgets a job that has ended; only the isolate's thread calls this.
+    pub fn forget(&self, key: u32) {
+        let entry = self.entry(key);
+        if entry.key.load(Ordering::Relaxed) == key {
+            entry.key.store(0, Ordering::Release);
+        }
+    }
+
+    /// The id of the one job that there is, if there is but one.
+    pub fn only(&self) -> Option<u64> {
+        let mut there = self.0.iter().filter(|entry| entry.key.load(Ordering::Acquire) != 0);
+        let only = there.next()?;
+        there.next().is_none().then(|| only.id.load(Ordering::Relaxed))
+    }
+
     /// The id of this job, unless it is too old. Right as long as the isolate starts no job meanwhile.
     pub fn find(&self, key: u32) -> Option<u64> {
         let entry = self.entry(key);
@@ -55,5 +70,10 @@ mod tests {
         assert_eq!(ids.find(977), Some(977 << 40));
         assert_eq!(ids.find(976), None, "forgotten");
         assert_eq!(ids.find(2001), None, "not begun");
+        assert_eq!(ids.only(), None, "one of many");
+        (1..2000).for_each(|key| ids.forget(key));
+        assert_eq!((ids.find(1999), ids.only()), (None, Some(2000 << 40)));
+        ids.forget(2000);
+        assert_eq!(ids.only(), None);
     }
 }

@@ -329,10 +329,13 @@ impl Probe {
         self.interrupt(Question { turn, terminate: Some((excess, None)), retries: 0 });
     }
 
-    /// The gateway's id of this job, or without one of the job whose event began the turn.
+    /// The gateway's id of this job; without one that of the job whose event began the turn, or of the only one.
     pub fn wire_id(&self, job: Option<JobKey>) -> Option<u64> {
-        let job = job.unwrap_or_else(|| self.delivered.load(Ordering::Relaxed));
-        self.wire_ids.get()?.find(job)
+        let ids = self.wire_ids.get()?;
+        match job.unwrap_or_else(|| self.delivered.load(Ordering::Relaxed)) {
+            NOBODY => ids.only(),
+            job => ids.find(job),
+        }
     }
 
     /// Terminates the turn without asking first.

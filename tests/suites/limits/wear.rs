@@ -1,5 +1,7 @@
 //! What recycles an isolate or a process without anyone noticing, and clients that go.
 
+use std::cell::Cell;
+
 use tests::metrics::Metrics;
 use tests::{Bundle, Cluster};
 
@@ -32,6 +34,62 @@ async fn a_process_beyond_its_memory_is_replaced_whole() {
     }
     cluster.metrics_until("full strength", at_full_strength).await;
     cluster.stop().await;
+}
+
+/// Requests to `path` fill a process until it is replaced, while others ask.
+async fn replaced_without_a_gap(path: &str, reason: &str, spares: u8) {
+    const MOST: usize = 60;
+    let config = "max_rss = \"400MiB\"\nmax_heap = \"256MiB\"\nmax_external = \"4GiB\"";
+    let cluster = Cluster::of(Bundle::fetch(APP))
+        .renderers(2)
+        .spares(usize::from(spares))
+        .fn_workers(0)
+        .config(config)
+        .start()
+        .await;
+    let whole = |now: &Metrics| {
+        let [ready, standby, draining] = ["ready", "standby", "draining"].map(|state| now.isolates(state));
+        ready == 2.0 && standby == f64::from(spares) && draining == 0.0
+    };
+    cluster.metrics_until("full strength", whole).await;
+    let least = Cell::new(f64::INFINITY);
+    let seen = |now: &Metrics| least.set(least.get().min(now.isolates("ready")));
+    let incident = async {
+        for _ in 0..MOST {
+            assert_eq!(ask(&cluster, path).await, Seen::Answer(200, "kept".into()));
+            let now = cluster.metrics().await;
+            seen(&now);
+            if replaced(&now, Some(reason)) > 0.0 {
+                break;
+            }
+        }
+        let until = |now: &Metrics| {
+            seen(now);
+            replaced(now, Some(reason)) > 0.0 && whole(now)
+        };
+        cluster.metrics_until("it is replaced", until).await
+    };
+    let (after, others) = under_load(&cluster, Work::BUNDLE, incident).await;
+    assert_eq!(Work::BUNDLE.hurt(&others), Vec::<&Seen>::new());
+    assert_eq!(least.get(), 2.0, "never fewer isolates than there should be");
+    let gaps = after.sum("isopod_recovery_seconds_count", &[]);
+    assert_eq!(gaps, 0.0, "the gateway itself has counted no moment with fewer");
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_spare_takes_over_from_a_process_beyond_its_memory_without_a_gap() {
+    replaced_without_a_gap("/buffers", "rss_limit", 1).await;
+}
+
+#[tokio::test]
+async fn without_spares_a_process_beyond_its_memory_serves_until_another_is_ready() {
+    replaced_without_a_gap("/buffers", "rss_limit", 0).await;
+}
+
+#[tokio::test]
+async fn without_spares_an_isolate_whose_heap_fills_serves_until_another_is_ready() {
+    replaced_without_a_gap("/heap", "heap_limit", 0).await;
 }
 
 #[tokio::test]

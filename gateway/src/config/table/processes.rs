@@ -235,7 +235,7 @@ pub const RESTARTS: Section = Section {
             "drain_timeout",
             time(0, HOUR),
             Text("30s"),
-            "How long running requests may take to finish after SIGTERM.",
+            "How long running requests may take to finish after SIGTERM, and in a renderer that is replaced.",
         ),
         key(
             "restart_backoff",

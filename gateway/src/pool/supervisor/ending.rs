@@ -8,7 +8,7 @@ use shared::message::control::GiveUp;
 
 use super::{Supervisor, now};
 use crate::pool::Start;
-use crate::pool::error::StartError;
+use crate::pool::error::{RollError, StartError};
 use crate::pool::restart::Event;
 use crate::pool::roster::State;
 use crate::pool::slot::{ChildId, ChildKind, IsolateId};
@@ -62,7 +62,7 @@ impl Supervisor {
 
     /// The process is to be replaced. A spare takes over at once; without one, what still works in it serves until
     /// the replacement is ready.
-    fn replace(&mut self, id: ChildId, reason: &'static str, ctx: &mut Context<Self>) {
+    pub(super) fn replace(&mut self, id: ChildId, reason: &'static str, ctx: &mut Context<Self>) {
         if self.is_current(id) {
             self.count_replacement(id, reason);
             if let Some(slot) = self.slot(id) {
@@ -95,8 +95,12 @@ impl Supervisor {
     pub(super) fn drain(&mut self, id: ChildId) {
         self.close(id);
         self.vacate(id);
+        let settings = &self.pool.settings;
+        // When the whole pool ends, its jobs have had their time already.
+        let within =
+            if self.pool.is_draining() { settings.child_drain_timeout } else { settings.retire_timeout };
         if let Some(handle) = self.handle_of(id) {
-            handle.tell(Command::Drain);
+            handle.tell(Command::Drain(within));
         }
     }
 
@@ -122,6 +126,10 @@ impl Supervisor {
             tracing::info!(child = %id, status, "a child has ended");
         } else {
             tracing::error!(child = %id, status, cause = cause.label(), "a child has ended");
+        }
+        let loaded = self.handle_of(id).is_some_and(|handle| handle.loading.is_empty());
+        if !loaded && !expected && self.is_new_version(id) {
+            self.roll_back(RollError::Ended(format!("{status} ({})", cause.label())));
         }
         self.close(id);
         self.pool.ports.forget(id);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use actix::{AsyncContext, Context};
@@ -16,7 +16,6 @@ use crate::pool::ports::{NewLink, Peer};
 use crate::pool::process::{self, Plan};
 use crate::pool::roster::Member;
 use crate::pool::slot::{ChildId, ChildKind, IsolateId, WorkerSlot};
-use crate::pool::watch::Limits;
 
 /// Commands to one child that wait for its watch.
 const COMMANDS: usize = 8;
@@ -77,10 +76,15 @@ impl Supervisor {
     fn spawn(&self, id: ChildId, ctx: &mut Context<Self>) -> io::Result<Handle> {
         let settings = &self.pool.settings;
         let nothing = BTreeMap::new();
+        let (version, app_dir) = match id.kind {
+            ChildKind::Renderer => self.versions.wanted(),
+            ChildKind::FnWorker => (0, PathBuf::new()),
+        };
         let (lanes, setup, env, worker) = match id.kind {
             ChildKind::Renderer => {
                 // The bundle gets its variables with the set-up and can see no others.
                 let setup = RendererSetup {
+                    app_dir,
                     scratch_dir: self.pool.scratch.make(id)?,
                     inspect: settings.renderer_setup.inspect.filter(|_| id.slot == 0),
                     ..settings.renderer_setup.clone()
@@ -105,10 +109,9 @@ impl Supervisor {
         tracing::info!(child = %id, pid = spawned.pid, "a child was started");
         let isolates = if worker.is_none() { lanes } else { 0 };
         self.pool.roster().members.push(Member::new(id, spawned.pid, isolates, worker.clone()));
-        let limits = Limits { load: settings.load_timeout, drain: settings.child_drain_timeout };
         // The isolates of a renderer are ready one by one, the threads of a worker together.
         let loading = if worker.is_none() { lanes } else { 1 };
-        let (watch, links) = spawned.watch(setup, loading, limits);
+        let (watch, links) = spawned.watch(setup, loading, settings.load_timeout);
         let watch = watch.announcing(id, self.pool.serving.subscribe());
         self.hand_out(id, links, worker, ctx);
         let (commands, inbox) = mpsc::channel(COMMANDS);
@@ -120,7 +123,14 @@ impl Supervisor {
             }
         };
         actix::spawn(watch.run(inbox, report));
-        Ok(Handle { id, commands, attached: false, early: Vec::new(), loading: (0..loading).collect() })
+        Ok(Handle {
+            id,
+            version,
+            commands,
+            attached: false,
+            early: Vec::new(),
+            loading: (0..loading).collect(),
+        })
     }
 
     /// Gives each gateway thread its link to each lane of the child.

@@ -66,6 +66,7 @@ fn settings() -> PoolSettings {
         job_times: JobTimes { abort_delay: Duration::from_secs(15), abort_grace: Duration::from_secs(5) },
         remote: None,
         native_call_timeout: Duration::from_secs(10),
+        retire_timeout: Duration::from_secs(5),
         child_drain_timeout: Duration::from_secs(5),
         log_filter: "off".into(),
         log_format: LogFormat::Text,

@@ -99,6 +99,11 @@ impl Entry {
         }
     }
 
+    /// Whether the file's name changes with its content.
+    pub fn is_immutable(&self) -> bool {
+        self.cache_control == naming::IMMUTABLE
+    }
+
     /// The tag with its quotes.
     pub fn tag(&self) -> &str {
         self.etag.to_str().unwrap_or_default()

@@ -1,7 +1,7 @@
 //! The whole service of a thread, in front of a pool that is played.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ use crate::config::{Sources, load};
 use crate::hooks::{Call, Flow, Server, Visit};
 use crate::pool::{NativeError, NativeRequest, RenderError, RenderJob};
 use crate::router::backend::Answer;
-use crate::router::static_files::index::IndexSettings;
+use crate::router::build::Build;
+use crate::router::static_files::index::{Index, IndexSettings};
 
 /// What a played isolate was asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -143,7 +144,9 @@ fn plan_with(flags: &[(&'static str, &str)], additions: Additions) -> (Plan, tem
     let index = IndexSettings { base_path: settings.base_path.clone(), memory: 1 << 20 };
     let files = Arc::new(Index::of(client.path(), &index).unwrap());
     let own_host = HeaderValue::from_static("127.0.0.1:3000");
-    (Plan::new(Arc::new(settings), files, Metrics::new().unwrap(), own_host, additions), client)
+    let direct_functions = HashMap::from([("/_serverFn/abc".to_owned(), "threads.list".to_owned())]);
+    let builds = Builds::new(Build::new(files, direct_functions));
+    (Plan::new(Arc::new(settings), builds, Metrics::new().unwrap(), own_host, additions), client)
 }
 
 async fn service(
@@ -394,8 +397,7 @@ fn direct(
     pool: &PlayedPool,
 ) -> impl Future<Output = impl Service<Request, Response = ServiceResponse<impl MessageBody>, Error = Error>>
 {
-    let paths = HashMap::from([("/_serverFn/abc".to_owned(), "threads.list".to_owned())]);
-    init_service(plan(&[]).0.direct_functions(paths).assemble(pool.clone()))
+    init_service(plan(&[]).0.assemble(pool.clone()))
 }
 
 #[actix_web::test]
