@@ -205,7 +205,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "deferred",
         about: "a streamed document: the shell at once, a part of it after 300 ms",
         asks: &[one(DEFERRED)],
-        connections: 256,
+        connections: 400,
         each_app: true,
         latencies: true,
         ..PLAIN
@@ -240,9 +240,9 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "slow",
-        about: "a document whose loader waits 200 ms for I/O, 256 at a time",
+        about: "a document whose loader waits 200 ms for I/O, 400 at a time",
         asks: &[one(SLOW)],
-        connections: 256,
+        connections: 400,
         ..PLAIN
     },
     Scenario {
