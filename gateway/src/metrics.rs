@@ -52,6 +52,8 @@ pub struct Metrics {
     pub job_limit: IntGauge,
     /// Jobs that isolates run now.
     pub jobs_in_flight: IntGauge,
+    /// Those of them that wait for slow clients and take no place of their isolates.
+    pub slow_clients: IntGauge,
     /// Jobs that ended without a whole response, by cause.
     pub job_failures: IntCounterVec,
     /// Jobs that were sent to a second isolate because the first was lost.
@@ -169,6 +171,10 @@ impl Metrics {
             jobs_in_flight: registered(
                 r,
                 IntGauge::new("isopod_jobs_in_flight", "Jobs that isolates run.")?,
+            )?,
+            slow_clients: registered(
+                r,
+                IntGauge::new("isopod_slow_clients", "Jobs that wait for slow clients, beside the limit.")?,
             )?,
             job_failures: counters(r, "job_failures_total", "Jobs without a whole response.", &["cause"])?,
             job_retries: registered(

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use tests::http::RawConnection;
+use tests::metrics::Metrics;
 use tests::process::resident_bytes;
 use tests::wait::{eventually, settled};
 use tests::{Bundle, Cluster};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 const MIB: u64 = 1 << 20;
@@ -48,6 +50,128 @@ async fn a_client_that_reads_nothing_stops_the_stream() {
         cluster.get("/pulled").await.json()["cancelled"].as_bool().unwrap().then_some(())
     })
     .await;
+}
+
+/// Jobs that the isolate runs at a time, and clients that keep theirs waiting.
+const PLACES: usize = 2;
+const SLOW: usize = 8;
+
+/// An isolate with few places, and nobody who cuts slow clients off.
+async fn few_places(max_slow_clients: usize, queue_wait: &str) -> Cluster {
+    let bundle = Bundle::fetch(
+        "const endless = { pull(controller) { controller.enqueue(new Uint8Array(65536)) } }
+         if (url.pathname === '/endless') return new Response(new ReadableStream(endless))
+         return new Response(request.method === 'POST' ? String((await request.arrayBuffer()).byteLength) : 'ok')",
+    );
+    let config = format!(
+        "max_jobs_per_isolate = {PLACES}
+         min_jobs_per_isolate = {PLACES}
+         max_slow_clients_per_isolate = {max_slow_clients}
+         queue_wait = \"{queue_wait}\"
+         job_timeout = \"10m\"
+         write_timeout = \"10m\"
+         min_download_rate = \"0B\"
+         body_timeout = \"10m\"
+         min_upload_rate = \"0B\""
+    );
+    Cluster::of(bundle).config(&config).start().await
+}
+
+fn slow_clients(metrics: &Metrics) -> f64 {
+    metrics.sum("isopod_slow_clients", &[])
+}
+
+async fn readers(cluster: &Cluster, count: usize) -> Vec<RawConnection> {
+    let mut readers = Vec::new();
+    for _ in 0..count {
+        let mut connection = cluster.connect().await;
+        connection.send("GET /endless HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+        readers.push(connection);
+    }
+    for reader in &mut readers {
+        let head = reader.read_until("\r\n\r\n").await;
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    }
+    readers
+}
+
+#[tokio::test]
+async fn clients_that_read_by_the_byte_hold_no_places() {
+    let cluster = few_places(1024, "20s").await;
+    let mut readers = readers(&cluster, SLOW).await;
+    cluster.metrics_until("all of them are slow", |now| slow_clients(now) == SLOW as f64).await;
+    for _ in 0..50 {
+        for reader in &mut readers {
+            reader.stream().read_u8().await.unwrap();
+        }
+        let answer = timeout(Duration::from_secs(2), cluster.get("/")).await.expect("others wait for nobody");
+        assert_eq!(answer.status, 200);
+    }
+    let metrics = cluster.metrics().await;
+    assert_eq!((slow_clients(&metrics), metrics.jobs_in_flight()), (SLOW as f64, SLOW as f64), "they go on");
+    drop(readers);
+    cluster
+        .metrics_until("all have ended", |now| now.jobs_in_flight() == 0.0 && slow_clients(now) == 0.0)
+        .await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn clients_that_send_by_the_byte_hold_no_places() {
+    const LENGTH: usize = 100_000;
+    let cluster = few_places(1024, "20s").await;
+    let mut uploads = Vec::new();
+    for _ in 0..SLOW {
+        let mut connection = cluster.connect().await;
+        let head = format!(
+            "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: {LENGTH}\r\nconnection: close\r\n\r\n"
+        );
+        connection.send(head).await;
+        uploads.push(connection);
+    }
+    let mut sent = 0;
+    eventually("all of them are slow", async || {
+        for upload in &mut uploads {
+            upload.send("x").await;
+        }
+        sent += 1;
+        (slow_clients(&cluster.metrics().await) == SLOW as f64).then_some(())
+    })
+    .await;
+    for _ in 0..50 {
+        for upload in &mut uploads {
+            upload.send("x").await;
+        }
+        sent += 1;
+        let answer = timeout(Duration::from_secs(2), cluster.get("/")).await.expect("others wait for nobody");
+        assert_eq!(answer.status, 200);
+    }
+    assert_eq!(cluster.metrics().await.jobs_in_flight(), SLOW as f64, "they go on");
+    for mut upload in uploads {
+        upload.send("x".repeat(LENGTH - sent)).await;
+        let answer = upload.read_to_end_as_text().await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with(&LENGTH.to_string()), "{answer}");
+    }
+    cluster
+        .metrics_until("all have ended", |now| now.jobs_in_flight() == 0.0 && slow_clients(now) == 0.0)
+        .await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn more_slow_clients_than_may_keep_their_places() {
+    let cluster = few_places(1, "10s").await;
+    let mut slow = readers(&cluster, PLACES + 1).await;
+    let answer = cluster.get("/").await;
+    assert_eq!(answer.status, 503, "{PLACES} of them have places, and one is beside");
+    let metrics = cluster.metrics().await;
+    assert_eq!((slow_clients(&metrics), metrics.jobs_in_flight()), (1.0, PLACES as f64 + 1.0));
+    slow.pop();
+    cluster.metrics_until("one has left", |now| now.jobs_in_flight() == PLACES as f64).await;
+    assert_eq!(cluster.get("/").await.status, 200, "a place is free, or another is beside in its stead");
+    drop(slow);
+    cluster.metrics_until("all have ended", |now| now.jobs_in_flight() == 0.0).await;
+    cluster.stop().await;
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ use crate::metrics::Metrics;
 use crate::pool::slot::IsolateId;
 use class::{Class, Shares};
 use limiter::Bounds;
-use queue::{Action, Event, Queue, Release, Ticket};
+use queue::{Action, Event, Queue, Release, Standing, Ticket};
 
 /// How soon one who waits asks again whether his time is over, should his verdict not have come.
 const TICK: Duration = Duration::from_millis(5);
@@ -48,6 +48,8 @@ pub struct AdmissionSettings {
     pub min_jobs_per_isolate: usize,
     /// How many streams of events an isolate feeds beside its jobs; 256 by default. More of them take places.
     pub max_event_streams_per_isolate: usize,
+    /// How many jobs of an isolate that wait for slow clients take none of its places; 1024 by default. More of them do.
+    pub max_slow_clients_per_isolate: usize,
     /// Who gets how much while all classes wait.
     pub shares: Shares,
     /// How long a job waits for a permit; 250 ms by default.
@@ -62,6 +64,7 @@ impl AdmissionSettings {
         max_jobs_per_isolate: 512,
         min_jobs_per_isolate: 2,
         max_event_streams_per_isolate: 256,
+        max_slow_clients_per_isolate: 1024,
         shares: Shares::DEFAULT,
         queue_wait: Duration::from_millis(250),
         queue_limit: 1024,
@@ -174,8 +177,11 @@ pub(crate) struct Permit {
     granted: Instant,
     /// The response's head has come.
     is_answered: Cell<bool>,
-    /// The job feeds a stream that lasts, and has left its place.
-    is_stream: Cell<bool>,
+    standing: Cell<Standing>,
+    /// So long the job has waited for its client.
+    client_time: Cell<Duration>,
+    /// It has left its place for its client's sake: how long it takes says nothing of its isolate.
+    was_slow: Cell<bool>,
 }
 
 impl Permit {
@@ -189,29 +195,64 @@ impl Permit {
         self.is_answered.set(true);
     }
 
+    /// The job has waited so long for its client: that is not its isolate's time.
+    pub fn waited_for_client(&self, time: Duration) {
+        self.client_time.set(self.client_time.get() + time);
+    }
+
     /// The job feeds a stream that lasts as long as somebody listens: it leaves its place to others, unless the isolate
     /// feeds as many such streams as it may.
     pub fn lasts(&self) {
-        let mut actions = Vec::new();
-        let mut state = self.shared.lock();
-        if self.is_stream.get() || !state.queue.may_park(self.isolate) {
-            return;
+        self.stand(Standing::Stream);
+    }
+
+    /// The job waits for its client: it leaves its place to others, unless as many do so as may.
+    pub fn rest(&self) {
+        if self.standing.get() == Standing::Place && self.stand(Standing::Slow) {
+            self.was_slow.set(true);
         }
-        self.is_stream.set(true);
-        state.queue.handle(Event::Parked(self.isolate), now(), &mut actions);
+    }
+
+    /// The client goes on, and so does the job: it takes a place again, also beyond those that there are.
+    pub fn resume(&self) {
+        if self.standing.get() == Standing::Slow {
+            self.stand(Standing::Place);
+        }
+    }
+
+    /// Says whether it is so, if it may.
+    fn stand(&self, to: Standing) -> bool {
+        let (isolate, from) = (self.isolate, self.standing.get());
+        if from == to {
+            return true;
+        }
+        let mut state = self.shared.lock();
+        if !state.queue.may_move(isolate, to) {
+            return false;
+        }
+        self.standing.set(to);
+        self.shared.count_slow(from, to);
+        let mut actions = std::mem::take(&mut state.actions);
+        state.queue.handle(Event::Moved { isolate, from, to }, now(), &mut actions);
         self.shared.tell(state, actions);
+        true
+    }
+
+    fn release(&self) -> Release {
+        Release {
+            isolate: self.isolate,
+            standing: self.standing.get(),
+            held: now().saturating_duration_since(self.granted).saturating_sub(self.client_time.get()),
+            is_answered: self.is_answered.get() && !self.was_slow.get(),
+        }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         self.shared.metrics.jobs_in_flight.dec();
-        self.shared.apply(Event::Released(Release {
-            isolate: self.isolate,
-            is_stream: self.is_stream.get(),
-            held: now().saturating_duration_since(self.granted),
-            is_answered: self.is_answered.get(),
-        }));
+        self.shared.count_slow(self.standing.get(), Standing::Place);
+        self.shared.apply(Event::Released(self.release()));
     }
 }
 
@@ -344,6 +385,11 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn count_slow(&self, from: Standing, to: Standing) {
+        let slow = &self.metrics.slow_clients;
+        slow.add(i64::from(to == Standing::Slow) - i64::from(from == Standing::Slow));
+    }
+
     fn count(&self, reason: RefusalReason) {
         self.refused[reason as usize].inc();
     }
@@ -424,8 +470,15 @@ impl Shared {
     fn permit(self: &Arc<Self>, isolate: IsolateId, waited: Duration) -> Permit {
         self.metrics.queue_wait_seconds.observe(waited.as_secs_f64());
         self.metrics.jobs_in_flight.inc();
-        let (is_answered, is_stream) = (Cell::new(false), Cell::new(false));
-        Permit { shared: self.clone(), isolate, granted: now(), is_answered, is_stream }
+        Permit {
+            shared: self.clone(),
+            isolate,
+            granted: now(),
+            is_answered: Cell::default(),
+            standing: Cell::new(Standing::Place),
+            client_time: Cell::default(),
+            was_slow: Cell::default(),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::class::Class;
-use super::queue::{Action, Event, Queue, Release, Wish};
+use super::queue::{Action, Event, Queue, Release, Standing, Wish};
 use super::{AdmissionSettings, RefusalReason};
 use crate::pool::dice::Dice;
 use crate::pool::slot::IsolateId;
@@ -61,7 +61,7 @@ impl World {
             let held = self.now - *began;
             self.jobs.pop_front();
             self.seen.done += 1;
-            let release = Release { isolate: ISOLATE, is_stream: false, held, is_answered: true };
+            let release = Release { isolate: ISOLATE, standing: Standing::Place, held, is_answered: true };
             self.unseen.push(Event::Released(release));
         }
     }

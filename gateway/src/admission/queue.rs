@@ -51,8 +51,8 @@ pub(super) enum Event {
     Wanted(Wish),
     /// The one who waits has gone.
     Abandoned { ticket: Ticket, class: Class, deadline: Instant },
-    /// A job has become a stream that lasts: it leaves its place, if the isolate may have one more such stream.
-    Parked(IsolateId),
+    /// A job leaves its place, or takes one again; [`Queue::may_move`] has been asked.
+    Moved { isolate: IsolateId, from: Standing, to: Standing },
     /// A job has left the isolate.
     Released(Release),
     /// Time has passed.
@@ -61,15 +61,26 @@ pub(super) enum Event {
     Drained,
 }
 
+/// What a job takes of its isolate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// A place.
+    Place,
+    /// It feeds a stream that lasts, beside the places.
+    Stream,
+    /// It waits for a client that takes or sends little, beside the places.
+    Slow,
+}
+
 /// A job that has left its isolate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Release {
     pub isolate: IsolateId,
-    /// It was parked.
-    pub is_stream: bool,
-    /// How long it was there.
+    /// As what it was there last.
+    pub standing: Standing,
+    /// How long it was there, without the time that it waited for its client.
     pub held: Duration,
-    /// Its response's head has come.
+    /// Its response's head has come, and how long it was there says something of the isolate.
     pub is_answered: bool,
 }
 
@@ -90,7 +101,23 @@ struct Isolate {
     open: bool,
     in_flight: usize,
     streams: usize,
+    slow: usize,
     limiter: Limiter,
+}
+
+impl Isolate {
+    /// All that it runs.
+    fn jobs(&self) -> usize {
+        self.in_flight + self.streams + self.slow
+    }
+
+    fn of(&mut self, standing: Standing) -> &mut usize {
+        match standing {
+            Standing::Place => &mut self.in_flight,
+            Standing::Stream => &mut self.streams,
+            Standing::Slow => &mut self.slow,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -138,12 +165,9 @@ impl Queue {
         self.lines.iter().map(|line| line.waiting.len()).sum()
     }
 
-    /// How many jobs the isolate runs, streams included.
+    /// How many jobs the isolate runs, with those that take no place.
     pub fn in_flight(&self, id: IsolateId) -> usize {
-        self.isolates
-            .iter()
-            .find(|isolate| isolate.id == id)
-            .map_or(0, |isolate| isolate.in_flight + isolate.streams)
+        self.isolates.iter().find(|isolate| isolate.id == id).map_or(0, Isolate::jobs)
     }
 
     /// How many jobs all open isolates may run.
@@ -160,7 +184,7 @@ impl Queue {
             Event::Abandoned { ticket, class, deadline } => {
                 self.lines[class as usize].waiting.remove(&(deadline, ticket));
             }
-            Event::Parked(id) => self.park(id),
+            Event::Moved { isolate, from, to } => self.shift(isolate, from, to),
             Event::Released(release) => self.release(release, now),
             Event::Ticked => {}
             Event::Drained => self.drained = true,
@@ -178,7 +202,7 @@ impl Queue {
     fn open(&mut self, id: IsolateId, now: Instant) {
         debug_assert!(self.isolates.iter().all(|isolate| isolate.id != id), "{id} opens twice");
         let limiter = Limiter::new(self.settings.bounds(), now);
-        self.isolates.push(Isolate { id, open: true, in_flight: 0, streams: 0, limiter });
+        self.isolates.push(Isolate { id, open: true, in_flight: 0, streams: 0, slow: 0, limiter });
     }
 
     fn close(&mut self, id: IsolateId) {
@@ -188,31 +212,36 @@ impl Queue {
         self.forget_idle_closed();
     }
 
-    fn park(&mut self, id: IsolateId) {
+    fn shift(&mut self, id: IsolateId, from: Standing, to: Standing) {
         if let Some(isolate) = self.isolates.iter_mut().find(|isolate| isolate.id == id) {
-            debug_assert!(isolate.in_flight > 0, "{id} runs nothing that could last");
-            isolate.in_flight = isolate.in_flight.saturating_sub(1);
-            isolate.streams += 1;
+            debug_assert!(*isolate.of(from) > 0, "{id} runs nothing that is {from:?}");
+            *isolate.of(from) = isolate.of(from).saturating_sub(1);
+            *isolate.of(to) += 1;
         }
     }
 
-    /// Whether one more stream may leave its place on this isolate.
-    pub fn may_park(&self, id: IsolateId) -> bool {
+    /// Whether one more job may stand so on this isolate. One that goes on always gets its place back, also beyond
+    /// those that there are: it is at work already.
+    pub fn may_move(&self, id: IsolateId, to: Standing) -> bool {
         let isolate = self.isolates.iter().find(|isolate| isolate.id == id);
-        isolate.is_some_and(|isolate| isolate.streams < self.settings.max_event_streams_per_isolate)
+        isolate.is_some_and(|isolate| match to {
+            Standing::Place => true,
+            Standing::Stream => isolate.streams < self.settings.max_event_streams_per_isolate,
+            Standing::Slow => isolate.slow < self.settings.max_slow_clients_per_isolate,
+        })
     }
 
     fn release(&mut self, release: Release, now: Instant) {
-        let Release { isolate: id, is_stream, held, is_answered } = release;
+        let Release { isolate: id, standing, held, is_answered } = release;
         let Some(isolate) = self.isolates.iter_mut().find(|isolate| isolate.id == id) else {
             debug_assert!(false, "{id} is released, but unknown");
             return;
         };
-        let places = if is_stream { &mut isolate.streams } else { &mut isolate.in_flight };
+        let places = isolate.of(standing);
         debug_assert!(*places > 0, "{id} is released, but runs nothing");
         *places = places.saturating_sub(1);
         // A stream lasts as long as somebody listens: that says nothing of the isolate.
-        if is_answered && !is_stream {
+        if is_answered && standing != Standing::Stream {
             isolate.limiter.answered(held, now);
         }
         if !isolate.open {
@@ -222,7 +251,7 @@ impl Queue {
     }
 
     fn forget_idle_closed(&mut self) {
-        self.isolates.retain(|isolate| isolate.open || isolate.in_flight + isolate.streams > 0);
+        self.isolates.retain(|isolate| isolate.open || isolate.jobs() > 0);
     }
 
     fn want(&mut self, wish: Wish, now: Instant, actions: &mut Vec<Action>) {

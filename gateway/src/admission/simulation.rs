@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::class::Class;
-use super::queue::{Action, Event, Queue, Release, Ticket, Wish};
+use super::queue::{Action, Event, Queue, Release, Standing, Ticket, Wish};
 use super::{AdmissionSettings, RefusalReason};
 use crate::pool::dice::Dice;
 use crate::pool::slot::IsolateId;
@@ -13,6 +13,7 @@ const SETTINGS: AdmissionSettings = AdmissionSettings {
     max_jobs_per_isolate: 6,
     min_jobs_per_isolate: 1,
     max_event_streams_per_isolate: 2,
+    max_slow_clients_per_isolate: 3,
     queue_limit: 4,
     ..AdmissionSettings::DEFAULT
 };
@@ -35,7 +36,7 @@ impl Bench {
 struct Running {
     isolate: IsolateId,
     since: Instant,
-    is_stream: bool,
+    standing: Standing,
 }
 
 /// What an outside observer knows; checked against the queue after each step.
@@ -58,7 +59,7 @@ impl Model {
                             self.waiting.values().any(|(other, until)| *other == class && *until < deadline);
                         assert!(!overtaken, "{ticket} overtook one whose deadline comes first");
                     }
-                    let running = Running { isolate, since: now, is_stream: false };
+                    let running = Running { isolate, since: now, standing: Standing::Place };
                     assert!(self.running.insert(ticket, running).is_none(), "granted twice");
                 }
                 Action::Wait { ticket, until } => {
@@ -83,10 +84,13 @@ impl Model {
             let load = self.running.values().filter(|job| job.isolate == *isolate).count();
             assert_eq!(queue.in_flight(*isolate), load);
         }
-        let jobs =
-            self.running.values().filter(|job| self.open.contains(&job.isolate) && !job.is_stream).count();
+        let open = || self.running.values().filter(|job| self.open.contains(&job.isolate));
+        let jobs = open().filter(|job| job.standing == Standing::Place).count();
         assert!(jobs >= queue.limit() || self.waiting.is_empty(), "somebody waits beside a free place");
-        assert!(jobs <= SETTINGS.max_jobs_per_isolate * self.open.len());
+        // Whoever went on again has a place beyond the others', but was one of so many before.
+        let slow = open().filter(|job| job.standing == Standing::Slow).count();
+        let most = SETTINGS.max_jobs_per_isolate + SETTINGS.max_slow_clients_per_isolate;
+        assert!(jobs + slow <= most * self.open.len());
         assert!(self.waiting.values().all(|(_, until)| *until > now), "somebody waits beyond his deadline");
     }
 }
@@ -120,19 +124,23 @@ fn chance(ticket: Ticket, dice: &mut Dice, bench: &Bench, model: &mut Model, gen
         3 => match pick(dice, model.running.keys().copied().collect())
             .and_then(|job| model.running.get_mut(&job))
         {
-            Some(job) if !job.is_stream && bench.queue.may_park(job.isolate) => {
-                job.is_stream = true;
-                Event::Parked(job.isolate)
+            Some(job) => {
+                let to = *dice.pick(&[Standing::Place, Standing::Stream, Standing::Slow, Standing::Slow]);
+                if to == job.standing || !bench.queue.may_move(job.isolate, to) {
+                    return wish(dice);
+                }
+                let from = std::mem::replace(&mut job.standing, to);
+                Event::Moved { isolate: job.isolate, from, to }
             }
-            _ => wish(dice),
+            None => wish(dice),
         },
         4..=8 => match pick(dice, model.running.keys().copied().collect())
             .and_then(|job| model.running.remove(&job))
         {
-            Some(Running { isolate, since, is_stream }) => {
+            Some(Running { isolate, since, standing }) => {
                 let held = bench.now - since;
                 let is_answered = dice.below(4) > 0;
-                Event::Released(Release { isolate, is_stream, held, is_answered })
+                Event::Released(Release { isolate, standing, held, is_answered })
             }
             None => wish(dice),
         },

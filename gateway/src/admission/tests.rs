@@ -82,3 +82,50 @@ fn places_are_kept_over_many_threads() {
     });
     assert_eq!((admission.in_flight(ISOLATE), admission.waiting()), (0, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_waits_for_its_client_gives_its_place_to_others_and_has_it_again() {
+    let admission = one_place();
+    let slow = || admission.shared.metrics.slow_clients.get();
+    let first = admission.acquire(Wish::DOCUMENT, None).await.unwrap();
+    let (second, ()) = tokio::join!(admission.acquire(Wish::DOCUMENT, None), async { first.rest() });
+    assert_eq!((slow(), admission.in_flight(ISOLATE)), (1, 2));
+    first.resume();
+    assert_eq!((slow(), admission.in_flight(ISOLATE)), (0, 2));
+    drop(second);
+    let refusal = admission.acquire(Wish::DOCUMENT, None).await.unwrap_err();
+    assert_eq!(refusal, RefusalReason::QueueTimeout, "the place is the first one's again");
+    first.rest();
+    drop(first);
+    assert_eq!((slow(), admission.in_flight(ISOLATE)), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_events_lasts_whatever_its_client_does() {
+    let admission = one_place();
+    let stream = admission.acquire(Wish::DOCUMENT, None).await.unwrap();
+    stream.rest();
+    stream.lasts();
+    stream.resume();
+    assert_eq!(stream.release().standing, Standing::Stream);
+    assert_eq!(admission.shared.metrics.slow_clients.get(), 0);
+    let other = admission.acquire(Wish::DOCUMENT, None).await;
+    assert!(other.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_client_is_not_its_isolates() {
+    let admission = one_place();
+    let permit = admission.acquire(Wish::DOCUMENT, None).await.unwrap();
+    let pass = |milliseconds| tokio::time::advance(Duration::from_millis(milliseconds));
+    pass(500).await;
+    permit.waited_for_client(Duration::from_millis(480));
+    permit.answered();
+    pass(300).await;
+    permit.waited_for_client(Duration::from_millis(290));
+    let Release { held, is_answered, .. } = permit.release();
+    assert_eq!((held, is_answered), (Duration::from_millis(30), true));
+    permit.rest();
+    permit.resume();
+    assert!(!permit.release().is_answered, "that of a job that has left its place says nothing");
+}

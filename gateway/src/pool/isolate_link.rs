@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::Poll;
 
 use actix_web::http::header::HeaderMap;
@@ -21,7 +21,7 @@ use super::body::RenderedBody;
 use super::call_flow::CallFlow;
 use super::calls::Answered;
 use super::in_flight::InFlight;
-use super::job::{End, Hold, Job};
+use super::job::{CLIENT_LOOK, End, Hold, Job};
 use super::job_handle::{JobHandle, JobLink};
 use super::link::{Link, LinkFault, RuleError};
 use super::slot::IsolateId;
@@ -115,7 +115,14 @@ impl IsolateLink {
     fn receive(self: &Rc<Self>, message: FromRenderer, thread: &Rc<Thread>) -> Result<(), RuleError> {
         match message {
             FromRenderer::Head { id, head } => self.job(id)?.on_head(head),
-            FromRenderer::Body { id, bytes } => self.job(id)?.on_body(bytes),
+            FromRenderer::Body { id, bytes } => {
+                let job = self.job(id)?;
+                job.on_body(bytes)?;
+                if let Some(taken) = job.is_first_full() {
+                    actix_web::rt::spawn(look_at_reader(Rc::downgrade(&job), taken));
+                }
+                Ok(())
+            }
             FromRenderer::End { id } => {
                 self.job(id)?.on_end()?;
                 self.forget(id);
@@ -289,6 +296,17 @@ impl IsolateLink {
 
     fn reply(&self, id: u64, call: u32, outcome: Outcome) {
         self.link.queue(&ToRenderer::Reply { id, call, outcome });
+    }
+}
+
+/// Looks, from time to time, whether a job's client takes what has come, for as long as there is more than it takes.
+async fn look_at_reader(job: Weak<Job>, mut taken: u64) {
+    loop {
+        tokio::time::sleep(CLIENT_LOOK).await;
+        match job.upgrade().and_then(|job| job.look_at_reader(taken)) {
+            Some(more) => taken = more,
+            None => return,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use shared::head::ResponseHead;
 use shared::message::renderer::MAX_EARLY_HINTS_PER_JOB;
 use shared::message::{EarlyHints, Failure, FailureKind};
-use shared::window::{MAX_CHUNK_BYTES, ReceiveWindow, SendWindow};
+use shared::window::{INITIAL_WINDOW, MAX_CHUNK_BYTES, ReceiveWindow, SendWindow};
 use tokio::task::AbortHandle;
 
 use super::call_flow::CallFlow;
@@ -37,6 +37,23 @@ pub(super) enum End {
     /// The link to the isolate ended first.
     Lost,
 }
+
+/// Where a job may wait for its client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Side {
+    /// The client takes little of the response.
+    Reader = 1,
+    /// The client sends little of the request's body.
+    Uploader = 2,
+}
+
+/// A client that moves less in [`CLIENT_LOOK`], in bytes, while its job waits for nothing else, takes no place of the
+/// isolate.
+pub(super) const SLOW_BYTES: u64 = INITIAL_WINDOW as u64;
+
+/// How often is looked at what a client moves.
+pub(super) const CLIENT_LOOK: Duration = Duration::from_secs(1);
 
 /// What the reader of the response finds.
 #[derive(Debug)]
@@ -94,6 +111,10 @@ pub(super) struct Job {
     abandoned: Cell<bool>,
     /// When the client went away, if it did.
     left: Cell<Option<Instant>>,
+    /// Somebody looks whether the client takes what has come.
+    is_watched: Cell<bool>,
+    /// The sides on which the client is slow, as bits.
+    slow_sides: Cell<u8>,
     state: RefCell<State>,
 }
 
@@ -105,6 +126,10 @@ struct State {
     early_hints_come: usize,
     chunks: VecDeque<Bytes>,
     received: ReceiveWindow,
+    /// Bytes of the body that the reader has taken.
+    taken: u64,
+    /// Since when the isolate can send no more until the reader takes some.
+    full_since: Option<Instant>,
     upload: SendWindow,
     upload_error: Option<RequestBodyError>,
     end: Option<End>,
@@ -157,6 +182,8 @@ impl Job {
             early_hints_come: 0,
             chunks: VecDeque::new(),
             received: ReceiveWindow::default(),
+            taken: 0,
+            full_since: None,
             upload: SendWindow::default(),
             upload_error: None,
             end: None,
@@ -171,6 +198,8 @@ impl Job {
             request_id_bytes: request_id.len(),
             abandoned: Cell::new(false),
             left: Cell::new(None),
+            is_watched: Cell::new(false),
+            slow_sides: Cell::new(0),
             state: RefCell::new(state),
         }
     }
@@ -228,10 +257,51 @@ impl Job {
             return Ok(());
         }
         state.keep(bytes);
+        if state.full_since.is_none() && state.is_full() {
+            state.full_since = Some(Instant::now());
+        }
         let reader = state.reader.take();
         drop(state);
         wake(reader);
         Ok(())
+    }
+
+    /// As much of the body as may come has come and was not taken, and nobody looks after that: the caller is to, and to
+    /// call [`Job::look_at_reader`] after [`CLIENT_LOOK`]. Returns what was taken so far.
+    pub fn is_first_full(&self) -> Option<u64> {
+        let state = self.state.borrow();
+        (state.full_since.is_some() && !self.is_watched.replace(true)).then_some(state.taken)
+    }
+
+    /// Looks at a reader who had `taken` so much at the last look. Returns what was taken so far while there is more than
+    /// it takes: the caller is to look again after [`CLIENT_LOOK`].
+    pub fn look_at_reader(&self, taken: u64) -> Option<u64> {
+        let (is_full, now) = {
+            let state = self.state.borrow();
+            (state.end.is_none() && state.full_since.is_some(), state.taken)
+        };
+        let is_slow = is_full && now - taken < SLOW_BYTES;
+        self.set_slow(Side::Reader, is_slow);
+        self.is_watched.set(is_full);
+        is_full.then_some(now)
+    }
+
+    /// The client is slow on this side, or no longer: while it is, its job takes no place of the isolate.
+    pub fn set_slow(&self, side: Side, is_slow: bool) {
+        let before = self.slow_sides.get();
+        let now = if is_slow { before | side as u8 } else { before & !(side as u8) };
+        self.slow_sides.set(now);
+        if before | now == 0 {
+            return;
+        }
+        if let Some(Hold { place: Occupied::Isolate { permit }, .. }) = &self.state.borrow().hold {
+            if now == 0 { permit.resume() } else { permit.rest() }
+        }
+    }
+
+    /// The job has waited so long for what the client sends.
+    pub fn waited_for_body(&self, time: Duration) {
+        self.state.borrow().waited_for_client(time);
     }
 
     /// The isolate has read `bytes` of the request's body.
@@ -283,6 +353,7 @@ impl Job {
         if state.end.is_some() {
             return;
         }
+        state.has_room();
         state.end = Some(end);
         let hold = state.hold.take();
         let calls = std::mem::take(&mut state.calls);
@@ -313,8 +384,12 @@ impl Job {
     pub fn poll_body(&self, cx: &mut Context<'_>) -> Poll<Part<(Bytes, Option<usize>)>> {
         let mut state = self.state.borrow_mut();
         if let Some(bytes) = state.chunks.pop_front() {
+            state.taken += bytes.len() as u64;
             let credit = state.received.consumed(bytes.len());
             let credit = if state.end.is_none() { credit } else { None };
+            if state.full_since.is_some() && !state.is_full() {
+                state.has_room();
+            }
             return Poll::Ready(Part::Next((bytes, credit)));
         }
         state.poll_end(cx)
@@ -406,6 +481,24 @@ impl Job {
 }
 
 impl State {
+    /// The isolate can hardly send more until the reader takes some: up to a quarter of a window is taken without a word.
+    fn is_full(&self) -> bool {
+        self.received.unread() > INITIAL_WINDOW - INITIAL_WINDOW / 4
+    }
+
+    /// The isolate can send more, or has sent all.
+    fn has_room(&mut self) {
+        if let Some(since) = self.full_since.take() {
+            self.waited_for_client(since.elapsed());
+        }
+    }
+
+    fn waited_for_client(&self, time: Duration) {
+        if let Some(Hold { place: Occupied::Isolate { permit }, .. }) = &self.hold {
+            permit.waited_for_client(time);
+        }
+    }
+
     /// Appends a piece. A small one behind many others is copied to the last of them: each piece holds on to the whole
     /// block that it was read into, and a slow reader may let many come together.
     fn keep(&mut self, bytes: Bytes) {

@@ -399,7 +399,9 @@ fn pool_settings(
         renderer_setup: RendererSetup {
             app_dir: app.dir.clone(),
             env: environment::visible(&settings.env, environment),
-            max_jobs_per_isolate: jobs.max_jobs_per_isolate + jobs.max_event_streams_per_isolate,
+            max_jobs_per_isolate: jobs.max_jobs_per_isolate
+                + jobs.max_event_streams_per_isolate
+                + jobs.max_slow_clients_per_isolate,
             max_heap_bytes: processes.max_heap_bytes,
             limits: processes.isolate_limits,
             warmup_path: processes.warmup_path.clone(),
@@ -432,6 +434,7 @@ fn pool_settings(
             max_jobs_per_isolate: jobs.max_jobs_per_isolate,
             min_jobs_per_isolate: jobs.min_jobs_per_isolate,
             max_event_streams_per_isolate: jobs.max_event_streams_per_isolate,
+            max_slow_clients_per_isolate: jobs.max_slow_clients_per_isolate,
             shares: jobs.shares,
             queue_wait: jobs.queue_wait,
             queue_limit: jobs.queue_limit,

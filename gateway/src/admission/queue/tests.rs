@@ -8,6 +8,7 @@ const SETTINGS: AdmissionSettings = AdmissionSettings {
     max_jobs_per_isolate: 2,
     min_jobs_per_isolate: 2,
     max_event_streams_per_isolate: 1,
+    max_slow_clients_per_isolate: 1,
     queue_limit: 3,
     ..AdmissionSettings::DEFAULT
 };
@@ -47,7 +48,7 @@ impl Bench {
 
     fn released(&mut self, slot: usize) -> Vec<Action> {
         let held = Duration::from_millis(1);
-        let release = Release { isolate: isolate(slot), is_stream: false, held, is_answered: false };
+        let release = Release { isolate: isolate(slot), standing: Standing::Place, held, is_answered: false };
         self.handle(Event::Released(release))
     }
 
@@ -62,6 +63,17 @@ impl Bench {
             }));
         }
         served
+    }
+
+    /// A job of the first isolate stands otherwise now.
+    fn moved(&mut self, from: Standing, to: Standing) -> Vec<Action> {
+        self.handle(Event::Moved { isolate: isolate(0), from, to })
+    }
+
+    /// A job of the first isolate has ended, and says nothing of it.
+    fn left(&mut self, standing: Standing) -> Vec<Action> {
+        let release = Release { isolate: isolate(0), standing, held: Duration::ZERO, is_answered: false };
+        self.handle(Event::Released(release))
     }
 
     fn granted(&mut self, ticket: Ticket) -> usize {
@@ -232,11 +244,28 @@ fn a_stream_that_lasts_leaves_its_place() {
     bench.granted(1);
     bench.granted(2);
     bench.want(3);
-    assert!(bench.queue.may_park(isolate(0)));
-    assert!(matches!(bench.handle(Event::Parked(isolate(0)))[..], [Action::Grant { ticket: 3, .. }]));
-    assert!(!bench.queue.may_park(isolate(0)), "one is the most");
+    assert!(bench.queue.may_move(isolate(0), Standing::Stream));
+    assert!(matches!(bench.moved(Standing::Place, Standing::Stream)[..], [Action::Grant { ticket: 3, .. }]));
+    assert!(!bench.queue.may_move(isolate(0), Standing::Stream), "one is the most");
     assert_eq!(bench.queue.in_flight(isolate(0)), 3);
-    let stream = Release { isolate: isolate(0), is_stream: true, held: Duration::ZERO, is_answered: false };
-    bench.handle(Event::Released(stream));
+    bench.left(Standing::Stream);
     assert_eq!(bench.queue.in_flight(isolate(0)), 2);
+}
+
+#[test]
+fn a_job_that_waits_for_its_client_leaves_its_place_until_that_goes_on() {
+    let mut bench = Bench::with_isolates(1);
+    bench.granted(1);
+    bench.granted(2);
+    bench.want(3);
+    bench.want(4);
+    assert!(matches!(bench.moved(Standing::Place, Standing::Slow)[..], [Action::Grant { ticket: 3, .. }]));
+    assert!(!bench.queue.may_move(isolate(0), Standing::Slow), "one is the most");
+    assert!(bench.queue.may_move(isolate(0), Standing::Stream), "streams are counted for themselves");
+    assert!(bench.queue.may_move(isolate(0), Standing::Place), "also beyond the places that there are");
+    assert_eq!(bench.moved(Standing::Slow, Standing::Place), []);
+    assert!(bench.queue.may_move(isolate(0), Standing::Slow));
+    assert_eq!(bench.queue.in_flight(isolate(0)), 3);
+    assert_eq!(bench.left(Standing::Place), [], "three are at work where two have places");
+    assert!(matches!(bench.left(Standing::Place)[..], [Action::Grant { ticket: 4, .. }]));
 }

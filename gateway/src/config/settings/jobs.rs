@@ -24,6 +24,8 @@ pub struct Jobs {
     pub min_jobs_per_isolate: usize,
     /// Streams of events that one isolate feeds beside them.
     pub max_event_streams_per_isolate: usize,
+    /// Requests that wait for slow clients and count as none of them.
+    pub max_slow_clients_per_isolate: usize,
     /// Who gets how much while all classes wait.
     pub shares: Shares,
     /// When a route is given a rest.
@@ -58,6 +60,7 @@ pub(super) fn jobs(reader: &mut Reader<'_>) -> Option<Jobs> {
         (reader.count("background_limit"), reader.time("background_timeout"));
     let (min_jobs_per_isolate, max_event_streams_per_isolate) =
         (reader.count("min_jobs_per_isolate"), reader.count("max_event_streams_per_isolate"));
+    let max_slow_clients_per_isolate = reader.count("max_slow_clients_per_isolate");
     let shares = ["share_document", "share_server_function", "share_prefetch"].map(|name| reader.count(name));
     let (breaker_failures, breaker_pause) = (reader.count("breaker_failures"), reader.time("breaker_pause"));
     let early_hints = reader.switch("early_hints");
@@ -70,6 +73,7 @@ pub(super) fn jobs(reader: &mut Reader<'_>) -> Option<Jobs> {
         max_jobs_per_isolate: max_jobs_per_isolate?,
         min_jobs_per_isolate: min_jobs_per_isolate?,
         max_event_streams_per_isolate: max_event_streams_per_isolate?,
+        max_slow_clients_per_isolate: max_slow_clients_per_isolate?,
         shares: shares_of(shares)?,
         breaker: BreakerSettings {
             failures: u32::try_from(breaker_failures?).ok()?,

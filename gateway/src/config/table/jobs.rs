@@ -43,6 +43,13 @@ pub const JOBS: Section = Section {
              such.",
         ),
         key(
+            "max_slow_clients_per_isolate",
+            count(0, 100_000),
+            Text("1024"),
+            "Requests that wait for clients who read or send less than 256 KiB a second, and count as none of those that \
+             one isolate answers at a time; more of them do.",
+        ),
+        key(
             "share_document",
             count(1, 1000),
             Text("70"),
