@@ -203,3 +203,47 @@ async fn one_build_at_a_time_takes_over_and_none_once_the_gateway_stops() {
     assert_eq!(stopped.status, 503, "{}", stopped.text());
     cluster.exit(children).await.expect_code(0);
 }
+
+#[tokio::test]
+async fn renderers_that_have_changed_over_change_back_when_the_next_one_cannot() {
+    let first = build("first", "Bx3kd9Qz");
+    let place = Place::with(&first);
+    let marks = tempfile::tempdir().unwrap();
+    let second = Bundle::new(&format!(
+        "import {{ existsSync, writeFileSync }} from 'node:fs'
+         const mark = {:?}
+         if (existsSync(mark)) throw new Error('this build runs only once')
+         writeFileSync(mark, '')
+         export default {{ fetch: () => new Response('second') }}\n",
+        marks.path().join("loaded")
+    ))
+    .file("client/assets/app-C1fk20aP.js", "second");
+    let cluster = Cluster::of(place.link().as_path())
+        .renderers(2)
+        .spares(0)
+        .fn_workers(0)
+        .flag("--writable", marks.path().to_str().unwrap())
+        .start()
+        .await;
+    let seen = seen_during(&cluster, async {
+        place.point_to(second.path());
+        let answer = cluster.answer(cluster.client().post(cluster.admin_url("/reload"))).await;
+        assert_eq!(answer.status, 422, "{}", answer.text());
+        assert!(answer.text().contains("this build runs only once"), "{}", answer.text());
+        // Two at the start, one of the new build, and one of the old one in each of the two places.
+        within_patience("five were ready in all", cluster.log().nth("a child is ready", 5)).await;
+        cluster
+            .metrics_until("what had changed over has changed back", |now| {
+                ["starting", "ready", "draining"].map(|state| now.isolates(state)) == [0.0, 2.0, 0.0]
+            })
+            .await;
+    })
+    .await;
+    assert!(seen.iter().any(|text| text == "second"), "one had changed over");
+    for _ in 0..2 * CLIENTS {
+        assert_eq!(cluster.get("/").await.text(), "first");
+    }
+    assert_eq!(cluster.get("/assets/app-C1fk20aP.js").await.text(), "second", "pages of it ask for it");
+    assert_eq!(recoveries(&cluster.metrics().await), 0.0);
+    cluster.stop().await;
+}

@@ -9,11 +9,13 @@ use arc_swap::{ArcSwap, Guard};
 use super::static_files::index::{Entry, Index};
 
 /// A build of the app.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Build {
     files: Arc<Index>,
     /// Files of the build before: pages of it that browsers show ask for them.
     before: Option<Arc<Index>>,
+    /// Those of the last one that was given up: some renderers may have run it for a moment.
+    given_up: Option<Arc<Index>>,
     direct_functions: HashMap<String, String>,
 }
 
@@ -21,13 +23,15 @@ impl Build {
     /// A build with these files. `direct_functions` are paths of server functions that go to an fn worker directly, and
     /// the functions' names.
     pub fn new(files: Arc<Index>, direct_functions: HashMap<String, String>) -> Self {
-        Self { files, before: None, direct_functions }
+        Self { files, before: None, given_up: None, direct_functions }
     }
 
-    /// The file at this decoded path. Of the build before only those whose names change with their content.
+    /// The file at this decoded path. Of other builds only those whose names change with their content.
     pub fn file(&self, path: &str) -> Option<&Arc<Entry>> {
-        let before = || self.before.as_ref()?.get(path).filter(|entry| entry.is_immutable());
-        self.files.get(path).or_else(before)
+        let mut others = self.before.iter().chain(&self.given_up);
+        self.files
+            .get(path)
+            .or_else(|| others.find_map(|files| files.get(path).filter(|entry| entry.is_immutable())))
     }
 
     /// The native function that answers this path.
@@ -57,9 +61,10 @@ impl Builds {
         self.0.swap(Arc::new(Build { before: Some(files), ..next }))
     }
 
-    /// Serves one again that was served before.
-    pub fn restore(&self, build: Arc<Build>) {
-        self.0.store(build);
+    /// Gives the present one up and serves `before` again, beside its files.
+    pub fn restore(&self, before: &Build) {
+        let given_up = Some(Arc::clone(&self.current().files));
+        self.0.store(Arc::new(Build { given_up, ..before.clone() }));
     }
 }
 
@@ -87,7 +92,11 @@ mod tests {
         assert!(has("/assets/app-Bx3kd9Qz.js") && has("/assets/app-C1fk20aP.js") && !has("/robots.txt"));
         builds.replace(build(&["assets/app-D7rt55mM.js"]));
         assert!(!has("/assets/app-Bx3kd9Qz.js") && has("/assets/app-C1fk20aP.js"));
-        builds.restore(first);
-        assert!(has("/robots.txt") && !has("/assets/app-D7rt55mM.js"));
+        let second = builds.replace(build(&["assets/app-E2gg11wW.js", "ads.txt"]));
+        builds.restore(&second);
+        assert!(has("/assets/app-D7rt55mM.js") && has("/assets/app-C1fk20aP.js"), "as before");
+        assert!(has("/assets/app-E2gg11wW.js") && !has("/ads.txt"), "pages of it may have been served");
+        builds.restore(&first);
+        assert!(has("/robots.txt") && !has("/assets/app-C1fk20aP.js"));
     }
 }

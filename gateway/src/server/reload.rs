@@ -133,7 +133,7 @@ impl Reloader {
         // Pages of the new build ask for its files as soon as the first renderer runs it.
         let before = builds.replace(build);
         if let Err(error) = pool.roll(app_dir, build_id.clone()).await {
-            builds.restore(before);
+            builds.restore(&before);
             return Err(error.into());
         }
         Ok(build_id)
