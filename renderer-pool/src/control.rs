@@ -51,13 +51,15 @@ pub enum ControlError {
 ///
 /// - An unrolled loop loses its check for interrupts, and the loop around it loses it too (seen in V8 14.6 and 15.0):
 ///   `while (url.endsWith('x')) ..` could then be ended only together with its process.
-/// - A heap of some megabytes may grow to five times its size before all of it is collected, as far as its limit is
-///   not near: so much that a renderer is no larger than Node with the same app. By itself V8 lets such a heap grow by
-///   half, and collects all of it several times a second under load.
+/// - The old generation is not collected before it has 96 MiB (half its limit where that is less), so that a renderer
+///   is no larger than Node with the same app. By itself V8 lets a heap of some megabytes grow by half, and collects
+///   all of it several times a second under load. A multiple of what the last collection left, as V8 has it beyond
+///   these 96 MiB, makes a process's memory a matter of chance: what is made while V8 marks counts as live, so that
+///   one long marking on a busy machine raises the limit by many megabytes.
 /// - A function learns from its first call on which types it meets. By itself V8 waits for the eighth call of a function,
 ///   which those that are made anew for each request may never see.
 const OWN_V8_FLAGS: [&str; 3] =
-    ["--no-turboshaft-loop-unrolling", "--heap-growing-percent=400", "--no-lazy-feedback-allocation"];
+    ["--no-turboshaft-loop-unrolling", "--initial-old-space-size=96", "--no-lazy-feedback-allocation"];
 
 /// Hosts the isolates until they have drained.
 ///

@@ -26,6 +26,16 @@ restart_backoff = \"1ms\"
 restarts_per_minute = 1000
 ";
 
+/// A call that V8 does not interrupt, and that takes more than a process may have.
+const GREED: [(&str, &str); 1] = [("a text larger than `max_rss`, in one call", "/text")];
+
+const SMALL: &str = "
+max_rss = \"320MiB\"
+max_turn = \"1m\"
+restart_backoff = \"1ms\"
+restarts_per_minute = 1000
+";
+
 /// Requests under way when a process is struck.
 const SLOW: usize = 8;
 
@@ -80,19 +90,18 @@ async fn a_crash_costs_what_its_process_ran_and_a_spare_takes_over() {
     cluster.stop().await;
 }
 
-#[tokio::test]
-async fn a_crash_inside_a_render_costs_its_own_request_and_is_named() {
+/// Requests that take their process along, one after another.
+async fn each_costs_its_own_request_and_is_named(config: &str, reason: &str, crashes: &[(&str, &str)]) {
     let cluster =
-        Cluster::of(Bundle::fetch(APP)).renderers(2).spares(1).fn_workers(0).config(FRAGILE).start().await;
-    for (name, path) in CRASHES {
+        Cluster::of(Bundle::fetch(APP)).renderers(2).spares(1).fn_workers(0).config(config).start().await;
+    for (name, path) in crashes {
         let before = cluster.metrics_until("a spare is ready", at_full_strength).await;
         let incident = async {
             // What changes something is not run again elsewhere.
             let answer = cluster.answer(cluster.client().post(cluster.url(path))).await;
             let after = cluster
                 .metrics_until("it is replaced", |now| {
-                    replaced(now, Some("crashed")) > replaced(&before, Some("crashed"))
-                        && at_full_strength(now)
+                    replaced(now, Some(reason)) > replaced(&before, Some(reason)) && at_full_strength(now)
                 })
                 .await;
             (answer, after)
@@ -110,4 +119,14 @@ async fn a_crash_inside_a_render_costs_its_own_request_and_is_named() {
         println!("| {name} | 502 | {} answers, all 200 | {:.1} ms |", others.len(), recovery * 1e3);
     }
     cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_crash_inside_a_render_costs_its_own_request_and_is_named() {
+    each_costs_its_own_request_and_is_named(FRAGILE, "crashed", &CRASHES).await;
+}
+
+#[tokio::test]
+async fn a_call_that_takes_more_than_a_process_may_have_costs_its_own_request_and_is_named() {
+    each_costs_its_own_request_and_is_named(SMALL, "rss_limit", &GREED).await;
 }

@@ -38,6 +38,8 @@ pub const APP: &str = "
       for (let i = 0; i < 20; i++) kept.push(new Array(100_000).fill(1.5));
       return new Response('kept');
     }
+    case '/list': return new Response(String([...'x'.repeat(2 ** 26)].length));
+    case '/text': return new Response(String(encodeURIComponent('x'.repeat(2 ** 29 - 24)).length));
     case '/buffers': {
       globalThis.buffers ??= [];
       buffers.push(new Uint8Array(10 << 20).fill(1));
@@ -93,6 +95,12 @@ fn faults() -> Vec<Fault> {
     ]
 }
 
+/// In one call of JavaScript, which is over only when it has all of its memory.
+fn greedy_faults() -> Vec<Fault> {
+    let list = turn("a list larger than the heap, in one call", "/list", "heap_limit");
+    vec![Fault { reason: Some("heap_limit"), ..list }]
+}
+
 fn late_faults() -> Vec<Fault> {
     let ok = |text: &str| Seen::Answer(200, text.into());
     vec![
@@ -126,6 +134,11 @@ async fn happen(config: &str, faults: Vec<Fault>) {
 #[tokio::test]
 async fn each_fault_costs_its_own_request_and_no_other() {
     happen(CONFIG, faults()).await;
+}
+
+#[tokio::test]
+async fn a_call_that_takes_more_than_the_heap_may_hold_costs_its_own_request() {
+    happen("max_heap = \"128MiB\"\nmax_turn = \"1m\"\nrestart_backoff = \"1ms\"", greedy_faults()).await;
 }
 
 #[tokio::test]

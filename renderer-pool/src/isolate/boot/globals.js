@@ -186,4 +186,7 @@ events.saveGlobalThisReference(globalThis);
 
 // Called once, so that the snapshot has them compiled.
 for (const take of internals.freshOps) take();
-loadExtScript("ext:isopod/warmth.js")();
+loadExtScript("ext:isopod/warmth.js")().then(
+  () => void (internals.warmth = "done"),
+  (error) => void (internals.warmth = `${error}`),
+);

@@ -1,7 +1,28 @@
 // What answering a page calls, called once while the snapshot is made: the snapshot then has these functions compiled,
 // and an isolate that starts need not.
+//
+// Immediates are set and cleared alone: while a snapshot is made nothing runs them.
 (function () {
-  const { AbortController, Headers, ReadableStream, Request, Response, TextDecoder, TextEncoder, URL } = globalThis;
+  const { core } = __bootstrap;
+  const { AsyncLocalStorage } = core.loadExtScript("ext:deno_node/async_hooks.ts");
+  const { setMaxListeners } = core.loadExtScript("ext:deno_node/_events.mjs");
+  const {
+    AbortController,
+    Buffer,
+    Headers,
+    ReadableStream,
+    Request,
+    Response,
+    TextDecoder,
+    TextEncoder,
+    URL,
+    clearImmediate,
+    clearTimeout,
+    navigator,
+    setImmediate,
+    setTimeout,
+  } = globalThis;
+  const leaves = () => {};
 
   function text(bytes) {
     const encoder = new TextEncoder();
@@ -28,7 +49,45 @@
     });
   }
 
+  // The reader waits before there is a piece.
+  async function waitedFor(type) {
+    let controller;
+    const stream = new ReadableStream({ type, start: (own) => void (controller = own) });
+    const reader = stream.getReader();
+    const read = reader.read();
+    controller.enqueue(new TextEncoder().encode("page"));
+    await read;
+    controller.close();
+    await reader.read();
+    reader.releaseLock();
+  }
+
+  function parts(url) {
+    const { hash, host, hostname, href, origin, pathname, port, protocol, search, searchParams } = url;
+    return [hash, host, hostname, href, origin, pathname, port, protocol, search, searchParams.size].join();
+  }
+
+  // Two, so that one is put in front of another.
+  function time() {
+    const late = setTimeout(leaves, 120_000);
+    const early = setTimeout(leaves, 60_000);
+    late.unref();
+    clearTimeout(early);
+    clearTimeout(late);
+    clearImmediate(setImmediate(leaves));
+  }
+
+  function keepOver(value) {
+    const storage = new AsyncLocalStorage();
+    return storage.run(value, () => storage.getStore());
+  }
+
   return async function () {
+    time();
+    keepOver("page");
+    Buffer.byteLength("page");
+    navigator.userAgent;
+    parts(new URL("/page?a=b#c", "http://localhost:3000/"));
     const headers = new Headers({ accept: "text/html" });
     headers.append("set-cookie", "a=b");
     headers.set("accept", headers.get("accept"));
@@ -37,16 +96,22 @@
     const url = new URL(request.url);
     url.searchParams.get("a");
     String(url.searchParams) + url.href + url.pathname;
-    const leaves = () => {};
+    request.method + request.url + request.headers.get("accept");
+    setMaxListeners(20, request.signal);
     request.signal.addEventListener("abort", leaves, { once: true });
     request.signal.removeEventListener("abort", leaves);
     request.signal.throwIfAborted();
     const controller = new AbortController();
     controller.signal.addEventListener("abort", leaves);
     controller.abort();
+    controller.signal.reason;
     text();
+    await waitedFor("bytes");
+    await waitedFor(undefined);
     await drain(new Response(page("bytes"), { status: 200, headers: { "content-type": "text/html" } }));
     await drain(new Response(page(undefined), { headers }));
-    await new Response("page").text();
+    const response = new Response("page");
+    response.status + response.headers.get("content-type");
+    await response.text();
   };
 })();

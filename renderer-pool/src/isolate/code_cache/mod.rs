@@ -56,7 +56,7 @@ impl CodeCache {
     }
 
     /// The compiled code of a key. Reads the file when it is first asked for.
-    pub fn get(&self, key: Key) -> Option<&[u8]> {
+    pub fn get(&self, key: Key) -> Option<&'static [u8]> {
         self.pack().get(key)
     }
 

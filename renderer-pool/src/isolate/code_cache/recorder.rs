@@ -96,7 +96,7 @@ impl Recorder {
         (self.used.take(), self.missing.take())
     }
 
-    fn take(&self, key: Key) -> Option<Vec<u8>> {
+    fn take(&self, key: Key) -> Option<&'static [u8]> {
         if !self.cache.is_on() {
             return None;
         }
@@ -104,7 +104,7 @@ impl Recorder {
         if !self.closed.get() {
             self.used.borrow_mut().push(key);
         }
-        Some(found.to_vec())
+        Some(found)
     }
 
     fn miss(&self, key: Key, missing: impl FnOnce() -> Missing) {
@@ -190,7 +190,7 @@ impl Recorder {
     }
 
     /// The names that a CommonJS file exports, as written by their maker.
-    pub fn exports(&self, name: &str, source: &str) -> Option<Vec<u8>> {
+    pub fn exports(&self, name: &str, source: &str) -> Option<&'static [u8]> {
         self.take(Kind::Exports.key(name, source.as_bytes()))
     }
 
@@ -214,6 +214,6 @@ fn hash_of_units(units: &[u16]) -> u64 {
     hasher.finish()
 }
 
-fn info(key: Key, code: Option<Vec<u8>>) -> SourceCodeCacheInfo {
-    SourceCodeCacheInfo { hash: key.content, data: code.map(Cow::Owned) }
+fn info(key: Key, code: Option<&'static [u8]>) -> SourceCodeCacheInfo {
+    SourceCodeCacheInfo { hash: key.content, data: code.map(Cow::Borrowed) }
 }

@@ -71,7 +71,7 @@ impl CjsCodeAnalyzer for ExportAnalyzer {
         }
         let wants_imports = matches!(mode, EsmAnalysisMode::SourceImportsAndExports);
         let name = format!("{specifier}#{}", u8::from(wants_imports));
-        let known = self.code.exports(&name, &source).and_then(|bytes| Found::decode(&bytes));
+        let known = self.code.exports(&name, &source).and_then(Found::decode);
         let found = match known {
             Some(found) => found,
             None => {
