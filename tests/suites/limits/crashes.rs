@@ -32,6 +32,8 @@ const GREED: [(&str, &str); 1] = [("a text larger than `max_rss`, in one call", 
 const SMALL: &str = "
 max_rss = \"320MiB\"
 max_turn = \"1m\"
+abort_delay = \"0ms\"
+job_timeout = \"5m\"
 restart_backoff = \"1ms\"
 restarts_per_minute = 1000
 ";
