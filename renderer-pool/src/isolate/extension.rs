@@ -7,7 +7,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use deno_core::uv_compat::AsyncId;
 use deno_core::{OpState, op2, v8};
 use shared::message::{FailureKind, HintPhase};
 
@@ -93,10 +92,8 @@ deno_core::extension!(
         env: BundleEnv,
     },
     state = |state, options| {
-        match options.jobs {
-            Some(jobs) => state.put(jobs),
-            // While the snapshot is made: `boot/warmth.js` sets timers, and Deno counts them from an isolate's start on.
-            None => state.put(AsyncId::default()),
+        if let Some(jobs) = options.jobs {
+            state.put(jobs);
         }
         state.put(options.env);
     },

@@ -38,7 +38,7 @@ pub const APP: &str = "
       for (let i = 0; i < 20; i++) kept.push(new Array(100_000).fill(1.5));
       return new Response('kept');
     }
-    case '/list': return new Response(String([...'x'.repeat(2 ** 25)].length));
+    case '/list': return new Response(String([...'x'.repeat(2 ** 26)].length));
     case '/text': return new Response(String(encodeURIComponent('x'.repeat(2 ** 29 - 24)).length));
     case '/buffers': {
       globalThis.buffers ??= [];
@@ -97,7 +97,7 @@ fn faults() -> Vec<Fault> {
 
 /// Limits on time are far away.
 const GREEDY: &str = "
-max_heap = \"64MiB\"
+max_heap = \"128MiB\"
 max_turn = \"1m\"
 abort_delay = \"0ms\"
 job_timeout = \"5m\"

@@ -1,7 +1,8 @@
 // What answering a page calls, called once while the snapshot is made: the snapshot then has these functions compiled,
 // and an isolate that starts need not.
 //
-// Immediates are set and cleared alone: while a snapshot is made nothing runs them.
+// No timers and no immediates: Deno remembers when the next one is due, also when it is cleared, and an isolate would
+// inherit a time of another clock.
 (function () {
   const { core } = __bootstrap;
   const { AsyncLocalStorage } = core.loadExtScript("ext:deno_node/async_hooks.ts");
@@ -16,11 +17,7 @@
     TextDecoder,
     TextEncoder,
     URL,
-    clearImmediate,
-    clearTimeout,
     navigator,
-    setImmediate,
-    setTimeout,
   } = globalThis;
   const leaves = () => {};
 
@@ -67,23 +64,12 @@
     return [hash, host, hostname, href, origin, pathname, port, protocol, search, searchParams.size].join();
   }
 
-  // Two, so that one is put in front of another.
-  function time() {
-    const late = setTimeout(leaves, 120_000);
-    const early = setTimeout(leaves, 60_000);
-    late.unref();
-    clearTimeout(early);
-    clearTimeout(late);
-    clearImmediate(setImmediate(leaves));
-  }
-
   function keepOver(value) {
     const storage = new AsyncLocalStorage();
     return storage.run(value, () => storage.getStore());
   }
 
   return async function () {
-    time();
     keepOver("page");
     Buffer.byteLength("page");
     navigator.userAgent;
