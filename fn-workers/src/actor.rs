@@ -5,6 +5,7 @@
 //! from other threads, a call goes to the actor's bounded mailbox; the actor takes it from there as places free, and what
 //! does not fit is refused by `try_send`. A panic in a call ends that one alone; the actor then starts afresh.
 
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,11 +22,12 @@ use shared::message::{Caller, NativeCall, Outcome, Target};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::exchange::{Exchange, Streams};
 use crate::outward::Outward;
 use crate::registry::Registry;
+use crate::request::trace_id;
 
 /// What is to be answered.
 pub(crate) enum Work {
@@ -296,8 +298,7 @@ async fn perform(
 ) {
     let Run { work, deadline, cancellation, reply, outward, load, waits } = run;
     drop(waits);
-    let (function, request_id) = work.names();
-    let span = tracing::info_span!("call", function, request_id, trace_id = tracing::field::Empty);
+    let span = work.span();
     let outcome =
         AssertUnwindSafe(work.run(&registry, deadline, cancellation.clone(), outward)).catch_unwind();
     let ended = unless_cancelled(outcome.instrument(span), &cancellation).await;
@@ -336,16 +337,21 @@ async fn unless_cancelled<T>(
 }
 
 impl Work {
-    /// What names it in the log: the function, and the request.
-    fn names(&self) -> (String, String) {
+    /// What names it in the log: the function, the request, and the trace. That of a call is in a head that is not read yet.
+    fn span(&self) -> Span {
         match self {
-            Self::Call(call, _) => (call.name.clone(), call.request_id.clone()),
-            Self::Exchange(exchange) => {
-                let function = match &exchange.target {
-                    Target::Function(name) => name.clone(),
-                    Target::Route => String::from_utf8_lossy(&exchange.head.url).into_owned(),
+            Self::Call(call, _) => {
+                let (function, request_id) = (&*call.name, &*call.request_id);
+                tracing::info_span!("call", function, request_id, trace_id = tracing::field::Empty)
+            }
+            Self::Exchange(Exchange { target, head, .. }) => {
+                let function = match target {
+                    Target::Function(name) => Cow::Borrowed(&**name),
+                    Target::Route => String::from_utf8_lossy(&head.url),
                 };
-                (function, String::from_utf8_lossy(&exchange.head.request_id).into_owned())
+                let request_id = String::from_utf8_lossy(&head.request_id);
+                let (function, request_id, trace_id) = (&*function, &*request_id, trace_id(head));
+                tracing::info_span!("call", function, request_id, trace_id)
             }
         }
     }

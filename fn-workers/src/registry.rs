@@ -156,7 +156,6 @@ impl Registry {
         let Exchange { target, head, mut body, mut responder } = exchange;
         let request_id = String::from_utf8_lossy(&head.request_id).into_owned();
         let request = Request::new(head);
-        name_trace(&request);
         let terms = Terms { caller: Caller::Client, request_id, deadline, cancellation, outward };
         let mut added = Beside::default();
         let Target::Function(name) = target else {

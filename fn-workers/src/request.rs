@@ -23,6 +23,16 @@ fn text(bytes: &Bytes) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }
 
+fn header<'h>(head: &'h RequestHead, name: &str) -> Option<&'h str> {
+    let field = head.headers.iter().find(|(own, _)| own == name.as_bytes());
+    field.and_then(|(_, value)| std::str::from_utf8(value).ok())
+}
+
+/// The trace that a request belongs to, of its `traceparent`.
+pub(crate) fn trace_id(head: &RequestHead) -> Option<&str> {
+    header(head, "traceparent")?.split('-').nth(1)
+}
+
 impl Request {
     pub(crate) fn new(head: RequestHead) -> Self {
         Self(Some(Arc::new(head)))
@@ -75,13 +85,11 @@ impl Request {
 
     /// The first field of this name, in lower case, if its value is text.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.fields()
-            .find(|(own, _)| own == name.as_bytes())
-            .and_then(|(_, value)| std::str::from_utf8(value).ok())
+        header(self.0.as_deref()?, name)
     }
 
     pub(crate) fn trace_id(&self) -> Option<&str> {
-        self.header("traceparent")?.split('-').nth(1)
+        trace_id(self.0.as_deref()?)
     }
 
     /// All fields of this name, in lower case, whose values are text.

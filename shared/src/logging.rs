@@ -1,6 +1,8 @@
 //! One format of log lines for all processes, on standard error.
 
+use std::cell::Cell;
 use std::fmt;
+use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::str::FromStr;
 
@@ -77,65 +79,87 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), ParseError> {
 struct PlainFields;
 
 impl<'w> FormatFields<'w> for PlainFields {
-    fn format_fields<R: RecordFields>(&self, writer: Writer<'w>, fields: R) -> fmt::Result {
-        let mut fields_out = FieldWriter { writer, is_first: true, result: Ok(()) };
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
+        thread_local! {
+            /// Where fields are put together: a span's own text would grow with each part of each of them.
+            static TEXT: Cell<String> = const { Cell::new(String::new()) };
+        }
+        // A value that writes a line of its own while it is written finds nothing here, and uses a new one.
+        let mut text = TEXT.take();
+        text.clear();
+        let mut fields_out = FieldWriter { text, is_first: true, result: Ok(()) };
         fields.record(&mut fields_out);
-        fields_out.result
+        let FieldWriter { text, result, .. } = fields_out;
+        let written = result.and_then(|()| writer.write_str(&text));
+        if text.capacity() <= KEPT_BYTES {
+            TEXT.set(text);
+        }
+        written
     }
 }
 
-struct FieldWriter<'w> {
-    writer: Writer<'w>,
+/// So much room for fields is kept for the next ones, in bytes.
+const KEPT_BYTES: usize = 4096;
+
+struct FieldWriter {
+    text: String,
     is_first: bool,
     result: fmt::Result,
 }
 
-impl FieldWriter<'_> {
-    fn name(&mut self, field: &Field) -> fmt::Result {
+impl FieldWriter {
+    fn name(&mut self, field: &Field) {
         if !std::mem::take(&mut self.is_first) {
-            self.writer.write_char(' ')?;
-        }
-        if field.name() == "message" {
-            return Ok(());
+            self.text.push(' ');
         }
         let name = field.name();
-        self.writer.write_str(name.strip_prefix("r#").unwrap_or(name))?;
-        self.writer.write_char('=')
+        if name != "message" {
+            self.text.push_str(name.strip_prefix("r#").unwrap_or(name));
+            self.text.push('=');
+        }
     }
 
-    fn write(&mut self, field: &Field, value: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
+    fn write(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        self.name(field);
         if self.result.is_ok() {
-            self.result = self.name(field).and_then(|()| value(&mut self.writer));
+            self.result = self.text.write_fmt(value);
         }
     }
 }
 
-impl Visit for FieldWriter<'_> {
+/// Whether `Debug` writes a text as it is, between quotes.
+fn is_plain(text: &str) -> bool {
+    // Without a branch for each byte, so that many are looked at together.
+    let odd = |byte: u8| !matches!(byte, b' '..=b'~') | matches!(byte, b'"' | b'\\' | b'\'');
+    !text.bytes().fold(false, |found, byte| found | odd(byte))
+}
+
+impl Visit for FieldWriter {
     fn record_str(&mut self, field: &Field, text: &str) {
-        self.write(field, |writer| {
-            if field.name() == "message" {
-                return writer.write_str(text);
-            }
-            // As `Debug` has it.
-            if text.bytes().any(|byte| !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\' | b'\'')) {
-                return write!(writer, "{text:?}");
-            }
-            writer.write_char('"')?;
-            writer.write_str(text)?;
-            writer.write_char('"')
-        });
+        if field.name() == "message" {
+            self.name(field);
+            self.text.push_str(text);
+        } else if is_plain(text) {
+            self.name(field);
+            self.text.reserve(text.len() + 2);
+            self.text.push('"');
+            self.text.push_str(text);
+            self.text.push('"');
+        } else {
+            self.write(field, format_args!("{text:?}"));
+        }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.write(field, |writer| write!(writer, "{value:?}"));
+        self.write(field, format_args!("{value:?}"));
     }
 
     fn record_error(&mut self, field: &Field, error: &(dyn std::error::Error + 'static)) {
-        self.write(field, |writer| write!(writer, "{error}"));
+        self.write(field, format_args!("{error}"));
         let causes = std::iter::successors(error.source(), |cause| cause.source());
         let causes: Vec<_> = causes.map(ToString::to_string).collect();
         if !causes.is_empty() && self.result.is_ok() {
-            self.result = write!(self.writer, " {}.sources=[{}]", field.name(), causes.join(", "));
+            self.result = write!(self.text, " {}.sources=[{}]", field.name(), causes.join(", "));
         }
     }
 }

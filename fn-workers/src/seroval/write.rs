@@ -39,8 +39,13 @@ pub(super) enum Shape {
 impl Writer {
     /// An empty text of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
+        Self::with_room(limit, 0)
+    }
+
+    /// The same, with room for so many bytes.
+    pub(crate) fn with_room(limit: usize, bytes: usize) -> Self {
         Self {
-            out: Vec::with_capacity(1024),
+            out: Vec::with_capacity(bytes.max(1024)),
             keys: Vec::with_capacity(128),
             next_id: 0,
             limit,
