@@ -11,7 +11,7 @@
 //! `length` counts the payload alone. A link opens with a [`PREFACE`] in each direction, so that two builds
 //! that do not fit together find out before the first job.
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 /// The longest payload that a frame may carry, in bytes. A longer one is refused before it is read.
 pub const MAX_FRAME_BYTES: usize = 1 << 20;
@@ -67,11 +67,10 @@ pub enum FrameError {
 /// In debug builds when the payload exceeds [`MAX_FRAME_BYTES`]: senders cut their payloads.
 pub fn encode_with(out: &mut BytesMut, kind: u8, id: u64, write: impl FnOnce(&mut BytesMut)) {
     let start = out.len();
-    out.reserve(HEADER_BYTES);
-    out.put_u32_le(0);
-    out.put_u8(kind);
-    out.put_bytes(0, 3);
-    out.put_u64_le(id);
+    let mut header = [0; HEADER_BYTES];
+    header[4] = kind;
+    header[8..].copy_from_slice(&id.to_le_bytes());
+    out.extend_from_slice(&header);
     write(out);
     let length = out.len() - start - HEADER_BYTES;
     debug_assert!(length <= MAX_FRAME_BYTES, "a payload of {length} bytes");
@@ -164,6 +163,7 @@ impl Decoder {
 
 #[cfg(test)]
 mod tests {
+    use bytes::BufMut;
     use proptest::prelude::*;
 
     use super::*;
