@@ -1,6 +1,7 @@
 //! Native calls: from a client or from a job, to the least loaded fn worker. They never wait for a render permit:
 //! the job that calls holds one.
 
+use std::task::Poll;
 use std::time::Duration;
 
 use actix_web::http::header::HeaderMap;
@@ -95,6 +96,16 @@ impl Drop for Tally<'_> {
     }
 }
 
+/// When a request is sent to a worker.
+#[derive(Debug, Clone, Copy)]
+struct Attempt {
+    now: Instant,
+    /// When the head of the response must have come.
+    until: Instant,
+    /// To another worker than the first time.
+    again: bool,
+}
+
 /// All of a body, which must have come by `until`.
 async fn collect(mut body: RequestBody, until: Instant) -> Result<Bytes, NativeError> {
     let whole = async {
@@ -115,7 +126,21 @@ async fn collect(mut body: RequestBody, until: Instant) -> Result<Bytes, NativeE
         }
         Ok(if joined.is_empty() { first } else { joined.freeze() })
     };
-    tokio::time::timeout_at(until, whole).await.unwrap_or(Err(NativeError::Timeout))
+    let (mut whole, mut timeout) = (std::pin::pin!(whole), None);
+    let mut has_looked = false;
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(whole) = whole.as_mut().poll(cx) {
+            return Poll::Ready(whole);
+        }
+        if !std::mem::replace(&mut has_looked, true) {
+            // Most bodies are there at the second look, so that no timer is made for them.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let timeout = timeout.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+        timeout.as_mut().poll(cx).map(|()| Err(NativeError::Timeout))
+    })
+    .await
 }
 
 impl Thread {
@@ -215,7 +240,8 @@ impl Thread {
         let NativeRequest { target, mut head, headers, body, body_length, timeout } = request;
         let may_retry = body.is_none() && head.method == "GET";
         let timeout = timeout.min(self.pool.settings.native_call_timeout);
-        let until = Instant::now() + timeout;
+        let now = Instant::now();
+        let until = now + timeout;
         let is_short = body_length.is_some_and(|length| length <= MAX_INLINE_BODY_BYTES);
         let (body, answered) = match body {
             Some(body) if is_short => {
@@ -226,11 +252,14 @@ impl Thread {
         };
         let answered = match answered {
             Ok(whole) => {
-                let first =
-                    self.attempt_request(&target, (head, headers), body, &whole, (until, false)).await;
+                // Without a body nothing was waited for.
+                let now = if whole.is_empty() { now } else { Instant::now() };
+                let first = Attempt { now, until, again: false };
+                let first = self.attempt_request(&target, (head, headers), body, &whole, first).await;
                 if may_retry && matches!(first, Err(NativeError::Lost)) {
                     self.pool.metrics.native_retries.inc();
-                    self.attempt_request(&target, (head, headers), None, &[], (until, true)).await
+                    let second = Attempt { now: Instant::now(), until, again: true };
+                    self.attempt_request(&target, (head, headers), None, &[], second).await
                 } else {
                     first
                 }
@@ -250,35 +279,35 @@ impl Thread {
         (head, headers): (RequestHeadRef<'_>, &HeaderMap),
         body: Option<RequestBody>,
         whole: &[u8],
-        (until, again): (Instant, bool),
+        Attempt { now, until, again }: Attempt,
     ) -> Result<Rendered, NativeError> {
         let (worker, way) = self.way_to(target, head.url, again).ok_or(NativeError::Unavailable)?;
         let place = worker.enter().ok_or(NativeError::Busy)?;
         let id = self.next_id();
-        let entry = self.pool.in_flight.enter(id, Place::Worker(worker.slot.id));
-        let left = until.saturating_duration_since(Instant::now());
+        let entry = self.pool.in_flight.enter_at(id, Place::Worker(worker.slot.id), now.into_std());
+        let left = until.saturating_duration_since(now);
         let deadline_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
         let hold = Hold::on_worker(place, entry);
-        let opening = Opening { id, way: &way, target, deadline_ms, body: whole };
+        // The worker answers by itself when its time is over; this is for one that does not even do that.
+        let due = (until + DEADLINE_GRACE).into_std();
+        let opening = Opening { id, way: &way, target, deadline_ms, due, body: whole };
         let handle = worker.begin_request(opening, head, headers, hold);
         if let Some(body) = body {
             upload::spawn(body, &handle);
         }
-        // The worker answers by itself when its time is over; this is for one that does not even do that.
-        let head = std::future::poll_fn(|cx| handle.job.poll_head(cx));
-        match tokio::time::timeout_at(until + DEADLINE_GRACE, head).await {
-            Ok(Part::Next(head)) => Ok(Rendered {
+        match std::future::poll_fn(|cx| handle.job.poll_due_head(cx)).await {
+            Some(Part::Next(head)) => Ok(Rendered {
                 status: head.status,
                 headers: head.headers,
                 body: RenderedBody::new(handle, None),
             }),
-            Ok(Part::BodyFailed(error)) => {
+            Some(Part::BodyFailed(error)) => {
                 handle.cancel(CancelReason::ClientGone);
                 Err(NativeError::Body(error))
             }
-            Ok(Part::Ended(End::Lost)) => Err(NativeError::Lost),
-            Ok(Part::Ended(End::Failed(_) | End::Complete)) => Err(NativeError::Failed),
-            Err(_) => {
+            Some(Part::Ended(End::Lost)) => Err(NativeError::Lost),
+            Some(Part::Ended(End::Failed(_) | End::Complete)) => Err(NativeError::Failed),
+            None => {
                 handle.cancel(CancelReason::Timeout);
                 Err(NativeError::Timeout)
             }

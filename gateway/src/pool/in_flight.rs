@@ -52,8 +52,13 @@ impl Drop for Entry {
 
 impl InFlight {
     pub fn enter(self: &Arc<Self>, id: u64, place: Place) -> Entry {
+        self.enter_at(id, place, Instant::now())
+    }
+
+    /// One that starts now, which the caller knows already.
+    pub fn enter_at(self: &Arc<Self>, id: u64, place: Place, started: Instant) -> Entry {
         self.count.fetch_add(1, Ordering::AcqRel);
-        self.running.insert(id, Running { place, started: Instant::now(), blamed: false });
+        self.running.insert(id, Running { place, started, blamed: false });
         Entry { owner: self.clone(), id }
     }
 

@@ -115,6 +115,10 @@ pub(super) struct Job {
     is_watched: Cell<bool>,
     /// The sides on which the client is slow, as bits.
     slow_sides: Cell<u8>,
+    /// Until when the response's head must have come, where its link looks for those that are late.
+    due: Option<Instant>,
+    /// It has not come by then, and the reader has been told.
+    is_late: Cell<bool>,
     state: RefCell<State>,
 }
 
@@ -159,6 +163,11 @@ impl Job {
         Self::holding(id, request_id, url, Some(hold))
     }
 
+    /// A request that an fn worker answers, whose head must have come by `due`; its URL is in nobody's log.
+    pub fn on_worker(id: u64, request_id: &str, hold: Hold, due: Instant) -> Self {
+        Self { due: Some(due), ..Self::holding(id, request_id, "", Some(hold)) }
+    }
+
     /// The streams of a native call; its place is held by who has begun it.
     pub fn of_call(id: u64, request_id: &str) -> Self {
         Self::holding(id, request_id, "", None)
@@ -169,7 +178,7 @@ impl Job {
         &self.label[..self.request_id_bytes]
     }
 
-    /// The request's URL; empty for a call.
+    /// The request's URL; empty for what an fn worker answers.
     pub fn url(&self) -> &str {
         &self.label[self.request_id_bytes..]
     }
@@ -200,6 +209,8 @@ impl Job {
             left: Cell::new(None),
             is_watched: Cell::new(false),
             slow_sides: Cell::new(0),
+            due: None,
+            is_late: Cell::new(false),
             state: RefCell::new(state),
         }
     }
@@ -373,6 +384,31 @@ impl Job {
             return Poll::Ready(Part::Next(head));
         }
         state.poll_end(cx)
+    }
+
+    /// As [`Self::poll_head`]; `None` when the head is late.
+    pub fn poll_due_head(&self, cx: &mut Context<'_>) -> Poll<Option<Part<ResponseHead>>> {
+        match self.poll_head(cx) {
+            Poll::Pending if self.is_late.get() => Poll::Ready(None),
+            head => head.map(Some),
+        }
+    }
+
+    /// Tells the reader if the head has not come in time. Says whether it may still come to be late.
+    pub fn look_for_lateness(&self, now: Instant) -> bool {
+        let Some(due) = self.due else { return false };
+        let mut state = self.state.borrow_mut();
+        if state.headed || state.end.is_some() || self.is_late.get() || self.abandoned.get() {
+            return false;
+        }
+        if now < due {
+            return true;
+        }
+        self.is_late.set(true);
+        let reader = state.reader.take();
+        drop(state);
+        wake(reader);
+        false
     }
 
     /// The oldest early hints that nobody has taken. Who waits for the head is woken by them.

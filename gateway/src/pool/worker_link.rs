@@ -1,9 +1,10 @@
 //! A gateway thread's link to an fn worker, or to all those of other machines: the native calls that run over it and
 //! the clients' requests that are answered over it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actix_web::http::header::HeaderMap;
 use bytes::Bytes;
@@ -29,6 +30,9 @@ use super::worker_transport::WorkerTransport;
 
 /// The calls that a worker may have running at a time, over all gateway threads; more are answered with 503.
 pub(super) const MAX_CALLS_PER_WORKER: usize = 1024;
+
+/// How often late requests are looked for.
+const LATENESS_TICK: Duration = Duration::from_millis(100);
 
 /// Who waits for the end of a call.
 #[derive(Debug)]
@@ -57,6 +61,8 @@ pub(super) struct Opening<'a> {
     pub target: &'a Target,
     /// Milliseconds until the head of the response must have come.
     pub deadline_ms: u32,
+    /// When the worker has not even said that its time is over.
+    pub due: Instant,
     /// Its whole body; empty where it has none, and where that follows.
     pub body: &'a [u8],
 }
@@ -74,6 +80,8 @@ pub(super) struct WorkerLink {
     /// The requests that the worker has not let go of.
     jobs: RefCell<ById<Rc<Job>>>,
     failures: IntCounterVec,
+    /// A task looks for requests that are late.
+    is_watched: Cell<bool>,
     /// What functions of the worker have called elsewhere.
     pub function_calls: FunctionCalls,
 }
@@ -87,7 +95,9 @@ impl WorkerLink {
     ) -> Self {
         let (calls, jobs) = (RefCell::default(), RefCell::default());
         let function_calls = FunctionCalls::default();
-        Self { slot, lane, link: Link::new(transport), most, calls, jobs, failures, function_calls }
+        let is_watched = Cell::new(false);
+        let link = Link::new(transport);
+        Self { slot, lane, link, most, calls, jobs, failures, is_watched, function_calls }
     }
 
     /// How many calls run on the thread that it leads to, over all gateway threads.
@@ -136,19 +146,44 @@ impl WorkerLink {
     /// that cancels it.
     pub fn begin_request(
         self: &Rc<Self>,
-        Opening { id, way, target, deadline_ms, body }: Opening<'_>,
+        Opening { id, way, target, deadline_ms, due, body }: Opening<'_>,
         head: RequestHeadRef<'_>,
         headers: &HeaderMap,
         hold: Hold,
     ) -> JobHandle {
-        let job = Rc::new(Job::new(id, head.request_id, head.url, hold));
+        let job = Rc::new(Job::on_worker(id, head.request_id, hold, due));
         self.jobs.borrow_mut().insert(id, job.clone());
+        self.watch();
         self.link.with_transport(|transport| transport.open(id, way));
         self.link.append(|out| {
             let fields = headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
             ToWorker::encode_request(out, id, target, deadline_ms, head, fields, body);
         });
         JobHandle::new(job, self.clone())
+    }
+
+    /// Looks for late requests now and then while there are some that may be: a timer for each would cost more than
+    /// most of them have otherwise, and is hardly ever needed.
+    fn watch(self: &Rc<Self>) {
+        if self.is_watched.replace(true) {
+            return;
+        }
+        let link = Rc::downgrade(self);
+        actix_web::rt::spawn(async move {
+            loop {
+                tokio::time::sleep(LATENESS_TICK).await;
+                let Some(link) = link.upgrade() else { return };
+                if !link.look_for_lateness(tokio::time::Instant::now().into_std()) {
+                    return link.is_watched.set(false);
+                }
+            }
+        });
+    }
+
+    /// Whether there are requests left that may come to be late.
+    fn look_for_lateness(&self, now: Instant) -> bool {
+        let jobs = self.jobs.borrow();
+        jobs.values().fold(false, |may_be, job| job.look_for_lateness(now) | may_be)
     }
 
     /// Whether the worker runs this call or request.

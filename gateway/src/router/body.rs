@@ -41,12 +41,14 @@ pub struct LimitedBody {
     rate: Rate,
     pace: Pace,
     waiting: Option<Pin<Box<Sleep>>>,
+    /// It was asked for before.
+    has_looked: bool,
 }
 
 impl LimitedBody {
     /// At most `limit` bytes of `payload`, not slower than `rate`.
     pub fn new(payload: Payload, limit: u64, rate: Rate) -> Self {
-        Self { payload, left: limit, rate, pace: Pace::default(), waiting: None }
+        Self { payload, left: limit, rate, pace: Pace::default(), waiting: None, has_looked: false }
     }
 
     /// The whole body in one piece.
@@ -71,6 +73,11 @@ impl Stream for LimitedBody {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         let Poll::Ready(item) = Pin::new(&mut this.payload).poll_next(cx) else {
+            if !std::mem::replace(&mut this.has_looked, true) {
+                // actix-http has a short body already, and hands it over after this look: no timer is needed for it.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             let waiting = this.waiting.get_or_insert_with(|| {
                 let now = Instant::now();
                 this.pace.wait(now);

@@ -3,6 +3,8 @@
 //! actix-http looks at a head once it has all that came, and at 128 KiB for the first time at its length; a head
 //! with a longer target than 64 KiB it calls malformed. So the bytes are counted on their way.
 
+use memchr::memchr;
+
 /// Looks for the end of a head in pieces of any length.
 #[derive(Debug, Clone, Default)]
 pub struct HeadScan {
@@ -30,36 +32,37 @@ impl HeadScan {
         if self.has_ended {
             return self.bytes;
         }
-        if self.bytes == 0 && is_one_head(piece) {
-            self.has_begun = true;
-            self.has_ended = true;
-            self.bytes = piece.len();
-            return self.bytes;
-        }
-        for byte in piece {
-            self.bytes += 1;
-            match byte {
-                b'\n' if self.is_line_empty && self.has_begun => {
-                    self.has_ended = true;
-                    return self.bytes;
+        let mut rest = piece;
+        // Lines are skipped over as wholes: only how each begins counts.
+        while let Some(first) = rest.first() {
+            let is_within_line = self.has_begun && !self.is_line_empty;
+            let taken = match first {
+                _ if is_within_line => match memchr(b'\n', rest) {
+                    Some(at) => {
+                        self.is_line_empty = true;
+                        at + 1
+                    }
+                    None => rest.len(),
+                },
+                b'\n' => {
+                    self.has_ended = self.has_begun;
+                    self.is_line_empty = true;
+                    1
                 }
-                b'\n' => self.is_line_empty = true,
-                b'\r' => {}
+                b'\r' => 1,
                 _ => {
-                    self.is_line_empty = false;
-                    self.has_begun = true;
+                    (self.has_begun, self.is_line_empty) = (true, false);
+                    continue;
                 }
+            };
+            self.bytes += taken;
+            if self.has_ended {
+                break;
             }
+            rest = &rest[taken..];
         }
         self.bytes
     }
-}
-
-/// Whether a piece that begins a head is certainly all of it and nothing more: mostly so.
-fn is_one_head(piece: &[u8]) -> bool {
-    piece.ends_with(b"\r\n\r\n")
-        && !matches!(piece[0], b'\r' | b'\n')
-        && !piece[..piece.len() - 2].windows(2).any(|pair| matches!(pair, b"\n\r" | b"\n\n"))
 }
 
 #[cfg(test)]
