@@ -5,12 +5,17 @@ use std::process::ExitCode;
 use actix_web::web::{Json, Query};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use fn_workers::{Function, FunctionError, Invalid, Worker};
+use mimalloc::MiMalloc;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 mod work;
 
 use work::{ListInput, Order, OrderInput, Page};
+
+/// As the worker that comes with the gateway has it; the bare handlers too.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// A number to give back.
 #[derive(Debug, Deserialize, Serialize, TS)]

@@ -5,9 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fn_workers::{Function, Worker};
+use mimalloc::MiMalloc;
 
 mod markdown;
 mod threads;
+
+/// Short calls spend a tenth of their time with the C library's allocator.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     Worker::new()
