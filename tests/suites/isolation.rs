@@ -14,7 +14,9 @@ const REQUESTS: usize = 10_000;
 const AT_A_TIME: usize = 64;
 
 async fn every_answer_carries_its_own_id_only(app: App) {
-    let cluster = Cluster::of(app).config("max_jobs_per_isolate = 64").start().await;
+    // As many as ask: a trial of fewer would refuse some.
+    let limit = format!("min_jobs_per_isolate = {AT_A_TIME}\nmax_jobs_per_isolate = {AT_A_TIME}");
+    let cluster = Cluster::of(app).config(&limit).start().await;
     let wrong = each(0..REQUESTS, AT_A_TIME, async |number| {
         let (id, header) = (format!("id-{number}-end"), format!("header-{number}-end"));
         let request = cluster.client().get(cluster.url(&format!("/echo/{id}"))).header("x-echo", &header);
