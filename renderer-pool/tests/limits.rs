@@ -179,6 +179,23 @@ async fn a_loop_in_web_assembly_is_ended() {
 }
 
 #[tokio::test]
+async fn a_loop_in_nobodys_name_is_ended_and_blamed_on_the_only_request() {
+    let bundle = "const waiting = [];
+        setInterval(() => waiting.shift()?.(), 5);
+        export default { async fetch(request) {
+          if (request.method === 'GET') return new Response('ok');
+          await new Promise(() => waiting.push(function spin() { for (;;); }));
+        } };";
+    let mut renderer = Renderer::limited(app(&[("server/server.js", bundle)]), LIMITS, HEAP).await;
+    ready(&mut renderer).await;
+    renderer.job(1, head("POST", "/asks?for=it")).await;
+    assert_eq!(failure(&mut renderer, 1).await, FailureKind::TurnLimit);
+    assert_eq!(retirement(&mut renderer).await, (RetireReason::TurnLimit, true));
+    let log = renderer.log_with("a request was terminated").await;
+    assert!(log.contains("/asks?for=it") && log.contains("at spin"), "{log}");
+}
+
+#[tokio::test]
 async fn a_loop_after_the_response_costs_the_client_nothing_and_is_named() {
     let mut renderer =
         renderer("setTimeout(() => { for (;;); }, 20); return new Response('answered');").await;

@@ -18,6 +18,7 @@ use super::limits::retirement::{self, Verdict};
 use super::runtime::{AppExited, ENTRY, Isolate};
 use crate::job::{AllLinksEnded, Event, JobTable};
 use crate::watchdog::probe::{Excess, Overrun};
+use crate::watchdog::turn::NOBODY;
 
 /// How often an isolate reports what it holds.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
@@ -194,7 +195,9 @@ impl Shift {
         let Overrun { excess, job, url, .. } = overrun;
         let (excess, stack) = (*excess, overrun.stack_text());
         let mut jobs = self.jobs.borrow_mut();
-        let label = jobs.label(*job);
+        // In a turn that serves nobody by name, such as a timer's that the app made for itself.
+        let job = if *job == NOBODY { jobs.only() } else { *job };
+        let label = jobs.label(job);
         let url = if label.url.is_empty() { url } else { &label.url };
         tracing::error!(
             request_id = label.request_id,
@@ -210,8 +213,8 @@ impl Shift {
             Excess::Turn => (FailureKind::TurnLimit, RetireReason::TurnLimit),
             Excess::Heap => (FailureKind::HeapLimit, RetireReason::HeapLimit),
         };
-        if jobs.fail(*job, kind, excess.label()) {
-            self.events.push(Event::Cancel { key: *job, reason: CancelReason::Timeout });
+        if jobs.fail(job, kind, excess.label()) {
+            self.events.push(Event::Cancel { key: job, reason: CancelReason::Timeout });
         }
         jobs.displace(&mut self.events);
         jobs.drain();

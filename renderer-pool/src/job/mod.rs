@@ -526,6 +526,15 @@ impl JobTable {
         known
     }
 
+    /// The job that a fault is blamed on where it names none: the only one. 0 where there are none or several.
+    pub fn only(&self) -> u32 {
+        let mut keys = self.jobs.keys();
+        match (keys.next(), keys.next()) {
+            (Some(only), None) => *only,
+            _ => 0,
+        }
+    }
+
     /// Gives up the jobs that another isolate may run again: none of their answer has left. JavaScript hears of it.
     pub fn displace(&mut self, events: &mut Vec<Event>) {
         let movable = |job: &Job| job.is_safe && !job.head_sent;

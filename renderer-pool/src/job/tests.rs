@@ -225,8 +225,10 @@ async fn only_jobs_that_can_run_elsewhere_are_displaced() {
     let post = RequestHead { method: "POST".into(), ..head() };
     gateway.send(&ToRenderer::Job { id: 10, head: post }).await.unwrap();
     events(&mut table).await;
+    assert_eq!(table.only(), 0, "one of two");
     let mut told = Vec::new();
     table.displace(&mut told);
+    assert_eq!(table.only(), 2);
     assert_eq!(told, [Event::Cancel { key: 1, reason: CancelReason::ClientGone }]);
     flush(&mut table).await;
     let Some(FromRenderer::Failed { id: 9, failure }) = gateway.receive().await.unwrap() else { panic!() };

@@ -170,7 +170,7 @@ fn look_at(probe: &Arc<Probe>, watch: &mut TurnWatch, now: Duration) -> bool {
         (Verdict::Wait, Some(turn)) => probe.remind(turn),
         (Verdict::Ask, Some(turn)) => probe.ask(turn),
         (Verdict::Terminate(job), Some(turn)) => probe.terminate(turn, Excess::Turn, job),
-        (Verdict::Force, Some(turn)) => probe.force(turn, Excess::Turn),
+        (Verdict::Force, Some(turn)) => probe.force(turn, Excess::Turn, watch.job()),
         (Verdict::Stuck, Some(_)) => return true,
     }
     false

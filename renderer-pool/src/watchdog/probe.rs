@@ -338,12 +338,12 @@ impl Probe {
         }
     }
 
-    /// Terminates the turn without asking first.
-    pub fn force(&self, turn: TurnNumber, excess: Excess) {
+    /// Terminates the turn without asking first; `job` is the one that was last found in it.
+    pub fn force(&self, turn: TurnNumber, excess: Excess, job: Option<JobKey>) {
         if self.running() != Some(turn) {
             return;
         }
-        let job = self.delivered.load(Ordering::Relaxed);
+        let job = job.unwrap_or_else(|| self.delivered.load(Ordering::Relaxed));
         self.note(Overrun { excess, job, url: String::new(), stack: Vec::new() });
         if let Some(attached) = &self.lock().attached {
             attached.handle.terminate_execution();

@@ -58,7 +58,7 @@ impl HeapWatch {
         match (times, running) {
             (RETIRE, _) => {}
             (TERMINATE, Some(turn)) => self.probe.terminate_soon(turn, Excess::Heap),
-            (FORCE, Some(turn)) => self.probe.force(turn, Excess::Heap),
+            (FORCE, Some(turn)) => self.probe.force(turn, Excess::Heap, None),
             // V8 ends the process, which other processes outlive.
             _ => return current,
         }
