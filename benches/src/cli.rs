@@ -5,10 +5,12 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use xtask::workspace::Workspace;
 
 use crate::contestants::Rival;
+use crate::isolate::PAGES;
 
 /// Measures Isopod beside other servers of the same apps.
 ///
@@ -289,7 +291,8 @@ pub struct IsolateOptions {
     #[arg(long, value_delimiter = ',', default_value = "threads-react,threads-solid", value_name = "NAME")]
     pub apps: Vec<String>,
     /// The pages.
-    #[arg(long, value_delimiter = ',', default_value = "/,/links-100,/deferred", value_name = "PATH")]
+    #[arg(long, value_delimiter = ',', default_value = "/,/links-100,/deferred", value_name = "PATH",
+          value_parser = PossibleValuesParser::new(PAGES.map(|page| page.path)))]
     pub pages: Vec<String>,
     /// Flags of V8: an isolate with them is measured too. Several of these are several isolates.
     #[arg(long, value_name = "FLAGS", allow_hyphen_values = true)]

@@ -41,6 +41,7 @@ mod process_tree;
 mod profile;
 mod report;
 mod scenarios;
+mod selection;
 mod slice;
 mod soak;
 mod start;

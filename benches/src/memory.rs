@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use xtask::apps::{self, App};
+use xtask::apps::App;
 use xtask::demo;
 use xtask::progress::{self, Task};
 use xtask::server::Server;
@@ -21,6 +21,7 @@ use crate::contestants::{Contestant, Rival, Way};
 use crate::error::BenchFailure;
 use crate::machine::{self, Cores, Machine};
 use crate::report;
+use crate::selection;
 use crate::soak::load::Load;
 
 /// The heap is flat when what lives after the most renders is within this part of what lived after the fewest.
@@ -70,14 +71,9 @@ pub fn run(workspace: &Workspace, options: &MemoryOptions) -> Result<(), BenchFa
     let cores = Cores::allowed()?;
     let cache = workspace.root.join(".cache/bench");
     let node = Contestant::install(Rival::Node26, workspace, &cache)?;
-    let known = apps::all(workspace)?;
     let mut outcomes = Vec::new();
-    for name in &options.apps {
-        let app = known.iter().find(|app| app.name == *name).ok_or_else(|| BenchFailure::NoApp {
-            name: name.clone(),
-            known: known.iter().map(|app| app.name.clone()).collect(),
-        })?;
-        let bench = Bench { workspace, app, core: cores.server, counts: &options.renders };
+    for app in selection::apps(workspace, &options.apps)? {
+        let bench = Bench { workspace, app: &app, core: cores.server, counts: &options.renders };
         let (heaps, own, nodes) = (bench.heaps()?, bench.isopod()?, bench.node(&node)?);
         let rows = options.renders.iter().zip(heaps).zip(own).zip(nodes);
         let rows = rows.map(|(((&renders, heap), (renderer, gateway)), node)| Row {
@@ -87,7 +83,7 @@ pub fn run(workspace: &Workspace, options: &MemoryOptions) -> Result<(), BenchFa
             gateway,
             node,
         });
-        outcomes.push(Outcome { app: name.clone(), rows: rows.collect() });
+        outcomes.push(Outcome { app: app.name.clone(), rows: rows.collect() });
         progress::say(&table(&outcomes[outcomes.len() - 1]));
     }
     let report = Report { machine: Machine::describe(workspace, cores), apps: outcomes };

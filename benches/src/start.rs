@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use xtask::apps;
 use xtask::progress::{self, Task};
 use xtask::workspace::Workspace;
 
@@ -15,6 +14,7 @@ use crate::isolate::renderer::Process;
 use crate::machine::{Cores, Machine};
 use crate::process_tree;
 use crate::report;
+use crate::selection;
 use crate::statistics::Summary;
 use crate::table;
 
@@ -91,7 +91,7 @@ pub fn run(workspace: &Workspace, options: &StartOptions) -> Result<(), BenchFai
     let reports = workspace.root.join(".cache/bench");
     let program = workspace.release_binary("renderer-pool");
     let mut starts = Vec::new();
-    for app in apps::all(workspace)?.into_iter().filter(|app| options.apps.contains(&app.name)) {
+    for app in selection::apps(workspace, &options.apps)? {
         for (name, place) in BUILDS {
             let dist = app.directory.join(place);
             if dist.join("server/server.js").is_file() {

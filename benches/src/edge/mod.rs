@@ -11,7 +11,6 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde::Serialize;
-use xtask::apps;
 use xtask::demo;
 use xtask::error::Failure;
 use xtask::progress::{self, Task};
@@ -25,6 +24,7 @@ use crate::error::BenchFailure;
 use crate::machine::{self, Cores, Machine};
 use crate::page::Target;
 use crate::report;
+use crate::selection;
 use crate::slice::order;
 use crate::statistics::Summary;
 use crate::traffic::Pace;
@@ -164,11 +164,7 @@ fn measure_pages(
     options: &EdgeOptions,
     cores: Cores,
 ) -> Result<Vec<PageResult>, BenchFailure> {
-    let known = apps::all(workspace)?;
-    let app = known.iter().find(|app| app.name == options.app).ok_or_else(|| BenchFailure::NoApp {
-        name: options.app.clone(),
-        known: known.iter().map(|app| app.name.clone()).collect(),
-    })?;
+    let app = selection::app(workspace, &options.app)?;
     let command = demo::gateway(workspace, &app.dist(), &ONE_CORE.map(OsString::from));
     let log = workspace.log("bench-edge-pages");
     let server = Server::start("the gateway", machine::pinned(cores.server, &command), &log)?;

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
-use xtask::apps::{self, App};
+use xtask::apps::App;
 use xtask::progress::{self, Task};
 use xtask::workspace::Workspace;
 
@@ -20,6 +20,7 @@ use crate::error::BenchFailure;
 use crate::machine::{Cores, Machine};
 use crate::process_tree;
 use crate::report;
+use crate::selection;
 use crate::slice::order;
 use crate::statistics::Summary;
 use crate::table;
@@ -38,9 +39,12 @@ pub struct Page {
     pub warm_up: usize,
 }
 
-const PAGES: [Page; 3] = [
+/// The pages that there are.
+pub const PAGES: [Page; 4] = [
     Page { path: "/", concurrency: 8, warm_up: 3000 },
     Page { path: "/links-100", concurrency: 8, warm_up: 3000 },
+    // A megabyte.
+    Page { path: "/large", concurrency: 8, warm_up: 600 },
     // Each waits for 300 ms.
     Page { path: "/deferred", concurrency: MAX_CONCURRENCY, warm_up: 1500 },
 ];
@@ -92,7 +96,7 @@ pub fn run(workspace: &Workspace, options: &IsolateOptions) -> Result<(), BenchF
     let cores = Cores::allowed()?;
     let node = contestants::node(&cache)?;
     let mut pages = Vec::new();
-    for app in apps::all(workspace)?.into_iter().filter(|app| options.apps.contains(&app.name)) {
+    for app in selection::apps(workspace, &options.apps)? {
         let dist = options.dist.clone().unwrap_or_else(|| app.dist());
         let node = NodeRenders::start(&node, &workspace.root, &dist, cores.server)?;
         let mut contestants: Vec<Named> = vec![("node26".to_owned(), Box::new(node))];

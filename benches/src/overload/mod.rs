@@ -11,7 +11,6 @@ mod shown;
 use std::process::Command;
 use std::time::Duration;
 
-use xtask::apps;
 use xtask::demo;
 use xtask::progress::{self, Task};
 use xtask::run;
@@ -25,6 +24,7 @@ use crate::error::BenchFailure;
 use crate::machine::{self, Cores, Machine};
 use crate::page::Target;
 use crate::report;
+use crate::selection;
 use crate::traffic::schedule::Shape;
 use crate::traffic::{Outcome, Pace};
 use shown::{Overload, Report, Saturation, Unloaded};
@@ -48,12 +48,7 @@ pub fn run(workspace: &Workspace, options: &OverloadOptions) -> Result<(), Bench
     tools::require_taskset()?;
     let cores = Cores::allowed()?;
     machine::pin_this_thread(cores.load)?;
-    let known = apps::all(workspace)?;
-    let app =
-        known.iter().find(|app| app.name == options.app).cloned().ok_or_else(|| BenchFailure::NoApp {
-            name: options.app.clone(),
-            known: known.iter().map(|app| app.name.clone()).collect(),
-        })?;
+    let app = selection::app(workspace, &options.app)?;
     let gateway_args: Vec<_> =
         ONE_OF_EACH.iter().map(Into::into).chain(options.gateway.iter().cloned()).collect();
     let command: Command = demo::gateway(workspace, &app.dist(), &gateway_args);

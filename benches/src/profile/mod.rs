@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use xtask::apps;
 use xtask::error::Failure;
 use xtask::files;
 use xtask::progress::{self, Task};
@@ -27,6 +26,7 @@ use crate::error::BenchFailure;
 use crate::machine::Cores;
 use crate::process_tree;
 use crate::scenarios;
+use crate::selection;
 use crate::wrk::Wrk;
 use stacks::Stacks;
 
@@ -52,11 +52,7 @@ pub fn run(workspace: &Workspace, options: &ProfileOptions) -> Result<(), BenchF
     tools::require_wrk()?;
     tools::require_perf()?;
     let cores = Cores::allowed()?;
-    let known = apps::all(workspace)?;
-    let app = known.iter().find(|app| app.name == options.app).ok_or_else(|| BenchFailure::NoApp {
-        name: options.app.clone(),
-        known: known.iter().map(|app| app.name.clone()).collect(),
-    })?;
+    let app = &selection::app(workspace, &options.app)?;
     let cache = workspace.root.join(".cache/bench");
     let started = Contestant::start_for_profile(workspace, app, cores.server)?;
     let admin = started.server.admin().ok_or_else(|| failed("the gateway names no admin port".to_owned()))?;

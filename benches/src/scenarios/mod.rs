@@ -16,7 +16,7 @@ mod throughput;
 use std::env;
 use std::path::{Path, PathBuf};
 
-use xtask::apps::{self, App};
+use xtask::apps::App;
 use xtask::digest;
 use xtask::progress;
 use xtask::tools;
@@ -27,6 +27,7 @@ use crate::contestants::{Contestant, Way};
 use crate::error::BenchFailure;
 use crate::machine::{self, Cores, Machine};
 use crate::report::{Skipped, publish, text};
+use crate::selection;
 use crate::wrk::script;
 use catalog::{Kind, SCENARIOS, Scenario};
 use field::{Field, Ground};
@@ -41,7 +42,7 @@ pub fn run(workspace: &Workspace, options: &ScenarioOptions) -> Result<(), Bench
     tools::require_taskset()?;
     tools::require_wrk()?;
     let scenarios = chosen(&options.scenarios)?;
-    let apps = named(workspace, &options.apps)?;
+    let apps = selection::apps(workspace, &options.apps)?;
     let cores = Cores::allowed()?;
     machine::pin_this_thread(cores.load)?;
     let ground = Ground {
@@ -200,17 +201,6 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Scenario>, BenchFailure> {
     let find = |name: &String| {
         let known = || SCENARIOS.iter().map(|scenario| scenario.name).collect();
         catalog::named(name).ok_or_else(|| BenchFailure::NoScenario { name: name.clone(), known: known() })
-    };
-    names.iter().map(find).collect()
-}
-
-fn named(workspace: &Workspace, names: &[String]) -> Result<Vec<App>, BenchFailure> {
-    let known = apps::all(workspace)?;
-    let find = |name: &String| {
-        known.iter().find(|app| app.name == *name).cloned().ok_or_else(|| BenchFailure::NoApp {
-            name: name.clone(),
-            known: known.iter().map(|app| app.name.clone()).collect(),
-        })
     };
     names.iter().map(find).collect()
 }

@@ -17,7 +17,6 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
-use xtask::apps;
 use xtask::demo;
 use xtask::files;
 use xtask::progress::{self, Task};
@@ -29,6 +28,7 @@ use crate::contestants::launch::free_port;
 use crate::error::BenchFailure;
 use crate::machine::{self, Cores, Machine};
 use crate::report;
+use crate::selection;
 use load::Load;
 use outcome::Totals;
 use sample::{Admin, Sample};
@@ -66,10 +66,7 @@ struct Report {
 /// did not hold its rate. The report of such a run is written all the same, its plots are not.
 pub fn run(workspace: &Workspace, options: &SoakOptions) -> Result<(), BenchFailure> {
     let cores = Cores::allowed()?;
-    let app = apps::all(workspace)?
-        .into_iter()
-        .find(|app| app.name == options.app)
-        .ok_or_else(|| BenchFailure::NoApp { name: options.app.clone(), known: Vec::new() })?;
+    let app = selection::app(workspace, &options.app)?;
     let admin = format!("127.0.0.1:{}", free_port()?);
     let flags = ["--listen", "127.0.0.1:0", "--admin", &admin, "--threads", "1", "--renderers", "1"];
     let more = ["--spares", "0", "--isolates", "1", "--fn-workers", "0"];
