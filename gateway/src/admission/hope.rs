@@ -5,7 +5,8 @@
 //! as behind two hundred, only later; and when the isolates slow down, those who were let in for almost all of their time
 //! learn at its end that it was in vain. So a queue that stands is let run down to three tenths (the idea of CoDel, RFC 8289,
 //! where the packet is a visitor and is turned away at the door rather than dropped at the head). A moment without anybody
-//! in it does not make a burst of it again.
+//! in it does not make a burst of it again, nor do bursts that follow each other make one that stands: it does who finds it
+//! long for more of the time than not.
 
 use std::time::{Duration, Instant};
 
@@ -15,47 +16,46 @@ const BURST: f64 = 0.7;
 /// The same in a queue that stands.
 const STANDING: f64 = 0.3;
 
-/// After so many times the time to wait, a queue stands.
-const STANDS_AFTER: u32 = 2;
+/// A queue stands when it has been long for so many times the time to wait, less the time that it was not.
+const STANDS_AFTER: u32 = 3;
 
-/// Since when somebody has been waiting.
+/// A queue is long when one who joins it waits for more than this part of his time: half of what one that stands is let run
+/// down to.
+const LONG: f64 = 0.15;
+
+/// For how long the queue has been long.
 #[derive(Debug)]
 pub(super) struct Hope {
     queue_wait: Duration,
+    /// The time that it was long, less the time that it was not; at most [`STANDS_AFTER`] times the time to wait.
+    stood: Duration,
+    /// Since when it is as it is.
     since: Option<Instant>,
-    /// Nobody waits since then.
-    empty: Option<Instant>,
+    is_long: bool,
 }
 
 impl Hope {
     /// For a queue in which one waits so long at most.
     pub fn new(queue_wait: Duration) -> Self {
-        Self { queue_wait, since: None, empty: None }
+        Self { queue_wait, stood: Duration::ZERO, since: None, is_long: false }
     }
 
-    /// Somebody waits.
-    pub fn waits(&mut self, now: Instant) {
-        let was_empty = self.empty.take();
-        if was_empty.is_some_and(|empty| now.saturating_duration_since(empty) >= self.queue_wait) {
-            self.since = None;
-        }
-        self.since.get_or_insert(now);
-    }
-
-    /// Nobody waits any more.
-    pub fn is_empty(&mut self, now: Instant) {
-        self.empty.get_or_insert(now);
+    /// One who came now would wait for so many seconds, if that is known; 0 when nobody waits.
+    pub fn expects(&mut self, seconds: Option<f64>, now: Instant) {
+        let passed = self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        self.stood = match self.is_long {
+            true => (self.stood + passed).min(self.queue_wait * STANDS_AFTER),
+            false => self.stood.saturating_sub(passed),
+        };
+        self.since = Some(now);
+        self.is_long = seconds.is_none_or(|seconds| seconds > self.queue_wait.as_secs_f64() * LONG);
     }
 
     /// What part of its time one who comes now may be expected to wait. A queue that `is_short`, with no more in it than run
     /// at a time, is none that stands: else a few clients who ask again at once would keep each other out, as refusing them
     /// takes the time in which they would be served.
-    pub fn part(&self, is_short: bool, now: Instant) -> f64 {
-        match self.since {
-            _ if is_short => BURST,
-            Some(since) if now.saturating_duration_since(since) >= self.queue_wait * STANDS_AFTER => STANDING,
-            _ => BURST,
-        }
+    pub fn part(&self, is_short: bool) -> f64 {
+        if !is_short && self.stood >= self.queue_wait * STANDS_AFTER { STANDING } else { BURST }
     }
 }
 
@@ -64,22 +64,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_queue_that_stands_gives_less_hope_until_it_was_empty() {
+    fn a_queue_that_stands_gives_less_hope_until_it_was_short_for_as_long() {
         let (mut hope, start) = (Hope::new(Duration::from_millis(250)), Instant::now());
         let at = |millis| start + Duration::from_millis(millis);
-        assert_eq!(hope.part(false, at(0)), BURST);
-        hope.waits(at(0));
-        hope.waits(at(400));
-        assert_eq!(hope.part(false, at(499)), BURST);
-        assert_eq!(hope.part(false, at(500)), STANDING);
-        assert_eq!(hope.part(true, at(500)), BURST);
-        hope.is_empty(at(600));
-        hope.is_empty(at(700));
-        hope.waits(at(800));
-        assert_eq!(hope.part(false, at(800)), STANDING, "that was a moment");
-        hope.is_empty(at(900));
-        hope.waits(at(1150));
-        assert_eq!(hope.part(false, at(1649)), BURST);
-        assert_eq!(hope.part(false, at(1650)), STANDING);
+        assert_eq!(hope.part(false), BURST);
+        hope.expects(Some(0.1), at(0));
+        hope.expects(None, at(749));
+        assert_eq!(hope.part(false), BURST);
+        hope.expects(Some(0.07), at(800));
+        assert_eq!(hope.part(false), STANDING);
+        assert_eq!(hope.part(true), BURST);
+        hope.expects(Some(0.0), at(900));
+        assert_eq!(hope.part(false), STANDING);
+        hope.expects(Some(0.07), at(1000));
+        assert_eq!(hope.part(false), BURST, "it was short for a moment");
+        hope.expects(Some(0.03), at(1100));
+        assert_eq!(hope.part(false), STANDING, "no more than that");
+        hope.expects(Some(0.07), at(1500));
+        hope.expects(Some(0.07), at(1899));
+        assert_eq!(hope.part(false), BURST);
+        hope.expects(Some(0.07), at(1900));
+        assert_eq!(hope.part(false), STANDING);
+    }
+
+    #[test]
+    fn a_crowd_that_comes_and_goes_is_no_queue_that_stands() {
+        let (mut hope, start) = (Hope::new(Duration::from_millis(250)), Instant::now());
+        for second in 0..100 {
+            let at = |millis: u64| start + Duration::from_millis(second * 1000 + millis);
+            hope.expects(Some(0.15), at(0));
+            hope.expects(Some(0.0), at(490));
+            assert_eq!(hope.part(false), BURST);
+        }
     }
 }

@@ -21,6 +21,8 @@ pub mod rehearsal;
 pub mod respite;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod stall_simulation;
 
 use std::cell::Cell;
 use std::collections::HashMap;

@@ -195,7 +195,7 @@ impl Queue {
         }
         if self.waiting() == 0 {
             self.departures.pause(now);
-            self.hope.is_empty(now);
+            self.hope.expects(Some(0.0), now);
         }
     }
 
@@ -269,9 +269,11 @@ impl Queue {
         // Who is late goes, and who can run runs, before somebody is refused for their sake.
         self.refuse_late(now, actions);
         self.grant_waiting(now, actions);
+        let expected = self.expected_wait(class, now);
+        self.hope.expects(expected, now);
         let is_short = self.waiting() < self.limit();
-        let longest = wait.as_secs_f64() * self.hope.part(is_short, now);
-        if self.expected_wait(class, now).is_some_and(|expected| expected > longest) {
+        let longest = wait.as_secs_f64() * self.hope.part(is_short);
+        if expected.is_some_and(|expected| expected > longest) {
             return actions.push(refuse(RefusalReason::WouldWait));
         }
         let deadline = now + wait;
@@ -305,7 +307,6 @@ impl Queue {
         if least.is_none() {
             self.departures.begin(waiter.since);
         }
-        self.hope.waits(waiter.since);
         line.waiting.insert(key, waiter);
     }
 
