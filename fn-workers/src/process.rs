@@ -194,6 +194,7 @@ async fn live(worker: Worker, args: &ChildArgs) -> Result<(), ProcessError> {
         Some(ToChild::Examine(_)) => return Err(ProcessError::Unexpected("be examined")),
         Some(ToChild::Drain) | None => return Ok(()),
         Some(ToChild::Serving(_)) => return Err(ProcessError::Unexpected("serve clients")),
+        Some(ToChild::Load) => return Err(ProcessError::Unexpected("load an app")),
     };
     let concurrency = worker.calls_at_a_time();
     let registry = match worker.build_within(setup.forms, setup.values) {
@@ -250,6 +251,7 @@ async fn serve(control: &mut Control, mut links: Links, drain: &Drain) -> Result
                 Some(ToChild::Setup(_)) => return Err(ProcessError::Unexpected("set up again")),
                 Some(ToChild::Examine(_)) => return Err(ProcessError::Unexpected("be examined")),
                 Some(ToChild::Serving(_)) => return Err(ProcessError::Unexpected("serve clients")),
+                Some(ToChild::Load) => return Err(ProcessError::Unexpected("load an app")),
                 None => return Ok(()),
             },
             () = drain.open.wait(), if !drain.finished.is_cancelled() => drain.finished.cancel(),

@@ -15,6 +15,9 @@ const LATENCY_BUCKETS: &[f64] =
 /// Seconds; a queue that is worth waiting in is short.
 const WAIT_BUCKETS: &[f64] = &[0.0001, 0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
 
+/// Seconds; from what the code cache leaves of a phase to an app that compiles for long.
+const START_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 5.0];
+
 /// Seconds; from a spare that takes over to a process that starts.
 const RECOVERY_BUCKETS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0];
 
@@ -66,6 +69,8 @@ pub struct Metrics {
     pub restarts: IntCounterVec,
     /// Pieces of code that isolates needed to become ready, by where they came from: cached, compiled.
     pub loaded_code: IntCounterVec,
+    /// Seconds that isolates took to start, by phase: create, boot, load, evaluate, warm, keep.
+    pub isolate_start_seconds: HistogramVec,
     /// Isolates that were replaced, by reason.
     pub isolate_replacements: IntCounterVec,
     /// Seconds from the loss of an isolate until as many as there should be are ready again.
@@ -189,6 +194,13 @@ impl Metrics {
                 "loaded_code_total",
                 "Pieces of code that isolates needed to become ready; compiled ones were not in the code cache.",
                 &["source"],
+            )?,
+            isolate_start_seconds: histograms(
+                r,
+                "isolate_start_seconds",
+                "The start of isolates by phase, until they have loaded and warmed the app.",
+                START_BUCKETS,
+                &["phase"],
             )?,
             isolate_replacements: counters(
                 r,

@@ -81,6 +81,7 @@ pub fn run(args: &ChildArgs) -> Result<(), ControlError> {
     let code_cache = Arc::new(CodeCache::new(&setup));
     let mut examiners = Vec::new();
     let (announce, serving) = watch::channel(None);
+    let (order, ordered) = watch::channel(!setup.waits);
     let probes: Vec<_> = (0..args.links.len()).map(|isolate| Arc::new(Probe::new(isolate))).collect();
     let watchdog = Watchdog::new(probes.clone(), resident, &setup, reports_in.downgrade());
     let hosted = thread::scope(|scope| {
@@ -101,6 +102,7 @@ pub fn run(args: &ChildArgs) -> Result<(), ControlError> {
                 draining: draining.clone(),
                 code_cache: code_cache.clone(),
                 serving: serving.clone(),
+                ordered: ordered.clone(),
                 probe,
             };
             scope
@@ -110,10 +112,11 @@ pub fn run(args: &ChildArgs) -> Result<(), ControlError> {
                 .spawn(move |_| thread.run())
                 .map_err(ControlError::Start)?;
         }
-        drop((reports_in, draining, serving));
+        drop((reports_in, draining, serving, ordered));
         // Read while the isolates start.
         code_cache.pack();
-        let heard = relay(&mut control, &mut reports_out, &drain, &announce, &examiners);
+        let orders = Orders { drain, announce, load: order, examiners };
+        let heard = relay(&mut control, &mut reports_out, &orders);
         let ended = tokio.block_on(heard);
         if let Err(error) = &ended {
             end_now(error);
@@ -169,14 +172,22 @@ async fn receive_setup(args: &ChildArgs) -> Result<(Control, RendererSetup), Con
     }
 }
 
+/// Where the supervisor's orders go.
+struct Orders {
+    drain: watch::Sender<bool>,
+    announce: watch::Sender<Option<Serving>>,
+    load: watch::Sender<bool>,
+    /// One for each isolate.
+    examiners: Vec<mpsc::Sender<Examination>>,
+}
+
 /// Relays until every isolate has ended.
 async fn relay(
     control: &mut Control,
     reports: &mut mpsc::Receiver<FromChild>,
-    drain: &watch::Sender<bool>,
-    announce: &watch::Sender<Option<Serving>>,
-    examiners: &[mpsc::Sender<Examination>],
+    orders: &Orders,
 ) -> Result<(), ControlError> {
+    let Orders { drain, announce, load, examiners } = orders;
     loop {
         tokio::select! {
             report = reports.recv() => match report {
@@ -197,6 +208,9 @@ async fn relay(
                 }
                 Some(ToChild::Serving(serving)) => {
                     announce.send_replace(Some(serving));
+                }
+                Some(ToChild::Load) => {
+                    load.send_replace(true);
                 }
                 Some(ToChild::Setup(_)) => return Err(ControlError::NoSetup),
                 None => return Err(ControlError::SupervisorGone),

@@ -50,11 +50,13 @@ pub struct RendererSetup {
     pub background: BackgroundLimits,
     /// The limits of a render pipeline.
     pub pipeline: PipelineLimits,
+    /// Whether it prepares all that it can without the app's code, and loads that when it is told to.
+    pub waits: bool,
 }
 
 impl RendererSetup {
     /// A renderer of this app, with the defaults of the gateway's configuration: one that may write to `scratch_dir`
-    /// alone, keeps no compiled code, and sees `NODE_ENV=production`.
+    /// alone, keeps no compiled code, sees `NODE_ENV=production`, and loads the app at once.
     pub fn new(app_dir: impl Into<PathBuf>, scratch_dir: impl Into<PathBuf>) -> Self {
         Self {
             app_dir: app_dir.into(),
@@ -71,6 +73,7 @@ impl RendererSetup {
             access: Access::default(),
             background: BackgroundLimits::default(),
             pipeline: PipelineLimits::default(),
+            waits: false,
         }
     }
 }

@@ -10,9 +10,11 @@
 //!     +---- restart: not too soon, not too often ----+
 //! ```
 //!
+//! While a restart waits for its time, the process that will hold the place is made ready for the app: [`preparing`].
 //! Which places take jobs and which hold a spare is [`super::lineup`]'s to say. [`rolling`]: another build of the app.
 
 mod ending;
+mod preparing;
 mod reports;
 mod rolling;
 mod starting;
@@ -35,6 +37,7 @@ use super::slot::{ChildId, ChildKind, IsolateId};
 use super::strength::Strength;
 use super::watch::{Command, Report};
 use super::{Pool, Start};
+use preparing::Prepared;
 pub(super) use rolling::Roll;
 use rolling::Versions;
 
@@ -74,6 +77,8 @@ struct Slot {
     current: Option<Handle>,
     /// Those before it that still finish what they run.
     retiring: Vec<Handle>,
+    /// The process that will hold the place, once it may be started.
+    prepared: Option<Prepared>,
     /// It was ready at least once.
     proven: bool,
 }
@@ -127,6 +132,7 @@ impl Supervisor {
             generation: 0,
             current: None,
             retiring: Vec::new(),
+            prepared: None,
             proven: false,
         };
         let renderers =
@@ -154,8 +160,9 @@ impl Supervisor {
 
     fn hear(&mut self, id: ChildId, message: FromChild, ctx: &mut Context<Self>) {
         match message {
-            FromChild::IsolateReady { isolate, startup_ms, code } => {
+            FromChild::IsolateReady { isolate, startup_ms, code, phases } => {
                 self.count_code(code);
+                self.observe_start(phases);
                 let isolate = IsolateId { slot: id.slot, generation: id.generation, isolate };
                 if let Some(isolate) = self.pool.roster().isolate(isolate) {
                     isolate.startup_ms = Some(startup_ms);
@@ -414,6 +421,7 @@ impl Handler<EndAll> for Supervisor {
             self.roll_stopped();
         }
         let children = self.slots.iter().filter(|slot| slot.kind == kind);
+        children.clone().filter_map(|slot| slot.prepared.as_ref()).for_each(Prepared::discard);
         let children: Vec<_> = children
             .flat_map(|slot| slot.current.iter().chain(&slot.retiring))
             .map(|handle| handle.id)

@@ -1,6 +1,7 @@
 //! Watches one child process: its control link, its exit, and the times within which it must load and end.
 //!
 //! ```text
+//!   Prepared --load--> Loading
 //!   Loading --ready--> Running --drain--> Draining --late--> Terminating --late--> Killing ---> reaped
 //!      |  late, killed    | link lost                          ^ SIGTERM             ^ SIGKILL
 //!      +------------------+--> Suspected --late----------------|---------------------+
@@ -49,6 +50,8 @@ pub(super) enum Command {
     Kill,
     /// Look into an isolate.
     Examine(Examination),
+    /// Load the app; for one that was prepared.
+    Load,
 }
 
 /// What the supervisor hears of a child.
@@ -106,6 +109,8 @@ impl Cause {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
+    /// It has all but the app, or will soon.
+    Prepared,
     Loading,
     Running,
     Suspected,
@@ -124,6 +129,7 @@ pub(super) struct Watch {
     loading: usize,
     stage: Stage,
     until: Option<Instant>,
+    load_timeout: Duration,
     cause: Cause,
     /// Until a renderer was told that clients can connect.
     announcement: Option<Announcement>,
@@ -147,14 +153,16 @@ impl Watch {
         lanes: usize,
         load_timeout: Duration,
     ) -> Self {
+        let waits = matches!(&setup, Setup::Renderer(setup) if setup.waits);
         control.queue(&ToChild::Setup(setup));
         Self {
             child,
             group: i32::try_from(pid).ok().map(Pid::from_raw),
             control: Some(control),
             loading: lanes,
-            stage: Stage::Loading,
-            until: Some(Instant::now() + load_timeout),
+            stage: if waits { Stage::Prepared } else { Stage::Loading },
+            until: (!waits).then(|| Instant::now() + load_timeout),
+            load_timeout,
             cause: Cause::Exited,
             announcement: None,
         }
@@ -259,7 +267,7 @@ impl Watch {
     }
 
     fn suspect(&mut self) {
-        if matches!(self.stage, Stage::Loading | Stage::Running) {
+        if matches!(self.stage, Stage::Prepared | Stage::Loading | Stage::Running) {
             self.enter(Stage::Suspected, SUSPECT_GRACE);
         }
     }
@@ -268,7 +276,7 @@ impl Watch {
         match (command, self.stage) {
             (Command::Suspect, _) => self.suspect(),
             // While it loads nothing runs in it that could be finished.
-            (Command::Drain(_), Stage::Loading | Stage::Suspected) => {
+            (Command::Drain(_), Stage::Prepared | Stage::Loading | Stage::Suspected) => {
                 self.cause = Cause::Drained;
                 self.terminate();
             }
@@ -289,6 +297,14 @@ impl Watch {
                     control.queue(&ToChild::Examine(examination));
                 }
             }
+            (Command::Load, Stage::Prepared) => {
+                if let Some(control) = &mut self.control {
+                    control.queue(&ToChild::Load);
+                }
+                self.enter(Stage::Loading, self.load_timeout);
+            }
+            // It ends already.
+            (Command::Load, _) => {}
             // Nobody is there to answer: who asked hears of the end.
             (Command::Examine(_), _) => {}
             (Command::Kill, Stage::Killing) | (Command::Drain(_), _) => {}
@@ -319,7 +335,7 @@ impl Watch {
                 tracing::error!(group = ?self.group, "a killed child does not end");
                 self.until = None;
             }
-            Stage::Running => self.until = None,
+            Stage::Prepared | Stage::Running => self.until = None,
         }
     }
 

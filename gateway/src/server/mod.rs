@@ -418,6 +418,7 @@ fn pool_settings(
                 max_metrics: u32::try_from(processes.max_app_metrics).unwrap_or(u32::MAX),
                 max_series: u32::try_from(processes.max_app_metric_series).unwrap_or(u32::MAX),
             },
+            waits: false,
         },
         app_metrics: AppMetricLimits {
             metrics: processes.max_app_metrics,

@@ -10,6 +10,7 @@
 //! - [`excerpt`], [`error_page`]: what development shows of an error.
 //! - [`examine`], [`inspector`]: ways to look inside.
 //! - [`limits`]: what an isolate may hold, and when it is replaced.
+//! - [`start_clock`]: what a start goes into.
 //! - `boot/`: the scripts that run before the app.
 
 pub mod background;
@@ -31,12 +32,13 @@ mod op_count;
 pub mod runtime;
 mod shift;
 pub mod snapshot;
+mod start_clock;
 
 use std::cell::RefCell;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shared::inherited::take_socket;
 use shared::message::FromChild;
@@ -53,6 +55,7 @@ use inspector::Inspector;
 use node::ops as node_ops;
 use runtime::Isolate;
 use shift::Shift;
+use start_clock::{Phase, StartClock};
 
 /// What an isolate thread is given.
 #[derive(Debug)]
@@ -73,6 +76,8 @@ pub struct IsolateThread {
     pub code_cache: Arc<CodeCache>,
     /// Turns to what the app is told once clients can connect.
     pub serving: watch::Receiver<Option<Serving>>,
+    /// Turns true when the app is to be loaded.
+    pub ordered: watch::Receiver<bool>,
     /// What the watchdog sees of it.
     pub probe: Arc<Probe>,
 }
@@ -99,7 +104,7 @@ impl IsolateThread {
     }
 
     async fn serve(mut self) -> Result<(), FromChild> {
-        let started = Instant::now();
+        let clock = StartClock::new();
         let isolate = self.isolate;
         let failed = move |reason| FromChild::IsolateFailed { isolate, reason };
         let links = self.links.iter().map(|fd| take_socket(*fd).map(Link::new));
@@ -108,13 +113,15 @@ impl IsolateThread {
         self.probe.know_jobs(jobs.borrow().wire_ids());
         let code = Recorder::new(self.code_cache.clone());
         self.probe.set_limit(Duration::from_millis(self.setup.limits.max_load_turn_ms));
-        let mut runtime = self.start(&jobs, &code).await.map_err(FromChild::LoadFailed)?;
+        let mut runtime = self.start(&jobs, &code, &clock).await.map_err(FromChild::LoadFailed)?;
         let (cached, compiled) = code.counts();
         runtime.keep_code();
+        clock.ends(Phase::Keep);
         self.probe.set_limit(Duration::from_millis(self.setup.limits.max_turn_ms));
-        let startup_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        tracing::debug!(isolate, startup_ms, cached, compiled, "the app is loaded");
-        let ready = FromChild::IsolateReady { isolate, startup_ms, code: CodeUse { cached, compiled } };
+        let (startup_ms, phases) = (clock.elapsed_ms(), clock.phases());
+        tracing::debug!(isolate, startup_ms, ?phases, cached, compiled, "the app is loaded");
+        let ready =
+            FromChild::IsolateReady { isolate, startup_ms, code: CodeUse { cached, compiled }, phases };
         if self.reports.send(ready).await.is_err() {
             return Ok(());
         }
@@ -127,13 +134,34 @@ impl IsolateThread {
         served.map_err(|error| failed(error.to_string()))
     }
 
+    /// Waits until the app is to be loaded; the time before does not count to its start.
+    async fn wait_for_order(&self, clock: &StartClock) {
+        let mut ordered = self.ordered.clone();
+        if !*ordered.borrow() {
+            // The sender lives as long as the process; without one there is nobody to serve.
+            let _ = ordered.wait_for(|ordered| *ordered).await;
+            clock.waited();
+        }
+    }
+
     /// An isolate with the app loaded and warmed; not warmed if the app exceeds its limits then, since what that
     /// leaves behind is not fit to serve.
-    async fn start(&self, jobs: &Rc<RefCell<JobTable>>, code: &Rc<Recorder>) -> Result<Isolate, LoadFailure> {
-        let load = async || Isolate::load(&self.setup, jobs.clone(), code.clone(), self.probe.clone()).await;
+    async fn start(
+        &self,
+        jobs: &Rc<RefCell<JobTable>>,
+        code: &Rc<Recorder>,
+        clock: &StartClock,
+    ) -> Result<Isolate, LoadFailure> {
+        let load = async || {
+            let blank = Isolate::boot(&self.setup, jobs.clone(), code.clone(), self.probe.clone(), clock)?;
+            self.wait_for_order(clock).await;
+            blank.load(&self.setup, clock).await
+        };
         let mut runtime = load().await?;
         let path = &self.setup.warmup_path;
-        let Err(overrun) = runtime.warm(&format!("http://localhost{path}")).await else { return Ok(runtime) };
+        let warmed = runtime.warm(&format!("http://localhost{path}")).await;
+        clock.ends(Phase::Warm);
+        let Err(overrun) = warmed else { return Ok(runtime) };
         let (excess, stack) = (overrun.excess.label(), overrun.stack_text());
         tracing::error!(
             url = path,

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::future::Future;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::rc::Rc;
 
@@ -47,6 +47,9 @@ const MAX_SOURCE_MAPS: usize = 64;
 /// So many importers are named.
 const MAX_CHAIN: usize = 8;
 
+/// So many folders of modules are remembered.
+const MAX_FOLDERS: usize = 1024;
+
 /// The app's module loader.
 pub struct AppModules {
     files: Rc<Files>,
@@ -56,6 +59,8 @@ pub struct AppModules {
     importers: RefCell<HashMap<ModuleSpecifier, String>>,
     /// The first thing that could not be loaded: names the file better than V8's error does.
     failure: RefCell<Option<LoadFailure>>,
+    /// Folders that modules came from, and what they are without symbolic links.
+    folders: RefCell<HashMap<PathBuf, PathBuf>>,
     /// The source maps that stacks were mapped with.
     source_maps: RefCell<Vec<ModuleSpecifier>>,
 }
@@ -69,6 +74,7 @@ impl AppModules {
             code,
             importers: RefCell::default(),
             failure: RefCell::default(),
+            folders: RefCell::default(),
             source_maps: RefCell::default(),
         }
     }
@@ -120,7 +126,7 @@ impl AppModules {
         let path = specifier.to_file_path().map_err(|()| {
             self.fail(importer, format!("it imports `{specifier}`, which is no file"), REBUILD)
         })?;
-        match self.inside(&path).and_then(|()| fs::read(&path)) {
+        match self.inside(&path).and_then(fs::read) {
             Ok(bytes) => Ok(bytes),
             Err(error) => {
                 let problem = format!("`{}` cannot be read: {error}", self.display_name(specifier.as_str()));
@@ -165,14 +171,35 @@ impl AppModules {
         map.get_source_contents(u32::try_from(index).ok()?).map(str::to_owned)
     }
 
-    /// Only files that the app may read, also behind symbolic links.
-    fn inside(&self, path: &Path) -> io::Result<()> {
-        if self.files.may_read(&path.canonicalize()?) {
-            Ok(())
+    /// The file without symbolic links; only one that the app may read.
+    fn inside(&self, path: &Path) -> io::Result<PathBuf> {
+        let real = self.real_path(path)?;
+        if self.files.may_read(&real) {
+            Ok(real)
         } else {
             let outside = "it lies outside the app's directory and its node_modules";
             Err(io::Error::new(io::ErrorKind::PermissionDenied, outside))
         }
+    }
+
+    /// A file without symbolic links. The links of a folder are followed once: an app's modules are in few of them.
+    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            return path.canonicalize();
+        };
+        let mut folders = self.folders.borrow_mut();
+        let real = match folders.get(folder) {
+            Some(real) => real.join(name),
+            None => {
+                let real = folder.canonicalize()?;
+                let file = real.join(name);
+                if folders.len() < MAX_FOLDERS {
+                    folders.insert(folder.to_owned(), real);
+                }
+                file
+            }
+        };
+        if real.symlink_metadata()?.is_symlink() { real.canonicalize() } else { Ok(real) }
     }
 
     fn source(&self, specifier: &ModuleSpecifier, importer: &str) -> Result<ModuleSource, ModuleLoaderError> {

@@ -15,6 +15,7 @@ use shared::setup::{RendererSetup, SandboxMode};
 use super::code_cache::CodeCache;
 use super::code_cache::recorder::Recorder;
 use super::runtime::Isolate;
+use super::start_clock::StartClock;
 use crate::job::JobTable;
 use crate::watchdog::probe::Probe;
 
@@ -57,7 +58,12 @@ impl Subject {
             ..RendererSetup::new(app.path(), app.path())
         };
         let code = Recorder::new(Arc::new(CodeCache::off()));
-        let isolate = Isolate::load(&setup, jobs.clone(), code, Arc::new(Probe::new(0))).await.unwrap();
+        let clock = StartClock::new();
+        let isolate = Isolate::boot(&setup, jobs.clone(), code, Arc::new(Probe::new(0)), &clock)
+            .unwrap()
+            .load(&setup, &clock)
+            .await
+            .unwrap();
         Self { isolate, jobs, gateway, _app: app }
     }
 

@@ -30,6 +30,7 @@ use super::modules::AppModules;
 use super::node::ops::{ExitRequested, TemporaryDirectory};
 use super::node::permissions::{self, Files};
 use super::snapshot;
+use super::start_clock::{Phase, StartClock};
 use crate::watchdog::probe::{Attachment, Examined, Overrun, Probe};
 
 /// The bundle's entry below the app's directory.
@@ -79,17 +80,18 @@ pub struct Isolate {
 }
 
 impl Isolate {
-    /// Starts an isolate and loads the app into it, as far as possible with the code that `code` has, watched
-    /// through `probe`. Must run inside a current-thread tokio runtime.
+    /// Starts an isolate without the app's code, which will come from `code` as far as that has it, watched through
+    /// `probe`, timed by `clock`. Must run inside a current-thread tokio runtime.
     ///
     /// # Errors
-    /// [`LoadFailure`] when the app cannot run; another try would fail as well.
-    pub async fn load(
+    /// [`LoadFailure`] when there is no app, or none can run; another try would fail as well.
+    pub fn boot(
         setup: &RendererSetup,
         jobs: SharedJobTable,
         code: Rc<Recorder>,
         probe: Arc<Probe>,
-    ) -> Result<Self, LoadFailure> {
+        clock: &StartClock,
+    ) -> Result<Blank, LoadFailure> {
         let root = setup.app_dir.canonicalize().map_err(|error| LoadFailure {
             file: setup.app_dir.display().to_string(),
             problem: format!("the app's directory cannot be read: {error}"),
@@ -101,6 +103,7 @@ impl Isolate {
         let modules = Rc::new(AppModules::new(files.clone(), code.clone()));
         let buffers = Buffers::new(usize::try_from(setup.limits.max_external_bytes).unwrap_or(usize::MAX));
         let mut js = new_runtime(setup, modules.clone(), jobs, &code, &buffers);
+        clock.ends(Phase::Create);
         let heap = HeapWatch::install(js.v8_isolate(), probe.clone(), buffers.clone());
         {
             let state = js.op_state();
@@ -123,36 +126,14 @@ impl Isolate {
             .attach(js.v8_isolate(), context)
             .map_err(|error| load_problem::own_fault(&error.to_string()))?;
         let max_jobs = setup.limits.max_jobs_before_recycle;
-        let probe_of = probe.clone();
-        let mut isolate =
-            Self { handlers, _attachment: attachment, js, heap, buffers, probe: probe_of, max_jobs, code };
-        let loaded = probe.watch(isolate.load_app(&entry)).await;
-        loaded.map_err(|overrun| load_problem::overrun(&overrun, setup))?.map_err(|problem| {
-            let cause = modules.take_failure().filter(|failure| problem.contains(&failure.problem));
-            cause.unwrap_or_else(|| LoadFailure {
-                file: ENTRY.into(),
-                problem: isolate.exit_problem().unwrap_or(problem),
-                remedy: "run `vite build` again, and try the build under Node to see the same error".into(),
-            })
-        })?;
-        let created = probe.watch(isolate.create_pipeline(setup)).await;
-        created.map_err(|overrun| load_problem::overrun(&overrun, setup))?.map_err(|problem| {
-            LoadFailure {
-                file: ENTRY.into(),
-                problem,
-                remedy:
-                    "the hook onServerCreated must succeed before the app can serve: fix what it reports, or \
-                     raise hook_timeout"
-                        .into(),
-            }
-        })?;
-        // From here on failed imports are the requests' own affair.
-        modules.take_failure();
-        Ok(isolate)
+        let isolate = Self { handlers, _attachment: attachment, js, heap, buffers, probe, max_jobs, code };
+        clock.ends(Phase::Boot);
+        Ok(Blank { isolate, modules, entry })
     }
 
-    async fn load_app(&mut self, entry: &ModuleSpecifier) -> Result<(), String> {
+    async fn load_app(&mut self, entry: &ModuleSpecifier, clock: &StartClock) -> Result<(), String> {
         let id = self.js.load_main_es_module(entry).await.map_err(|error| describe(&error))?;
+        clock.ends(Phase::Load);
         let evaluated = self.js.mod_evaluate(id);
         self.js
             .with_event_loop_promise(Box::pin(evaluated), PollEventLoopOptions::default())
@@ -317,6 +298,48 @@ impl Isolate {
     }
 }
 
+/// An isolate that has all but the app.
+pub struct Blank {
+    isolate: Isolate,
+    modules: Rc<AppModules>,
+    entry: ModuleSpecifier,
+}
+
+impl Blank {
+    /// Loads the app.
+    ///
+    /// # Errors
+    /// [`LoadFailure`] when the app cannot run; another try would fail as well.
+    pub async fn load(self, setup: &RendererSetup, clock: &StartClock) -> Result<Isolate, LoadFailure> {
+        let Self { mut isolate, modules, entry } = self;
+        let probe = isolate.probe.clone();
+        let loaded = probe.watch(isolate.load_app(&entry, clock)).await;
+        loaded.map_err(|overrun| load_problem::overrun(&overrun, setup))?.map_err(|problem| {
+            let cause = modules.take_failure().filter(|failure| problem.contains(&failure.problem));
+            cause.unwrap_or_else(|| LoadFailure {
+                file: ENTRY.into(),
+                problem: isolate.exit_problem().unwrap_or(problem),
+                remedy: "run `vite build` again, and try the build under Node to see the same error".into(),
+            })
+        })?;
+        let created = probe.watch(isolate.create_pipeline(setup)).await;
+        created.map_err(|overrun| load_problem::overrun(&overrun, setup))?.map_err(|problem| {
+            LoadFailure {
+                file: ENTRY.into(),
+                problem,
+                remedy:
+                    "the hook onServerCreated must succeed before the app can serve: fix what it reports, or \
+                     raise hook_timeout"
+                        .into(),
+            }
+        })?;
+        clock.ends(Phase::Evaluate);
+        // From here on failed imports are the requests' own affair.
+        modules.take_failure();
+        Ok(isolate)
+    }
+}
+
 fn new_runtime(
     setup: &RendererSetup,
     modules: Rc<AppModules>,
@@ -339,6 +362,8 @@ fn new_runtime(
         module_loader: Some(modules),
         extensions: extensions::all(host),
         startup_snapshot: Some(snapshot::SNAPSHOT),
+        // The snapshot has them; those that V8 can call without its slow way are renewed with the first script.
+        skip_op_registration: true,
         residual_lazy_js_sources: snapshot::SCRIPTS,
         residual_lazy_esm_sources: snapshot::MODULES,
         create_params: Some(limits),

@@ -25,6 +25,8 @@ pub enum ToChild {
     Examine(Examination),
     /// The gateway listens. To renderers alone, once each, also before their isolates are ready.
     Serving(Serving),
+    /// Load the app. To a renderer whose set-up says that it waits for this.
+    Load,
 }
 
 /// A look into an isolate.
@@ -78,6 +80,8 @@ pub enum FromChild {
         startup_ms: u64,
         /// Where its code came from.
         code: CodeUse,
+        /// What that time went into.
+        phases: StartPhases,
     },
     /// How the process is locked in; sent before it loads the app.
     Sandboxed(Layers),
@@ -239,6 +243,38 @@ pub struct CodeUse {
     pub cached: usize,
     /// Pieces that were not there and had to be compiled.
     pub compiled: usize,
+}
+
+/// What the start of an isolate went into, in microseconds of the clock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartPhases {
+    /// V8's isolate and its context, out of the snapshot.
+    pub create_us: u64,
+    /// The runtime's own scripts, which complete the global scope.
+    pub boot_us: u64,
+    /// The app's modules: read, taken from the code cache or compiled, linked.
+    pub load_us: u64,
+    /// The app's modules: run.
+    pub evaluate_us: u64,
+    /// The warming request, with the modules that it loads.
+    pub warm_us: u64,
+    /// Compiled code that the cache lacks, written.
+    pub keep_us: u64,
+}
+
+impl StartPhases {
+    /// The values of the metrics' `phase` label, with their microseconds.
+    pub fn labelled(self) -> [(&'static str, u64); 6] {
+        let Self { create_us, boot_us, load_us, evaluate_us, warm_us, keep_us } = self;
+        [
+            ("create", create_us),
+            ("boot", boot_us),
+            ("load", load_us),
+            ("evaluate", evaluate_us),
+            ("warm", warm_us),
+            ("keep", keep_us),
+        ]
+    }
 }
 
 /// A function, as the gateway must know it.

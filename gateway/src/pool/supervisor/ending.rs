@@ -6,7 +6,7 @@ use actix::{AsyncContext, Context};
 use shared::message::RetireReason;
 use shared::message::control::GiveUp;
 
-use super::{Supervisor, now};
+use super::{Prepared, Supervisor, now};
 use crate::pool::Start;
 use crate::pool::error::{RollError, StartError};
 use crate::pool::restart::Event;
@@ -143,6 +143,7 @@ impl Supervisor {
         let was_current = self.is_current(id);
         if let Some(slot) = self.slot(id) {
             slot.retiring.retain(|handle| handle.id != id);
+            slot.prepared.take_if(|prepared| prepared.id() == id);
             if was_current {
                 slot.current = None;
             }
@@ -172,6 +173,7 @@ impl Supervisor {
         let Some(pause) = at.map(|at| at.saturating_duration_since(now)) else { return };
         tracing::info!(child = %id, pause_ms = pause.as_millis(), "a child will be started again");
         let (kind, number) = (id.kind, id.slot);
+        self.prepare_within(id, pause, ctx);
         ctx.run_later(pause.max(Duration::from_millis(1)), move |supervisor, ctx| {
             supervisor.start(kind, number, Some(reason), ctx);
         });
@@ -185,6 +187,7 @@ impl Supervisor {
         self.ended.extend([ChildKind::Renderer, ChildKind::FnWorker]);
         for slot in &self.slots {
             slot.current.iter().chain(&slot.retiring).for_each(|handle| handle.tell(Command::Kill));
+            slot.prepared.iter().for_each(Prepared::discard);
         }
     }
 }

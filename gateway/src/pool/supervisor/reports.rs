@@ -1,7 +1,9 @@
 //! What children say of themselves, in metrics and in the log.
 
+use std::time::Duration;
+
 use shared::app_metrics::AppMetrics;
-use shared::message::control::{CodeUse, Layers, RefusalCount};
+use shared::message::control::{CodeUse, Layers, RefusalCount, StartPhases};
 
 use super::super::roster::Heap;
 use super::super::slot::{ChildId, IsolateId};
@@ -11,6 +13,13 @@ impl Supervisor {
     pub(super) fn count_code(&self, code: CodeUse) {
         for (source, pieces) in [("cached", code.cached), ("compiled", code.compiled)] {
             self.pool.metrics.loaded_code.with_label_values(&[source]).inc_by(pieces as u64);
+        }
+    }
+
+    pub(super) fn observe_start(&self, phases: StartPhases) {
+        for (phase, micros) in phases.labelled() {
+            let seconds = Duration::from_micros(micros).as_secs_f64();
+            self.pool.metrics.isolate_start_seconds.with_label_values(&[phase]).observe(seconds);
         }
     }
 

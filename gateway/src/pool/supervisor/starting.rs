@@ -10,7 +10,7 @@ use actix::{AsyncContext, Context};
 use shared::setup::{RendererSetup, SandboxMode, Setup};
 use tokio::sync::mpsc;
 
-use super::{Handle, LinksAttached, Supervisor, Watched};
+use super::{Handle, LinksAttached, Prepared, Supervisor, Watched};
 use crate::pool::error::StartError;
 use crate::pool::ports::{NewLink, Peer};
 use crate::pool::process::{self, Plan};
@@ -19,6 +19,14 @@ use crate::pool::slot::{ChildId, ChildKind, IsolateId, WorkerSlot};
 
 /// Commands to one child that wait for its watch.
 const COMMANDS: usize = 8;
+
+/// A process that has just been started, and our ends of its links.
+pub(super) struct Begun {
+    pub handle: Handle,
+    pid: u32,
+    links: Vec<Vec<UnixStream>>,
+    worker: Option<Arc<WorkerSlot>>,
+}
 
 impl Supervisor {
     /// Fills a place. `reason` says why it became free, `None` at the pool's start.
@@ -35,14 +43,20 @@ impl Supervisor {
         let place = ChildId { kind, slot: number, generation: 0 };
         let Some(slot) = self.slot(place) else { return };
         if slot.current.is_some() {
+            slot.prepared.iter().for_each(Prepared::discard);
             return;
         }
-        slot.generation += 1;
-        let id = ChildId { generation: slot.generation, ..place };
         if let Some(reason) = reason {
             self.pool.metrics.restarts.with_label_values(&[kind.label(), reason]).inc();
         }
-        match self.spawn(id, ctx) {
+        let (id, started) = match self.take_prepared(place) {
+            Some(prepared) => (prepared.id(), Ok(self.load_prepared(prepared, ctx))),
+            None => {
+                let Some(id) = self.next_generation(place) else { return };
+                (id, self.spawn(id, ctx))
+            }
+        };
+        match started {
             Ok(handle) => {
                 if let Some(slot) = self.slot(id) {
                     slot.current = Some(handle);
@@ -73,7 +87,20 @@ impl Supervisor {
         }
     }
 
+    /// The name of the next process in a place.
+    pub(super) fn next_generation(&mut self, place: ChildId) -> Option<ChildId> {
+        let slot = self.slot(place)?;
+        slot.generation += 1;
+        Some(ChildId { generation: slot.generation, ..place })
+    }
+
     fn spawn(&self, id: ChildId, ctx: &mut Context<Self>) -> io::Result<Handle> {
+        let begun = self.begin(id, false, ctx)?;
+        Ok(self.enlist(begun, ctx))
+    }
+
+    /// Starts a process and its watch; it is nobody's yet. A renderer that `waits` loads the app when it is told to.
+    pub(super) fn begin(&self, id: ChildId, waits: bool, ctx: &mut Context<Self>) -> io::Result<Begun> {
         let settings = &self.pool.settings;
         let nothing = BTreeMap::new();
         let (version, app_dir) = match id.kind {
@@ -87,6 +114,7 @@ impl Supervisor {
                     app_dir,
                     scratch_dir: self.pool.scratch.make(id)?,
                     inspect: settings.renderer_setup.inspect.filter(|_| id.slot == 0),
+                    waits,
                     ..settings.renderer_setup.clone()
                 };
                 (settings.isolates_per_renderer, Setup::Renderer(setup), &nothing, None)
@@ -106,14 +134,11 @@ impl Supervisor {
             log_filter: &settings.log_filter,
             log_format: settings.log_format,
         })?;
-        tracing::info!(child = %id, pid = spawned.pid, "a child was started");
-        let isolates = if worker.is_none() { lanes } else { 0 };
-        self.pool.roster().members.push(Member::new(id, spawned.pid, isolates, worker.clone()));
+        let pid = spawned.pid;
         // The isolates of a renderer are ready one by one, the threads of a worker together.
         let loading = if worker.is_none() { lanes } else { 1 };
         let (watch, links) = spawned.watch(setup, loading, settings.load_timeout);
         let watch = watch.announcing(id, self.pool.serving.subscribe());
-        self.hand_out(id, links, worker, ctx);
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let supervisor = ctx.address();
         let report = move |report| {
@@ -123,14 +148,26 @@ impl Supervisor {
             }
         };
         actix::spawn(watch.run(inbox, report));
-        Ok(Handle {
+        let handle = Handle {
             id,
             version,
             commands,
             attached: false,
             early: Vec::new(),
             loading: (0..loading).collect(),
-        })
+        };
+        Ok(Begun { handle, pid, links, worker })
+    }
+
+    /// The process belongs to the pool from now on.
+    pub(super) fn enlist(&self, begun: Begun, ctx: &mut Context<Self>) -> Handle {
+        let Begun { handle, pid, links, worker } = begun;
+        let id = handle.id;
+        tracing::info!(child = %id, pid, "a child was started");
+        let isolates = if worker.is_none() { links.len() } else { 0 };
+        self.pool.roster().members.push(Member::new(id, pid, isolates, worker.clone()));
+        self.hand_out(id, links, worker, ctx);
+        handle
     }
 
     /// Gives each gateway thread its link to each lane of the child.

@@ -8,24 +8,38 @@ use bytes::BytesMut;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use shared::frame::PREFACE;
-use shared::message::control::{CodeUse, FunctionInfo, LoadFailure};
+use shared::message::control::{CodeUse, FunctionInfo, LoadFailure, StartPhases};
 use shared::message::{FromChild, Message};
 use tempfile::TempDir;
 
 use super::*;
 use crate::pool::{PoolHandle, PoolStatus, Readiness, StartError, State, start};
 
-/// Says what is in `once` the first time and what is in `says` later, then waits to be told to drain.
+/// Says what is in `once` the first time and what is in `says` later, then waits to be told to drain. One that is to
+/// wait for the order to load the app notes its number in `prepared`, and says nothing before.
 const STAND_IN: &str = r#"#!/bin/bash
 cd "$(dirname "$0")"
 control=$2 links=$4
+text=
+hears() {
+    while [[ $text != *$1* ]]; do
+        IFS= read -r -N1 -u "$control" byte || exit 0
+        text+=$byte
+    done
+}
 cat /proc/$$/environ > environ
 ls -l /proc/$$/fd | grep -c socket: > sockets
 says=says; [ -e once ] && mv once was && says=was
 [ -e nonsense ] && rm nonsense && echo "this is no frame, whatever it is" >&${links%%,*}
+hears '"setup":{"'
+read -r -N1 -u "$control" kind
+if [ $kind = r ]; then
+    hears '"waits":'
+    read -r -N1 -u "$control" waits
+    [ $waits = t ] && { echo $$ > prepared; hears '"load"'; }
+fi
 cat $says >&$control
 [ -e stubborn ] && trap '' TERM
-text=
 while IFS= read -r -N1 -u "$control" byte; do
     text+=$byte
     if [[ $text == *'"drain"'* ]]; then
@@ -44,7 +58,12 @@ fn said(messages: &[FromChild]) -> BytesMut {
 }
 
 fn ready() -> FromChild {
-    FromChild::IsolateReady { isolate: 0, startup_ms: 7, code: CodeUse::default() }
+    ready_isolate(0)
+}
+
+fn ready_isolate(isolate: usize) -> FromChild {
+    let phases = StartPhases { warm_us: 2000, ..StartPhases::default() };
+    FromChild::IsolateReady { isolate, startup_ms: 7, code: CodeUse::default(), phases }
 }
 
 impl StandIn {
@@ -108,6 +127,45 @@ fn lives(pid: u32) -> bool {
 }
 
 #[actix_web::test]
+async fn what_is_started_again_was_prepared_while_it_had_to_wait() {
+    let renderer = StandIn::that_says(&[ready()]);
+    let pool = start(renderer.settings(), Metrics::new().unwrap()).unwrap();
+    pool.first_ready().await.unwrap();
+    let first = pool.status().children[0].pid;
+    assert!(!renderer.0.path().join("prepared").exists(), "nobody waits at the pool's start");
+    kill(Pid::from_raw(i32::try_from(first).unwrap()), Signal::SIGKILL).unwrap();
+    let again = |status: &PoolStatus| {
+        status.ready_isolates == 1 && status.children.first().is_some_and(|child| child.pid != first)
+    };
+    let status = until(&pool, again).await;
+    assert_eq!(renderer.noted("prepared").trim(), status.children[0].pid.to_string());
+    assert_eq!(status.children[0].restarts, 1);
+}
+
+#[actix_web::test]
+async fn a_prepared_child_that_ends_is_no_loss() {
+    let renderer = StandIn::that_says(&[ready()]);
+    let restart = RestartPolicy { initial_backoff: Duration::from_millis(200), ..Default::default() };
+    let pool = start(PoolSettings { restart, ..renderer.settings() }, Metrics::new().unwrap()).unwrap();
+    pool.first_ready().await.unwrap();
+    let number = |pid: u32| Pid::from_raw(i32::try_from(pid).unwrap());
+    let first = pool.status().children[0].pid;
+    kill(number(first), Signal::SIGKILL).unwrap();
+    let note = renderer.0.path().join("prepared");
+    let prepared: u32 = loop {
+        match fs::read_to_string(&note).ok().and_then(|text| text.trim().parse().ok()) {
+            Some(pid) => break pid,
+            None => tokio::task::yield_now().await,
+        }
+    };
+    kill(number(prepared), Signal::SIGKILL).unwrap();
+    let status = until(&pool, |status| status.ready_isolates == 1).await;
+    assert!(![first, prepared].contains(&status.children[0].pid));
+    let restarts = pool.pool.metrics.restarts.with_label_values(&["renderer", "crashed"]);
+    assert_eq!(restarts.get(), 1, "it held no place");
+}
+
+#[actix_web::test]
 async fn children_load_are_seen_and_are_reaped() {
     let renderer = StandIn::that_says(&[ready()]);
     let functions = vec![FunctionInfo { name: "threads.list".into(), idempotent: true }];
@@ -133,6 +191,8 @@ async fn children_load_are_seen_and_are_reaped() {
     let resident = pool.pool.metrics.process_resident_bytes.with_label_values(&["renderer", "1"]);
     assert!(resident.get() > 0);
     assert_eq!(pool.pool.metrics.isolates.with_label_values(&["ready"]).get(), 2);
+    let warmed = pool.pool.metrics.isolate_start_seconds.with_label_values(&["warm"]);
+    assert_eq!((warmed.get_sample_count(), warmed.get_sample_sum()), (2, 0.004));
 
     assert_eq!(worker.noted("sockets").trim(), "4", "the control link and one link for each thread");
     assert_eq!(worker.environment(), ["COLOUR"]);
@@ -234,7 +294,7 @@ async fn a_process_whose_isolate_failed_is_replaced() {
 
 #[actix_web::test]
 async fn what_still_works_in_a_process_serves_until_its_replacement_is_ready() {
-    let two = [ready(), FromChild::IsolateReady { isolate: 1, startup_ms: 7, code: CodeUse::default() }];
+    let two = [ready(), ready_isolate(1)];
     let failed = FromChild::IsolateFailed { isolate: 1, reason: "out of memory".into() };
     let renderer = StandIn::that_says(&two).but_first(&[two[0].clone(), two[1].clone(), failed]);
     let settings = PoolSettings { isolates_per_renderer: 2, ..renderer.settings() };

@@ -1,7 +1,9 @@
 //! Finds packages as Node does, for `import` and for `require`.
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -35,6 +37,9 @@ const IMPORT_CONDITIONS: &[&str] = &["node", "import", "module-sync"];
 /// The same for `require`.
 const REQUIRE_CONDITIONS: &[&str] = &["node", "require", "module-sync"];
 
+/// So many folders are remembered.
+const MAX_FOLDERS: usize = 1024;
+
 type Resolver = NodeResolverRc<PackageChecker, DenoIsBuiltInNodeModuleChecker, PackageFolders, RealSys>;
 
 type Translator = NodeCodeTranslator<
@@ -51,6 +56,8 @@ pub struct Packages {
     package_jsons: PackageJsonResolverRc<RealSys>,
     translator: Translator,
     files: Rc<Files>,
+    /// Folders with files that end in `.js`, and whether these may be CommonJS.
+    folders: RefCell<HashMap<PathBuf, bool>>,
 }
 
 impl Packages {
@@ -84,7 +91,7 @@ impl Packages {
         #[allow(clippy::arc_with_non_send_sync, reason = "node_resolver wants it; it stays on this thread")]
         let analyzer = Arc::new(analyzer);
         let translator = NodeCodeTranslator::new(analyzer, NodeCodeTranslatorMode::ModuleLoader);
-        Self { resolver, package_jsons, translator, files }
+        Self { resolver, package_jsons, translator, files, folders: RefCell::default() }
     }
 
     /// What Node's modules need.
@@ -119,7 +126,19 @@ impl Packages {
     /// # Errors
     /// When the package's `package.json` cannot be read.
     pub fn may_be_commonjs(&self, file: &ModuleSpecifier) -> Result<bool, PackageJsonLoadError> {
-        may_be_commonjs(&self.package_jsons, file, false)
+        let path = file.to_file_path().ok().filter(|path| path.extension().is_some_and(|end| end == "js"));
+        let Some(folder) = path.as_deref().and_then(Path::parent) else {
+            return may_be_commonjs(&self.package_jsons, file, false);
+        };
+        if let Some(known) = self.folders.borrow().get(folder) {
+            return Ok(*known);
+        }
+        let may_be = may_be_commonjs(&self.package_jsons, file, false)?;
+        let mut folders = self.folders.borrow_mut();
+        if folders.len() < MAX_FOLDERS {
+            folders.insert(folder.to_owned(), may_be);
+        }
+        Ok(may_be)
     }
 
     /// A module that exports what the CommonJS file does; the text itself when it turns out to be a module.
