@@ -11,6 +11,7 @@ use xtask::workspace::Workspace;
 
 use crate::contestants::Rival;
 use crate::isolate::PAGES;
+use crate::start::Cache;
 
 /// Measures Isopod beside other servers of the same apps.
 ///
@@ -214,6 +215,16 @@ pub struct StartOptions {
     /// The apps.
     #[arg(long, value_delimiter = ',', default_value = "threads-react,threads-solid", value_name = "NAME")]
     pub apps: Vec<String>,
+    /// What starts find in the code cache.
+    #[arg(long, value_delimiter = ',', default_value = "off,empty,full", value_name = "STATE")]
+    pub caches: Vec<Cache>,
+    /// Flags of V8, in one word each.
+    #[arg(long, value_delimiter = ' ', allow_hyphen_values = true, value_name = "FLAGS")]
+    pub v8_flags: Vec<String>,
+    /// The builds of each app.
+    #[arg(long, value_delimiter = ',', default_value = "self-contained,plain", value_name = "NAME",
+        value_parser = ["self-contained", "plain"])]
+    pub builds: Vec<String>,
 }
 
 /// Options of `overload`.

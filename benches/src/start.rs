@@ -1,16 +1,20 @@
 //! From a renderer's start until it has loaded an app and rendered a page: without a code cache, with an empty one,
-//! and with a full one; and the same for a process that was there already and waited to be told which app.
+//! and with a full one; and the same for a process that was there already and waited to be told which app, and for one
+//! that had prepared all but the app.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use serde::Serialize;
+use shared::message::control::StartPhases;
 use xtask::progress::{self, Task};
 use xtask::workspace::Workspace;
 
 use crate::cli::StartOptions;
 use crate::error::BenchFailure;
-use crate::isolate::renderer::Process;
+use crate::isolate::renderer::{Process, Renderer};
+use crate::isolate::{Page, Renders};
 use crate::machine::{Cores, Machine};
 use crate::process_tree;
 use crate::report;
@@ -24,8 +28,14 @@ const BUILDS: [(&str, &str); 2] = [("self-contained", "dist"), ("plain", "plain/
 /// A process that used no CPU for so long waits.
 const SETTLED: Duration = Duration::from_millis(20);
 
+/// What a fresh isolate is asked first.
+const FIRST_PAGE: Page = Page { path: "/", concurrency: 1, warm_up: 0 };
+
+/// A page of the test apps is not shorter.
+const LEAST_BYTES: usize = 1000;
+
 /// What a start finds in the cache.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Cache {
     /// There is none.
@@ -45,8 +55,21 @@ pub struct StartResult {
     pub cache: Cache,
     /// From the process's start.
     pub process: Figures,
-    /// From the order to load the app, in a process that waited for it.
+    /// From the set-up, in a process that waited for it.
+    pub told: Figures,
+    /// From the order to load the app, in a process that had all but the app.
     pub spare: Figures,
+}
+
+/// What is there when the time begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum From {
+    /// Nothing.
+    Nothing,
+    /// A process that waits to be told what to be.
+    Process,
+    /// A process with all but the app's code.
+    Blank,
 }
 
 /// What starts of one kind took, in milliseconds.
@@ -56,6 +79,10 @@ pub struct Figures {
     pub wall: Summary,
     /// On CPUs, all threads: what the clock would show on a machine that does nothing else.
     pub cpu: Summary,
+    /// The first page of the isolate that has just become ready, by the clock.
+    pub first_page: Summary,
+    /// The phases of the isolate's start, by the clock.
+    pub phases: Vec<(&'static str, Summary)>,
 }
 
 impl Figures {
@@ -64,7 +91,19 @@ impl Figures {
             Summary::of(starts.iter().map(|took| figure(took).as_secs_f64() * 1e3))
                 .ok_or_else(|| failed("took no figure".to_owned()))
         };
-        Ok(Self { wall: summary(|took| took.wall)?, cpu: summary(|took| took.cpu)? })
+        let count = StartPhases::default().labelled().len();
+        let phases = (0..count).filter_map(|at| {
+            let figures = starts.iter().map(|took| took.phases.labelled()[at].1);
+            let summary =
+                Summary::of(figures.map(|micros| Duration::from_micros(micros).as_secs_f64() * 1e3))?;
+            Some((StartPhases::default().labelled()[at].0, summary))
+        });
+        Ok(Self {
+            phases: phases.collect(),
+            wall: summary(|took| took.wall)?,
+            cpu: summary(|took| took.cpu)?,
+            first_page: summary(|took| took.first_page)?,
+        })
     }
 }
 
@@ -73,6 +112,8 @@ impl Figures {
 struct Took {
     wall: Duration,
     cpu: Duration,
+    first_page: Duration,
+    phases: StartPhases,
 }
 
 #[derive(Debug, Serialize)]
@@ -92,15 +133,17 @@ pub fn run(workspace: &Workspace, options: &StartOptions) -> Result<(), BenchFai
     let program = workspace.release_binary("renderer-pool");
     let mut starts = Vec::new();
     for app in selection::apps(workspace, &options.apps)? {
-        for (name, place) in BUILDS {
+        for (name, place) in
+            BUILDS.into_iter().filter(|(name, _)| options.builds.iter().any(|build| build == name))
+        {
             let dist = app.directory.join(place);
             if dist.join("server/server.js").is_file() {
                 let build = format!("{} {name}", app.name);
-                starts.extend(measure(&program, &build, &dist, &reports, options.repeat.get())?);
+                starts.extend(measure(&program, &build, &dist, &reports, options)?);
             }
         }
     }
-    progress::say(&format!("\n{}\n", table::render_starts(&starts)));
+    progress::say(&format!("\n{}\n\n{}\n", table::render_starts(&starts), table::render_phases(&starts)));
     let report = Report { bench: "start", machine: Machine::describe(workspace, Cores::allowed()?), starts };
     progress::say(&format!("report: {}", report::write(&reports, report.bench, &report)?.display()));
     Ok(())
@@ -112,24 +155,28 @@ fn measure(
     build: &str,
     dist: &Path,
     scratch: &Path,
-    repeat: usize,
+    options: &StartOptions,
 ) -> Result<Vec<StartResult>, BenchFailure> {
     let task = Task::start(build);
     let directory = CacheDirectory::below(scratch)?;
-    let caches = [Cache::Off, Cache::Empty, Cache::Full];
-    let mut figures = caches.map(|cache| (cache, Vec::new(), Vec::new()));
-    for _ in 0..repeat {
-        for (cache, process, spare) in &mut figures {
-            process.push(start(program, dist, &directory, *cache, false)?);
-            spare.push(start(program, dist, &directory, *cache, true)?);
+    let flags = &options.v8_flags;
+    start(program, dist, &directory, Cache::Empty, flags, From::Nothing)?;
+    let kinds = || [From::Nothing, From::Process, From::Blank].map(|from| (from, Vec::new()));
+    let mut figures: Vec<_> = options.caches.iter().map(|cache| (*cache, kinds())).collect();
+    for _ in 0..options.repeat.get() {
+        for (cache, kinds) in &mut figures {
+            for (from, took) in kinds {
+                took.push(start(program, dist, &directory, *cache, flags, *from)?);
+            }
         }
     }
     task.done();
     figures
         .into_iter()
-        .map(|(cache, process, spare)| {
+        .map(|(cache, [(_, process), (_, told), (_, spare)])| {
             let build = build.to_owned();
-            Ok(StartResult { build, cache, process: Figures::of(&process)?, spare: Figures::of(&spare)? })
+            let (process, told, spare) = (Figures::of(&process)?, Figures::of(&told)?, Figures::of(&spare)?);
+            Ok(StartResult { build, cache, process, told, spare })
         })
         .collect()
 }
@@ -140,7 +187,8 @@ fn start(
     dist: &Path,
     directory: &CacheDirectory,
     cache: Cache,
-    is_spare: bool,
+    v8_flags: &[String],
+    from: From,
 ) -> Result<Took, BenchFailure> {
     if cache == Cache::Empty {
         directory.empty()?;
@@ -148,11 +196,18 @@ fn start(
     let mut begin = Instant::now();
     let mut process = Process::spawn(program, None)?;
     let mut used_before = Duration::ZERO;
-    if is_spare {
+    let cached = (cache != Cache::Off).then_some(directory.path.as_path());
+    if from == From::Blank {
+        process.prepare(dist, cached, v8_flags.to_vec())?;
+    }
+    if from != From::Nothing {
         used_before = settle(process.pid())?;
         begin = Instant::now();
     }
-    let code = process.load(dist, (cache != Cache::Off).then_some(directory.path.as_path()), Vec::new())?;
+    let (code, phases) = match from {
+        From::Blank => process.load_prepared()?,
+        From::Nothing | From::Process => process.load(dist, cached, v8_flags.to_vec())?,
+    };
     let wall = begin.elapsed();
     let cpu = process_tree::precise_cpu_time(process.pid())?.saturating_sub(used_before);
     let is_right = match cache {
@@ -160,11 +215,17 @@ fn start(
         Cache::Empty => code.cached == 0 && code.compiled > 0,
         Cache::Full => code.cached > 0 && code.compiled == 0,
     };
-    if is_right {
-        Ok(Took { wall, cpu })
-    } else {
-        Err(failed(format!("used the cache otherwise than meant: {code:?}")))
+    if !is_right {
+        return Err(failed(format!("used the cache otherwise than meant: {code:?}")));
     }
+    let mut renderer = Renderer::of(process)?;
+    let asked = Instant::now();
+    let bytes = renderer.render(&FIRST_PAGE, 1)?;
+    let first_page = asked.elapsed();
+    if bytes < LEAST_BYTES {
+        return Err(failed(format!("answered its first request with {bytes} bytes")));
+    }
+    Ok(Took { wall, cpu, first_page, phases })
 }
 
 /// Waits until a process does nothing any more; returns the CPU time that it has used.

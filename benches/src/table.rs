@@ -21,19 +21,40 @@ pub fn render_pages(pages: &[PageResult]) -> String {
 
 /// One line for each build and cache: milliseconds by the clock and on CPUs, median and least.
 pub fn render_starts(starts: &[StartResult]) -> String {
-    let figure = |summary: &Summary| format!("{:.0} ({:.0})", summary.median, summary.min);
-    let titles = ["process", "its CPU", "spare", "its CPU"].map(str::to_owned);
+    let titles = ["process", "told", "spare"].map(|start| [start, "its CPU", "first page"]).concat();
+    let titles: Vec<_> = titles.into_iter().map(str::to_owned).collect();
     let mut lines = vec![start_line("ms until ready", "code cache", &titles)];
     lines.extend(starts.iter().map(|start| {
-        let cache = format!("{:?}", start.cache).to_lowercase();
-        let (process, spare) = (&start.process, &start.spare);
-        let figures = [&process.wall, &process.cpu, &spare.wall, &spare.cpu].map(figure);
-        start_line(&start.build, &cache, &figures)
+        let figures = [&start.process, &start.told, &start.spare]
+            .map(|one| [&one.wall, &one.cpu, &one.first_page].map(start_figure))
+            .concat();
+        start_line(&start.build, &cache_name(start), &figures)
     }));
     lines.join("\n")
 }
 
-fn start_line(build: &str, cache: &str, figures: &[String; 4]) -> String {
+/// The phases of spares' starts.
+pub fn render_phases(starts: &[StartResult]) -> String {
+    let titles = starts.first().map(|start| &start.spare.phases).into_iter().flatten();
+    let titles: Vec<_> = titles.map(|(phase, _)| (*phase).to_owned()).collect();
+    let mut lines = vec![start_line("ms of a spare's isolate", "code cache", &titles)];
+    lines.extend(starts.iter().map(|start| {
+        let figures = start.spare.phases.iter().map(|(_, figure)| start_figure(figure));
+        start_line(&start.build, &cache_name(start), &figures.collect::<Vec<_>>())
+    }));
+    lines.join("\n")
+}
+
+fn start_figure(summary: &Summary) -> String {
+    let places = usize::from(summary.median < 10.0);
+    format!("{:.places$} ({:.places$})", summary.median, summary.min)
+}
+
+fn cache_name(start: &StartResult) -> String {
+    format!("{:?}", start.cache).to_lowercase()
+}
+
+fn start_line(build: &str, cache: &str, figures: &[String]) -> String {
     let figures: String = figures.iter().map(|figure| format!("{figure:>12}")).collect();
     format!("{build:<30}{cache:>12}{figures}")
 }

@@ -12,7 +12,7 @@ use shared::head::{HandlerOptions, RequestHead};
 use shared::inherited::ChildArgs;
 use shared::link::Channel;
 use shared::logging::LogFormat;
-use shared::message::control::CodeUse;
+use shared::message::control::{CodeUse, StartPhases};
 use shared::message::{FromChild, FromRenderer, ToChild, ToRenderer};
 use shared::setup::{CodeCacheSetup, RendererSetup, Setup};
 use shared::window::ReceiveWindow;
@@ -80,7 +80,33 @@ impl Process {
         self.child.id()
     }
 
-    /// Tells it which app to load and waits until it has; returns where the app's code came from.
+    /// Tells it which app to prepare for, without loading it.
+    ///
+    /// # Errors
+    ///
+    /// When it does not hear.
+    pub fn prepare(
+        &mut self,
+        dist: &Path,
+        cache: Option<&Path>,
+        v8_flags: Vec<String>,
+    ) -> Result<(), BenchFailure> {
+        let setup = RendererSetup { waits: true, ..self.setup(dist, cache, v8_flags) };
+        self.tell(&ToChild::Setup(Setup::Renderer(setup)))
+    }
+
+    /// Tells one that is prepared to load the app and waits until it has.
+    ///
+    /// # Errors
+    ///
+    /// When it does not become ready.
+    pub fn load_prepared(&mut self) -> Result<(CodeUse, StartPhases), BenchFailure> {
+        self.tell(&ToChild::Load)?;
+        self.ready()
+    }
+
+    /// Tells it which app to load and waits until it has; returns where the app's code came from, and what
+    /// the start of the isolate went into.
     ///
     /// # Errors
     ///
@@ -90,22 +116,35 @@ impl Process {
         dist: &Path,
         cache: Option<&Path>,
         v8_flags: Vec<String>,
-    ) -> Result<CodeUse, BenchFailure> {
-        let setup = RendererSetup {
+    ) -> Result<(CodeUse, StartPhases), BenchFailure> {
+        let setup = self.setup(dist, cache, v8_flags);
+        self.tell(&ToChild::Setup(Setup::Renderer(setup)))?;
+        self.ready()
+    }
+
+    fn setup(&self, dist: &Path, cache: Option<&Path>, v8_flags: Vec<String>) -> RendererSetup {
+        RendererSetup {
             max_jobs_per_isolate: MAX_CONCURRENCY,
             code_cache: cache
                 .map(|directory| CodeCacheSetup { directory: directory.to_owned(), max_bytes: 256 << 20 }),
             v8_flags,
             ..RendererSetup::new(dist, self.scratch.path())
-        };
+        }
+    }
+
+    fn tell(&mut self, message: &ToChild) -> Result<(), BenchFailure> {
+        let sent = self.tokio.block_on(self.control.send(message));
+        sent.map_err(|error| broken(io::Error::other(error)))
+    }
+
+    fn ready(&mut self) -> Result<(CodeUse, StartPhases), BenchFailure> {
         let (tokio, control) = (&self.tokio, &mut self.control);
         tokio
             .block_on(async {
-                control.send(&ToChild::Setup(Setup::Renderer(setup))).await.map_err(io::Error::other)?;
                 loop {
                     match control.receive().await.map_err(io::Error::other)? {
                         Some(FromChild::Sandboxed(_)) => {}
-                        Some(FromChild::IsolateReady { code, .. }) => break Ok(code),
+                        Some(FromChild::IsolateReady { code, phases, .. }) => break Ok((code, phases)),
                         other => break Err(io::Error::other(format!("{other:?}"))),
                     }
                 }
@@ -136,6 +175,15 @@ impl Renderer {
     ) -> Result<Self, BenchFailure> {
         let mut process = Process::spawn(program, Some(core))?;
         process.load(dist, None, v8_flags)?;
+        Self::of(process)
+    }
+
+    /// Talks to the isolate of a process that has loaded its app.
+    ///
+    /// # Errors
+    ///
+    /// When it has no link.
+    pub fn of(mut process: Process) -> Result<Self, BenchFailure> {
         let link = process.link.take().ok_or_else(|| broken(io::Error::other("has no link")))?;
         let link = {
             let _inside = process.tokio.enter();
