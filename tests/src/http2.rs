@@ -34,7 +34,28 @@ impl Http2 {
     /// # Panics
     /// When the other side does not.
     pub async fn over(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, authority: &str) -> Self {
+        Self::with(h2::client::Builder::new(), stream, authority).await
+    }
+
+    /// The same; each stream may send so many bytes before they are read.
+    ///
+    /// # Panics
+    /// When the other side does not.
+    pub async fn with_window(
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        authority: &str,
+        bytes: u32,
+    ) -> Self {
         let mut builder = h2::client::Builder::new();
+        builder.initial_window_size(bytes);
+        Self::with(builder, stream, authority).await
+    }
+
+    async fn with(
+        mut builder: h2::client::Builder,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        authority: &str,
+    ) -> Self {
         // As browsers do: a stream that nobody reads does not stop the others.
         builder.initial_connection_window_size(4 << 20);
         let handshake = within_patience("the handshake", builder.handshake(stream));

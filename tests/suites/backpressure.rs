@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use h2::RecvStream;
 use tests::http::RawConnection;
+use tests::http2::Http2;
 use tests::metrics::Metrics;
 use tests::process::resident_bytes;
 use tests::wait::{eventually, settled};
 use tests::{Bundle, Cluster};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 const MIB: u64 = 1 << 20;
@@ -72,7 +75,8 @@ async fn few_places(max_slow_clients: usize, queue_wait: &str) -> Cluster {
          write_timeout = \"10m\"
          min_download_rate = \"0B\"
          body_timeout = \"10m\"
-         min_upload_rate = \"0B\""
+         min_upload_rate = \"0B\"
+         h2c = true"
     );
     Cluster::of(bundle).config(&config).start().await
 }
@@ -110,6 +114,45 @@ async fn clients_that_read_by_the_byte_hold_no_places() {
     let metrics = cluster.metrics().await;
     assert_eq!((slow_clients(&metrics), metrics.jobs_in_flight()), (SLOW as f64, SLOW as f64), "they go on");
     drop(readers);
+    cluster
+        .metrics_until("all have ended", |now| now.jobs_in_flight() == 0.0 && slow_clients(now) == 0.0)
+        .await;
+    cluster.stop().await;
+}
+
+/// Takes what has come of a stream, and makes room for as much again: its window is a byte or two.
+async fn read_a_little(body: &mut RecvStream) {
+    let piece = timeout(Duration::from_secs(10), body.data()).await.expect("bytes come").unwrap().unwrap();
+    assert!(piece.len() <= 2, "{} bytes came", piece.len());
+    body.flow_control().release_capacity(piece.len()).unwrap();
+}
+
+#[tokio::test]
+async fn streams_of_http_2_that_are_read_by_the_byte_hold_no_places() {
+    let cluster = few_places(1024, "20s").await;
+    let socket = TcpStream::connect(cluster.address()).await.unwrap();
+    let mut client = Http2::with_window(socket, "localhost", 2).await;
+    let mut responses = Vec::new();
+    for _ in 0..SLOW {
+        responses.push(client.begin("GET", "/endless", &[], false).await.unwrap().0);
+    }
+    let mut bodies = Vec::new();
+    for response in responses {
+        let response = timeout(Duration::from_secs(20), response).await.expect("a head comes").unwrap();
+        assert_eq!(response.status(), 200);
+        bodies.push(response.into_body());
+    }
+    cluster.metrics_until("all of them are slow", |now| slow_clients(now) == SLOW as f64).await;
+    for _ in 0..50 {
+        for body in &mut bodies {
+            read_a_little(body).await;
+        }
+        let answer = timeout(Duration::from_secs(2), cluster.get("/")).await.expect("others wait for nobody");
+        assert_eq!(answer.status, 200);
+    }
+    let metrics = cluster.metrics().await;
+    assert_eq!((slow_clients(&metrics), metrics.jobs_in_flight()), (SLOW as f64, SLOW as f64), "they go on");
+    drop(bodies);
     cluster
         .metrics_until("all have ended", |now| now.jobs_in_flight() == 0.0 && slow_clients(now) == 0.0)
         .await;
@@ -166,6 +209,10 @@ async fn more_slow_clients_than_may_keep_their_places() {
     assert_eq!(answer.status, 503, "{PLACES} of them have places, and one is beside");
     let metrics = cluster.metrics().await;
     assert_eq!((slow_clients(&metrics), metrics.jobs_in_flight()), (1.0, PLACES as f64 + 1.0));
+    let line = |line: &str| line.contains("max_slow_clients_per_isolate").then(|| line.to_owned());
+    let line = timeout(Duration::from_secs(10), cluster.log().find(line)).await.expect("the log says so");
+    let line = line.unwrap();
+    assert!(line.contains("isolate=renderer 0.") && line.contains("limit=1"), "{line}");
     slow.pop();
     cluster.metrics_until("one has left", |now| now.jobs_in_flight() == PLACES as f64).await;
     assert_eq!(cluster.get("/").await.status, 200, "a place is free, or another is beside in its stead");

@@ -7,6 +7,7 @@
 //! - [`hope`]: how long a wait may be expected to be. Pure.
 //! - [`limiter`]: how many jobs an isolate runs at a time, found out by measuring. Pure.
 //! - [`respite`]: refusals come together.
+//! - [`notice`]: lines of the log that would be many. Pure.
 //! - [`breaker`]: routes that are given a rest. Pure.
 
 pub mod breaker;
@@ -14,6 +15,7 @@ pub mod class;
 mod departures;
 mod hope;
 pub mod limiter;
+mod notice;
 #[cfg(test)]
 mod overload_simulation;
 mod queue;
@@ -36,10 +38,14 @@ use crate::metrics::Metrics;
 use crate::pool::slot::IsolateId;
 use class::{Class, Shares};
 use limiter::Bounds;
+use notice::Notice;
 use queue::{Action, Event, Queue, Release, Standing, Ticket};
 
 /// How soon one who waits asks again whether his time is over, should his verdict not have come.
 const TICK: Duration = Duration::from_millis(5);
+
+/// How often the log says at most that more clients are slow than may be.
+const SLOW_NOTICE_EVERY: Duration = Duration::from_secs(10);
 
 /// The bounds of admission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,6 +160,8 @@ pub(crate) struct Admission {
 struct Shared {
     state: Mutex<State>,
     queue_wait: Duration,
+    /// Of each isolate.
+    max_slow_clients: usize,
     metrics: Metrics,
     /// Refusals by reason: looking a label up takes a lock each time.
     refused: [IntCounter; RefusalReason::ALL.len()],
@@ -166,6 +174,8 @@ struct State {
     waiters: HashMap<Ticket, oneshot::Sender<Verdict>, foldhash::fast::RandomState>,
     /// Empty, with room.
     actions: Vec<Action>,
+    /// That more clients are slow than may be.
+    slow_notice: Notice,
 }
 
 type Verdict = Result<Permit, RefusalReason>;
@@ -230,6 +240,11 @@ impl Permit {
         }
         let mut state = self.shared.lock();
         if !state.queue.may_move(isolate, to) {
+            let is_told = to == Standing::Slow && state.slow_notice.is_written(now());
+            drop(state);
+            if is_told {
+                tell_too_many_slow(isolate, self.shared.max_slow_clients);
+            }
             return false;
         }
         self.standing.set(to);
@@ -260,11 +275,13 @@ impl Drop for Permit {
 
 impl Admission {
     pub fn new(settings: AdmissionSettings, metrics: Metrics) -> Self {
-        let queue_wait = settings.queue_wait;
+        let (queue_wait, max_slow_clients) = (settings.queue_wait, settings.max_slow_clients_per_isolate);
         let (queue, waiters, actions) = (Queue::new(settings), HashMap::default(), Vec::new());
-        let state = State { queue, next_ticket: 0, waiters, actions };
+        let slow_notice = Notice::new(SLOW_NOTICE_EVERY);
+        let state = State { queue, next_ticket: 0, waiters, actions, slow_notice };
         let refused = RefusalReason::ALL.map(|reason| metrics.refusals.with_label_values(&[reason.label()]));
-        Self { shared: Arc::new(Shared { state: Mutex::new(state), queue_wait, metrics, refused }) }
+        let state = Mutex::new(state);
+        Self { shared: Arc::new(Shared { state, queue_wait, max_slow_clients, metrics, refused }) }
     }
 
     /// The isolate takes jobs from now on.
@@ -375,6 +392,14 @@ impl Drop for Waiting {
             self.shared.apply(Event::Abandoned { ticket, class, deadline });
         }
     }
+}
+
+fn tell_too_many_slow(isolate: IsolateId, limit: usize) {
+    tracing::warn!(
+        %isolate,
+        limit,
+        "more clients are slow than max_slow_clients_per_isolate allows: their requests keep the places of others"
+    );
 }
 
 /// The clock of the runtime, which tests can stop.

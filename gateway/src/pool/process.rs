@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::prctl::{set_no_new_privs, set_pdeathsig};
 use nix::sys::signal::Signal;
+use nix::sys::socket::{setsockopt, sockopt};
 use nix::unistd::{Pid, getpid, getppid};
 use shared::inherited::ChildArgs;
 use shared::link::Channel;
@@ -23,6 +24,11 @@ use tokio::process::{Child, Command};
 /// Variables that a child gets from our own environment, beside those that the config names: what decides about
 /// its clock and its own diagnostics.
 const INHERITED_VARIABLES: [&str; 2] = ["TZ", "RUST_BACKTRACE"];
+
+/// The most bytes that a link's socket is to hold in each direction. What an isolate answers in one turn of its loop, a
+/// page each for dozens of requests, leaves in one piece then: otherwise the rest of it waits for the gateway, whose
+/// responses are sent in two parts. The kernel counts about twice of it, and stays at its own `net.core.wmem_max`.
+const LINK_BUFFER_BYTES: usize = 512 * 1024;
 
 /// What to start.
 #[derive(Debug)]
@@ -57,18 +63,22 @@ pub(super) struct Spawned {
 /// When the program cannot be run, or when descriptors or processes are used up.
 pub(super) fn spawn(plan: &Plan<'_>) -> io::Result<Spawned> {
     let mut theirs = Vec::new();
-    let mut pair = || -> io::Result<(StdUnixStream, RawFd)> {
+    let mut pair = |is_link: bool| -> io::Result<(StdUnixStream, RawFd)> {
         // Both ends close on exec, so that no other child inherits them.
         let (ours, end) = StdUnixStream::pair()?;
+        if is_link {
+            setsockopt(&ours, sockopt::SndBuf, &LINK_BUFFER_BYTES)?;
+            setsockopt(&end, sockopt::SndBuf, &LINK_BUFFER_BYTES)?;
+        }
         let fd = end.as_raw_fd();
         theirs.push(OwnedFd::from(end));
         Ok((ours, fd))
     };
-    let (control, control_fd) = pair()?;
+    let (control, control_fd) = pair(false)?;
     let mut links = Vec::with_capacity(plan.lanes);
     let mut link_fds = Vec::with_capacity(plan.lanes);
     for _ in 0..plan.lanes {
-        let lane = (0..plan.threads).map(|_| pair()).collect::<io::Result<Vec<_>>>()?;
+        let lane = (0..plan.threads).map(|_| pair(true)).collect::<io::Result<Vec<_>>>()?;
         let (ours, fds): (Vec<_>, Vec<_>) = lane.into_iter().unzip();
         links.push(ours);
         link_fds.push(fds);

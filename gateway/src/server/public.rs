@@ -19,6 +19,7 @@ use actix_web::dev::{AppConfig, ServiceResponse};
 use actix_web::http::KeepAlive;
 use bytes::{Bytes, BytesMut};
 use prometheus::IntGauge;
+use shared::window::MAX_CHUNK_BYTES;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
@@ -42,6 +43,9 @@ use crate::pool::PoolHandle;
 
 /// How long actix-http waits for a client to take an answer that came before its upload's end.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// So much of a response is gathered before it is written, in bytes: a piece of a long page or file.
+const WRITE_BUFFER_BYTES: usize = MAX_CHUNK_BYTES;
 
 /// Threads of each gateway thread that read files from disk.
 const FILE_THREADS: usize = 16;
@@ -153,6 +157,7 @@ where
         .client_disconnect_timeout(DISCONNECT_TIMEOUT)
         // A client that closes its side has gone: its job is cancelled at once.
         .h1_allow_half_closed(false)
+        .h1_write_buffer_size(WRITE_BUFFER_BYTES)
         .graceful_shutdown_signal(move || drain.begun())
         .on_connect_ext(|connection: &Guarded<Transport>, data| {
             data.insert(Rc::clone(connection.state()));
