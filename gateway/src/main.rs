@@ -1,5 +1,7 @@
 //! The `gateway` program.
 
+mod free_memory;
+
 use std::process::ExitCode;
 
 use isopod_gateway::Gateway;
@@ -10,5 +12,6 @@ use mimalloc::MiMalloc;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
+    free_memory::keep();
     Gateway::builder().run()
 }
