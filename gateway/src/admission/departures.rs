@@ -22,11 +22,13 @@ const SURE: Duration = Duration::from_millis(150);
 /// How long a rate is good for once nobody waits, in times of [`LOOK_BACK`].
 const REMEMBERED: u32 = 5;
 
-/// So many of the longest pauses of a look do not count, if they last so long, and so many times as long as departures are
-/// apart otherwise. Pages that each compute for as long are no pause.
+/// So many of the longest pauses of a look do not count, if they last so long, so many times as long as departures are
+/// apart otherwise, and more than twice as long as the next one: pages that each compute for as long are no pause, nor is
+/// it one when many wait for the same time and leave together.
 const PAUSES: usize = 2;
 const PAUSE: Duration = Duration::from_millis(20);
 const TIMES_AS_LONG: f64 = 5.0;
+const TWICE: u32 = 2;
 
 /// What is beyond this counts: nobody who waits is served in time.
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
@@ -101,7 +103,7 @@ impl Departures {
         let mut took = now.saturating_duration_since(*first);
         let since_last = now.saturating_duration_since(*last);
         let all = || self.pauses.iter().map(|(_, long)| *long).chain([since_last]);
-        let mut longest = [Duration::ZERO; PAUSES];
+        let mut longest = [Duration::ZERO; PAUSES + 1];
         for pause in all() {
             // The shortest of those that are kept makes room.
             if let Some(least) = longest.iter_mut().min().filter(|least| **least < pause) {
@@ -109,7 +111,8 @@ impl Departures {
             }
         }
         longest.sort_unstable();
-        for pause in longest.into_iter().rev().filter(|pause| *pause >= PAUSE) {
+        let [usual, longest @ ..] = longest;
+        for pause in longest.into_iter().rev().filter(|pause| *pause >= PAUSE && *pause > usual * TWICE) {
             let rest = took.saturating_sub(pause);
             let apart = rest.as_secs_f64() / departures.max(1) as f64;
             if pause.as_secs_f64() > apart * TIMES_AS_LONG {
@@ -198,6 +201,16 @@ mod tests {
         (1..=10).for_each(|page| departures.note(at(page * 100)));
         let rate = departures.per_second(at(1000)).unwrap();
         assert!((9.9..10.1).contains(&rate), "{rate} pages of 100 ms");
+    }
+
+    #[test]
+    fn jobs_that_leave_together_time_and_again_do_not_stall() {
+        let (mut departures, start) = (Departures::default(), Instant::now());
+        let at = |millis| start + Duration::from_millis(millis);
+        departures.begin(at(0));
+        (1..=5).for_each(|wave| (0..10).for_each(|job| departures.note(at(wave * 190 + job))));
+        let rate = departures.per_second(at(960)).unwrap();
+        assert!((49.0..54.0).contains(&rate), "{rate}, ten every 190 ms");
     }
 
     #[test]
