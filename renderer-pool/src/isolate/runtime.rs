@@ -362,8 +362,6 @@ fn new_runtime(
         module_loader: Some(modules),
         extensions: extensions::all(host),
         startup_snapshot: Some(snapshot::SNAPSHOT),
-        // The snapshot has them; those that V8 can call without its slow way are renewed with the first script.
-        skip_op_registration: true,
         residual_lazy_js_sources: snapshot::SCRIPTS,
         residual_lazy_esm_sources: snapshot::MODULES,
         create_params: Some(limits),
