@@ -4,8 +4,8 @@
 
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    CounterVec, Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 /// Seconds; from a static file to a page that waits for slow loaders.
@@ -115,6 +115,8 @@ pub struct Metrics {
     pub isolate_heap_bytes: IntGaugeVec,
     /// Bytes outside V8's heap that objects on it hold, by renderer and isolate.
     pub isolate_external_bytes: IntGaugeVec,
+    /// Seconds in which isolates had jobs, by state: idle, or busy, which ran or waited for a core. Where the kernel counts it.
+    pub isolate_seconds: CounterVec,
     /// Resident bytes of each process, by kind and slot.
     pub process_resident_bytes: IntGaugeVec,
     /// CPU seconds that each process has used, by kind and slot; a gauge, since a slot's process changes.
@@ -330,6 +332,16 @@ impl Metrics {
                 "isolate_external_bytes",
                 "Bytes outside V8's heap held from it.",
                 &["renderer", "isolate"],
+            )?,
+            isolate_seconds: registered(
+                r,
+                CounterVec::new(
+                    Opts::new(
+                        "isopod_isolate_seconds_total",
+                        "Time in which isolates had jobs; busy is running or waiting for a core.",
+                    ),
+                    &["state"],
+                )?,
             )?,
             process_resident_bytes: gauges(
                 r,

@@ -57,14 +57,10 @@ async fn ready(renderer: &mut Renderer) {
     assert!(matches!(renderer.report().await, FromChild::IsolateReady { .. }));
 }
 
-/// The next report that is no statistics.
 async fn retirement(renderer: &mut Renderer) -> (RetireReason, bool) {
-    loop {
-        match renderer.report().await {
-            FromChild::Retire { reason, closed, .. } => return (reason, closed),
-            FromChild::IsolateStats { .. } => {}
-            other => panic!("{other:?}"),
-        }
+    match renderer.report().await {
+        FromChild::Retire { reason, closed, .. } => (reason, closed),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -408,4 +404,24 @@ async fn the_abort_delay_aborts_the_signal_and_the_job_goes_on() {
     let reason = shared::message::CancelReason::AbortDelay;
     renderer.say(shared::message::ToRenderer::Cancel { id: 1, reason }).await;
     assert_eq!(renderer.response(1).await.2, "TimeoutError");
+}
+
+#[tokio::test]
+async fn an_isolate_with_jobs_tells_how_long_its_thread_was_idle() {
+    let mut renderer = renderer(
+        "const until = Date.now() + 2000;
+         if (url.pathname === '/wait') await sleep(2000);
+         while (Date.now() < until) { const turn = Date.now() + 20; while (Date.now() < turn); await sleep(0); }
+         return new Response('done');",
+    )
+    .await;
+    ready(&mut renderer).await;
+    renderer.job(1, head("GET", "/wait")).await;
+    let waits = renderer.idle_time().await;
+    assert!(waits.idle_us * 2 > waits.passed_us, "{waits:?}");
+    renderer.job(2, head("GET", "/compute")).await;
+    // The first one may have begun before.
+    renderer.idle_time().await;
+    let computes = renderer.idle_time().await;
+    assert!(computes.idle_us * 2 < computes.passed_us, "{computes:?}");
 }

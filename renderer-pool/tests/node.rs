@@ -273,10 +273,7 @@ async fn an_app_that_exits_takes_its_isolate_along_and_says_so() {
         Renderer::with_fetch(r#"if (request.url.endsWith("/exit")) process.exit(4); return new Response();"#)
             .await;
     renderer.job(1, head("GET", "/exit")).await;
-    let mut report = renderer.report().await;
-    if matches!(report, FromChild::IsolateStats { .. }) {
-        report = renderer.report().await;
-    }
+    let report = renderer.report().await;
     assert!(
         matches!(&report, FromChild::IsolateFailed { reason, .. } if reason.contains("process.exit(4)")),
         "{report:?}"

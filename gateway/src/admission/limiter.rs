@@ -9,6 +9,7 @@
 //!   each window (200 ms or more, 32 answers or more), while as many run as may:
 //!     about as quick as with few jobs   ->  the limit grows
 //!     slower than TOLERANCE times that  ->  a probe
+//!     the isolate is idle               ->  the limit grows to what keeps it at work, at most fourfold
 //!   a probe, every 10 s too: half the limit for one window
 //!     as many answers as before         ->  the other half only waited: the lower limit stays, and its time is the
 //!                                           new measure of quick; probe again
@@ -17,6 +18,11 @@
 //! ```
 //!
 //! Without the probe a lasting overload would become the measure of what is quick.
+//!
+//! A probe guesses whether jobs wait or compute, refuses visitors, and those who come again at once take the core from
+//! what it measures. Where the isolate tells how much of the time its thread was idle (neither ran nor waited for its
+//! core), there is nothing to guess: one that is idle while as many jobs run as may waits for something else, or for its
+//! next job, and has room for as many more as keep it at work. No probe is made then, and one that shows it has ended.
 //!
 //! Neither goes below what an isolate does in [`FEED`], or did lately. With fewer jobs it runs dry before the gateway has taken
 //! its answers and sent the next ones: each handful of jobs then costs a change of processes and cold caches (with two at a
@@ -63,6 +69,32 @@ const FEED: Duration = Duration::from_millis(10);
 /// is soon as quick as before, and would have nothing to do until the limit has followed.
 const KEPT_FEED: f64 = 0.97;
 
+/// An isolate whose thread was idle for more than this part of the time has too few jobs, while as many ran as might for at
+/// least the other part.
+const IDLE: f64 = 0.25;
+const MOSTLY_FULL: f64 = 0.8;
+
+/// Nor does it get fewer when it was idle for more than this with half of them.
+const IDLE_WITH_HALF: f64 = 0.1;
+
+/// While it is idle for more than this, jobs hold their places for as long as few do: they do not wait for each other.
+const MOSTLY_IDLE: f64 = 0.5;
+
+/// The part of the time that it is to be at work then, and how many times as many may run for it after one window: what
+/// comes next may be other pages.
+const AT_WORK: f64 = 0.95;
+const MOST_GROWTH: f64 = 4.0;
+
+/// If it is idle still, and twice in turn answers have not grown by this part of what places have, it was not for want of
+/// jobs (the gateway is slow to take what it answers): back, and no more of that for a while. When they have fallen below
+/// [`OTHERS`], pages are others than before, and nothing is known of them.
+const OF_USE: f64 = 0.25;
+const OTHERS: f64 = 0.7;
+const SATED: Duration = Duration::from_secs(3);
+
+/// Reports of idle time are waited for as long as the last one is not older.
+const REPORTED: Duration = Duration::from_secs(1);
+
 /// The bounds of the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
@@ -88,6 +120,15 @@ pub(super) struct Limiter {
     probe: Option<Probe>,
     /// Under which jobs were found to wait.
     waiting: Option<Seen>,
+    /// How the limit grew last for an idle isolate.
+    growth: Option<Growth>,
+    /// Until then an idle isolate gets no more.
+    sated_until: Option<Instant>,
+    /// Since when as many run as may, and for how long they did before, since it last told.
+    full_since: Option<Instant>,
+    full: Duration,
+    /// When the isolate last told of its idle time.
+    reported: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -99,6 +140,11 @@ struct Window {
     seconds: f64,
     /// As many ran as might.
     was_full: bool,
+    /// The isolate has told of its idle time since the first answer.
+    was_told: bool,
+    /// Time of that in which as many ran as might, and how much of it the isolate's thread was idle.
+    told: Duration,
+    idle: Duration,
 }
 
 /// What was before the limit was halved.
@@ -112,13 +158,39 @@ struct Probe {
 impl Probe {
     /// As a window showed it.
     fn seen(self) -> Seen {
-        Seen { answers_per_second: self.answers_per_second, seconds: self.seconds, was_full: true }
+        let Self { answers_per_second, seconds, .. } = self;
+        Seen { answers_per_second, seconds, was_full: true, idle: None }
+    }
+}
+
+/// How the limit grew for an idle isolate.
+#[derive(Debug, Clone, Copy)]
+struct Growth {
+    from: f64,
+    answers_per_second: f64,
+    /// The limit before the last growth that was of use.
+    back_to: f64,
+    /// The one before was of no use either.
+    disappointed: bool,
+}
+
+impl Growth {
+    /// Whether the isolate, idle still with the limit that it has now, answers no more than it did.
+    fn disappoints(self, limit: f64, seen: Seen) -> bool {
+        let gain = seen.answers_per_second / self.answers_per_second.max(f64::EPSILON);
+        gain >= OTHERS && gain < 1.0 + (limit / self.from - 1.0) * OF_USE
     }
 }
 
 impl Window {
     fn new(now: Instant) -> Self {
-        Self { began: now, first: None, samples: 0, seconds: 0.0, was_full: false }
+        let (was_told, told, idle) = Default::default();
+        Self { began: now, first: None, samples: 0, seconds: 0.0, was_full: false, was_told, told, idle }
+    }
+
+    /// The part of the time that the isolate's thread was idle, if it told.
+    fn idle_share(&self) -> Option<f64> {
+        (!self.told.is_zero()).then(|| self.idle.as_secs_f64() / self.told.as_secs_f64())
     }
 }
 
@@ -128,6 +200,8 @@ struct Seen {
     answers_per_second: f64,
     seconds: f64,
     was_full: bool,
+    /// The part of the time that the isolate was idle though as many ran as might, if it told.
+    idle: Option<f64>,
 }
 
 impl Seen {
@@ -153,6 +227,11 @@ impl Limiter {
             probe_at: None,
             probe: None,
             waiting: None,
+            growth: None,
+            sated_until: None,
+            full_since: None,
+            full: Duration::ZERO,
+            reported: None,
         }
     }
 
@@ -167,9 +246,32 @@ impl Limiter {
         limit.clamp(self.bounds.min, self.bounds.max)
     }
 
-    /// So many run now.
-    pub fn runs(&mut self, jobs: usize) {
-        self.window.was_full |= jobs >= self.limit();
+    /// So many run from now on.
+    pub fn runs(&mut self, jobs: usize, now: Instant) {
+        if jobs >= self.limit() {
+            self.window.was_full = true;
+            self.full_since.get_or_insert(now);
+        } else if let Some(since) = self.full_since.take() {
+            self.full += now.saturating_duration_since(since);
+        }
+    }
+
+    /// The isolate's thread was idle for so much of the time that has `passed` since it last told: it neither ran nor waited
+    /// for its core.
+    pub fn told(&mut self, idle: Duration, passed: Duration, now: Instant) {
+        self.reported = Some(now);
+        let full = self.full_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        let full = std::mem::take(&mut self.full) + full;
+        self.full_since = self.full_since.map(|_| now);
+        // What was before the first answer that counts is the time under another limit.
+        let began = now.checked_sub(passed);
+        if self.window.first.is_some_and(|first| began.is_some_and(|began| began >= first)) {
+            self.window.was_told = true;
+            if full.as_secs_f64() >= passed.as_secs_f64() * MOSTLY_FULL {
+                self.window.told += passed;
+                self.window.idle += idle.min(passed);
+            }
+        }
     }
 
     /// A job that was answered is over at `now`, which it began `held` before.
@@ -182,16 +284,33 @@ impl Limiter {
         self.window.seconds += held.as_secs_f64();
         let elapsed = now.saturating_duration_since(first);
         let is_long = now.saturating_duration_since(self.window.began) >= LONG_WINDOW;
-        if (elapsed >= WINDOW && self.window.samples >= SAMPLES) || is_long {
-            let elapsed = elapsed.max(WINDOW).as_secs_f64();
-            let seen = Seen {
-                answers_per_second: f64::from(self.window.samples) / elapsed,
-                seconds: self.window.seconds / f64::from(self.window.samples),
-                was_full: self.window.was_full,
-            };
+        if (elapsed >= WINDOW && self.window.samples >= self.samples() && !self.will_be_told(now)) || is_long
+        {
+            let seen = self.seen(elapsed.max(WINDOW));
             self.window = Window::new(now);
             self.decide(seen, now);
         }
+    }
+
+    /// Answers that the window needs: two of each job will do where nothing is to be learned from their times.
+    fn samples(&self) -> u32 {
+        match self.window.idle_share() {
+            Some(idle) if idle > IDLE => SAMPLES.min(u32::try_from(2 * self.limit()).unwrap_or(SAMPLES)),
+            _ => SAMPLES,
+        }
+    }
+
+    /// Whether the isolate tells of its idle time, and has not yet told of this window's.
+    fn will_be_told(&self, now: Instant) -> bool {
+        let reports = self.reported.is_some_and(|at| now.saturating_duration_since(at) < REPORTED);
+        reports && !self.window.was_told
+    }
+
+    fn seen(&self, elapsed: Duration) -> Seen {
+        let Window { samples, seconds, was_full, .. } = self.window;
+        let samples = f64::from(samples);
+        let (answers_per_second, seconds) = (samples / elapsed.as_secs_f64(), seconds / samples);
+        Seen { answers_per_second, seconds, was_full, idle: self.window.idle_share() }
     }
 
     fn decide(&mut self, seen: Seen, now: Instant) {
@@ -214,6 +333,9 @@ impl Limiter {
     }
 
     fn adapt(&mut self, seen: Seen, now: Instant) {
+        if let Some(idle) = self.has_too_few(seen, IDLE, now) {
+            return self.fill(seen, idle, now);
+        }
         let probe_at = *self.probe_at.get_or_insert(now + FIRST_PROBE);
         let quick = *self.quick.get_or_insert(seen.seconds);
         let probe_at = if self.waiting.is_some_and(|waiting| seen.differs_from(waiting)) {
@@ -238,6 +360,33 @@ impl Limiter {
         }
     }
 
+    /// What part of the time the isolate is idle for want of jobs, if it is for more than `least`.
+    fn has_too_few(&self, seen: Seen, least: f64, now: Instant) -> Option<f64> {
+        seen.idle.filter(|idle| *idle > least && self.sated_until.is_none_or(|until| now >= until))
+    }
+
+    /// As many as keep the isolate at work, if each brings as much as those before it. While it is idle, jobs hold their
+    /// places for as long as few do.
+    fn fill(&mut self, seen: Seen, idle: f64, now: Instant) {
+        let growth = self.growth.take();
+        let disappoints = growth.is_some_and(|growth| growth.disappoints(self.limit, seen));
+        // Once may be chance, or pages that had begun to be others.
+        let back_to = growth.filter(|_| disappoints).map_or(self.limit, |growth| growth.back_to);
+        if disappoints && growth.is_some_and(|growth| growth.disappointed) {
+            self.sated_until = Some(now + SATED);
+            return self.set(back_to, now);
+        }
+        if idle > MOSTLY_IDLE {
+            self.quick = Some(seen.seconds);
+        }
+        self.probe_at = self.probe_at.max(Some(now + PROBE_EVERY));
+        let most = if disappoints { MOST_GROWTH / 2.0 } else { MOST_GROWTH };
+        let factor = (AT_WORK / (1.0 - idle).max(f64::EPSILON)).min(most);
+        let (from, answers_per_second) = (self.limit, seen.answers_per_second);
+        self.set((from * factor).max(from + 1.0), now);
+        self.growth = Some(Growth { from, answers_per_second, back_to, disappointed: disappoints });
+    }
+
     fn begin_probe(&mut self, seen: Seen, now: Instant) {
         let Seen { answers_per_second, seconds, .. } = seen;
         self.begin_probe_after(Probe { limit: self.limit, answers_per_second, seconds }, now);
@@ -249,11 +398,14 @@ impl Limiter {
     }
 
     fn end_probe(&mut self, probe: Probe, seen: Seen, now: Instant) {
-        let is_waiting = seen.was_full && seen.answers_per_second <= probe.answers_per_second * WAITING;
+        let is_idle = self.has_too_few(seen, IDLE_WITH_HALF, now).is_some();
+        let is_waiting =
+            is_idle || seen.was_full && seen.answers_per_second <= probe.answers_per_second * WAITING;
         self.waiting = is_waiting.then(|| probe.seen());
         self.probe_at = Some(now + if is_waiting { SELDOM_PROBE } else { PROBE_EVERY });
         // With room to spare it was the visitors who became fewer.
-        let was_useless = seen.was_full && seen.answers_per_second >= probe.answers_per_second * ENOUGH;
+        let was_useless =
+            seen.was_full && !is_idle && seen.answers_per_second >= probe.answers_per_second * ENOUGH;
         if !was_useless {
             self.quick = Some(seen.seconds);
             return self.set(probe.limit, now);
@@ -270,273 +422,9 @@ impl Limiter {
         self.limit = limit.clamp(self.floor, self.bounds.max as f64);
         self.since = now;
         self.window = Window::new(now);
+        self.growth = None;
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::pool::dice::Dice;
-
-    const BOUNDS: Bounds = Bounds { min: 2, max: 64 };
-    /// The defaults.
-    const WIDE: Bounds = Bounds { min: 2, max: 512 };
-    const TICK: Duration = Duration::from_micros(100);
-
-    /// What a page costs, in ticks: it waits, computes, and streams.
-    #[derive(Clone, Copy)]
-    struct Page {
-        waits: u64,
-        computes: u64,
-        streams: u64,
-    }
-
-    /// 1 ms of computing.
-    const COMPUTES: Page = Page { waits: 0, computes: 10, streams: 0 };
-    /// 0.5 ms of computing and 100 ms of waiting.
-    const WAITS: Page = Page { waits: 1000, computes: 5, streams: 0 };
-
-    struct Job {
-        began: Instant,
-        waits_until: Instant,
-        computes: u64,
-        streams: u64,
-    }
-
-    /// One thread that computes one job after the other, and a queue before it that is never empty. It shares its core
-    /// with the gateway: what has left is replaced when it has nothing to do or its time slice is over, and that takes
-    /// `handover` ticks.
-    struct Isolate {
-        bounds: Bounds,
-        limiter: Limiter,
-        now: Instant,
-        jobs: Vec<Job>,
-        dice: Dice,
-        limits: Vec<usize>,
-        handover: u32,
-        /// For each tick of the isolate, so many of the gateway, which refuses others meanwhile.
-        refusing: u32,
-        slice_left: u32,
-    }
-
-    /// Ticks that the isolate has before the gateway has its turn.
-    const SLICE: u32 = 30;
-
-    impl Isolate {
-        fn new(seed: u64) -> Self {
-            Self::within(BOUNDS, seed)
-        }
-
-        fn within(bounds: Bounds, seed: u64) -> Self {
-            let now = Instant::now();
-            let limiter = Limiter::new(bounds, now);
-            let dice = Dice::new(seed);
-            Self {
-                bounds,
-                limiter,
-                now,
-                jobs: Vec::new(),
-                dice,
-                limits: Vec::new(),
-                handover: 0,
-                refusing: 0,
-                slice_left: SLICE,
-            }
-        }
-
-        /// The gateway's turn, if it is: says whether jobs may come now.
-        fn hands_over(&mut self) -> bool {
-            let can_run = self.jobs.iter().any(|job| job.waits_until <= self.now);
-            if can_run && self.slice_left > 0 {
-                self.slice_left -= 1;
-                return self.handover == 0;
-            }
-            let ran = SLICE - std::mem::replace(&mut self.slice_left, SLICE);
-            self.now += TICK * (self.handover + ran * self.refusing);
-            true
-        }
-
-        /// Runs for so long, fully loaded or with at most `visitors` at a time; the jobs done in a second.
-        fn run(&mut self, seconds: u32, visitors: usize, page: impl Fn(&mut Dice) -> Page) -> f64 {
-            let (end, mut done) = (self.now + Duration::from_secs(seconds.into()), 0u32);
-            while self.now < end {
-                let may_come = self.hands_over();
-                while may_come && self.jobs.len() < self.limiter.limit().min(visitors) {
-                    let Page { waits, computes, streams } = page(&mut self.dice);
-                    let spread = |ticks: u64, dice: &mut Dice| ticks / 2 + dice.below(ticks + 1);
-                    let waits = spread(waits, &mut self.dice);
-                    let waits_until = self.now + TICK * u32::try_from(waits).unwrap();
-                    let computes = spread(computes, &mut self.dice).max(1);
-                    let streams = spread(streams, &mut self.dice);
-                    self.jobs.push(Job { began: self.now, waits_until, computes, streams });
-                    self.limiter.runs(self.jobs.len());
-                }
-                self.now += TICK;
-                let now = self.now;
-                if let Some(index) = self.jobs.iter().position(|job| job.waits_until <= now) {
-                    let job = &mut self.jobs[index];
-                    job.computes -= 1;
-                    if job.computes == 0 && job.streams > 0 {
-                        // The end of a stream is little work, but work.
-                        job.waits_until = now + TICK * u32::try_from(job.streams).unwrap();
-                        (job.computes, job.streams) = (1, 0);
-                    } else if job.computes == 0 {
-                        let took = now - job.began;
-                        self.jobs.remove(index);
-                        self.limiter.answered(took, now);
-                        done += 1;
-                    }
-                }
-                let limit = self.limiter.limit();
-                assert!((self.bounds.min..=self.bounds.max).contains(&limit));
-                self.limits.push(limit);
-            }
-            f64::from(done) / f64::from(seconds)
-        }
-
-        /// The middle one of the limits of the last so many seconds.
-        fn settled(&self, seconds: usize) -> usize {
-            let mut last: Vec<_> = self.limits.iter().rev().take(seconds * 10_000).copied().collect();
-            last.sort_unstable();
-            last[last.len() / 2]
-        }
-    }
-
-    fn for_each_seed(simulate: impl Fn(u64) + std::panic::RefUnwindSafe) {
-        for seed in 0..8 {
-            let run = std::panic::catch_unwind(|| simulate(seed));
-            assert!(run.is_ok(), "the simulation fails with seed {seed}");
-        }
-    }
-
-    #[test]
-    fn pages_that_compute_run_few_at_a_time_and_no_less_in_all() {
-        for_each_seed(|seed| {
-            let mut isolate = Isolate::new(seed);
-            isolate.run(5, usize::MAX, |_| COMPUTES);
-            let rate = isolate.run(30, usize::MAX, |_| COMPUTES);
-            assert!(isolate.settled(30) <= 24, "{} at a time", isolate.settled(30));
-            assert!(rate > 900.0, "{rate} pages a second of 950");
-        });
-    }
-
-    /// 0.45 ms of computing, 0.8 ms for each change to the gateway and back, and the gateway refuses others for as long as
-    /// the isolate computes. That makes pages slower than those of a quiet site, and is no reason to let few run.
-    #[test]
-    fn an_isolate_that_shares_its_core_is_not_left_without_work() {
-        for_each_seed(|seed| {
-            let mut isolate = Isolate::new(seed);
-            (isolate.handover, isolate.refusing) = (8, 1);
-            let page = Page { waits: 0, computes: 5, streams: 0 };
-            isolate.run(5, 2, |_| page);
-            isolate.run(15, usize::MAX, |_| page);
-            let rate = isolate.run(30, usize::MAX, |_| page);
-            let most = 1.0 / (0.000_45 * (2.0 + f64::from(isolate.handover) / f64::from(SLICE)));
-            assert!(rate > 0.98 * most, "{rate} of {most} pages a second, {} at a time", isolate.settled(30));
-        });
-    }
-
-    #[test]
-    fn slow_pages_still_run_few_at_a_time() {
-        for_each_seed(|seed| {
-            let mut isolate = Isolate::new(seed);
-            isolate.run(60, usize::MAX, |_| Page { waits: 0, computes: 200, streams: 0 });
-            assert!(isolate.settled(10) <= 8, "{} at a time, 20 ms each", isolate.settled(10));
-        });
-    }
-
-    #[test]
-    fn pages_that_wait_run_many_at_a_time() {
-        for_each_seed(|seed| {
-            let mut isolate = Isolate::new(seed);
-            isolate.run(5, usize::MAX, |_| WAITS);
-            let rate = isolate.run(30, usize::MAX, |_| WAITS);
-            assert!(isolate.settled(30) >= 48, "{} at a time", isolate.settled(30));
-            assert!(rate > 500.0, "{rate} pages a second of 630");
-        });
-    }
-
-    #[test]
-    fn it_follows_pages_that_change() {
-        for_each_seed(|seed| {
-            let mut isolate = Isolate::new(seed);
-            isolate.run(10, usize::MAX, |_| COMPUTES);
-            isolate.run(15, usize::MAX, |_| WAITS);
-            assert!(isolate.settled(5) >= 40, "{} at a time when pages wait", isolate.settled(5));
-            isolate.run(25, usize::MAX, |_| COMPUTES);
-            assert!(isolate.settled(5) <= 24, "{} at a time when they compute", isolate.settled(5));
-        });
-    }
-
-    #[test]
-    fn a_quiet_site_is_ready_for_many_visitors() {
-        for_each_seed(|seed| {
-            let mut isolate = Isolate::new(seed);
-            isolate.run(10, 4, |_| WAITS);
-            assert_eq!(isolate.limiter.limit(), BOUNDS.max);
-        });
-    }
-
-    #[test]
-    fn mixed_pages_do_not_starve_those_that_wait() {
-        for_each_seed(|seed| {
-            let mut isolate = Isolate::new(seed);
-            let mixed = |dice: &mut Dice| if dice.below(2) == 0 { COMPUTES } else { WAITS };
-            isolate.run(10, usize::MAX, mixed);
-            let rate = isolate.run(20, usize::MAX, mixed);
-            assert!(rate > 700.0, "{rate} pages a second");
-        });
-    }
-
-    /// 0.5 ms of computing and 200 ms of waiting: one isolate can do 2,000 in a second, with 400 at a time.
-    const WAITS_LONG: Page = Page { waits: 2000, computes: 5, streams: 0 };
-
-    #[test]
-    fn hundreds_run_at_a_time_when_they_wait_and_few_are_refused_for_a_probe() {
-        for_each_seed(|seed| {
-            let mut isolate = Isolate::within(WIDE, seed);
-            isolate.run(5, 512, |_| WAITS_LONG);
-            assert!(isolate.settled(1) >= 300, "{} at a time after five seconds", isolate.settled(1));
-            let rate = isolate.run(30, 512, |_| WAITS_LONG);
-            assert!(isolate.settled(30) >= 350, "{} at a time", isolate.settled(30));
-            assert!(rate > 1500.0, "{rate} pages a second of 1700");
-        });
-    }
-
-    /// Its head comes after 0.5 ms of computing, its last part 300 ms later.
-    const STREAMS: Page = Page { waits: 0, computes: 5, streams: 3000 };
-
-    #[test]
-    fn hundreds_of_streams_run_at_a_time() {
-        for_each_seed(|seed| {
-            let mut isolate = Isolate::within(WIDE, seed);
-            isolate.run(8, 512, |_| STREAMS);
-            let rate = isolate.run(30, 512, |_| STREAMS);
-            assert!(isolate.settled(30) >= 400, "{} at a time", isolate.settled(30));
-            assert!(rate > 1400.0, "{rate} streams a second of 1700");
-        });
-    }
-
-    #[test]
-    fn few_run_at_a_time_when_they_compute_however_many_might() {
-        for_each_seed(|seed| {
-            let mut isolate = Isolate::within(WIDE, seed);
-            isolate.run(5, usize::MAX, |_| COMPUTES);
-            let rate = isolate.run(30, usize::MAX, |_| COMPUTES);
-            assert!(isolate.settled(30) <= 24, "{} at a time", isolate.settled(30));
-            assert!(rate > 900.0, "{rate} pages a second of 950");
-        });
-    }
-
-    #[test]
-    fn a_crowd_that_waits_is_followed_by_one_that_computes_and_back() {
-        for_each_seed(|seed| {
-            let mut isolate = Isolate::within(WIDE, seed);
-            isolate.run(15, 512, |_| WAITS_LONG);
-            isolate.run(10, usize::MAX, |_| COMPUTES);
-            assert!(isolate.settled(5) <= 32, "{} at a time when they compute", isolate.settled(5));
-            isolate.run(20, 512, |_| WAITS_LONG);
-            assert!(isolate.settled(3) >= 300, "{} at a time when they wait", isolate.settled(3));
-        });
-    }
-}
+mod tests;

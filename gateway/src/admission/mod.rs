@@ -294,6 +294,16 @@ impl Admission {
         self.shared.apply(Event::Closed(isolate));
     }
 
+    /// The isolate's thread was idle for so much of the time that has passed since it last told: it had jobs, and neither
+    /// ran nor waited for a core.
+    pub fn told(&self, isolate: IsolateId, idle: Duration, passed: Duration) {
+        let seconds = &self.shared.metrics.isolate_seconds;
+        let idle = idle.min(passed);
+        seconds.with_label_values(&["idle"]).inc_by(idle.as_secs_f64());
+        seconds.with_label_values(&["busy"]).inc_by((passed - idle).as_secs_f64());
+        self.shared.apply(Event::Told { isolate, idle, passed });
+    }
+
     /// No new jobs from now on: those that wait and those that come are refused.
     pub fn drain(&self) {
         self.shared.apply(Event::Drained);

@@ -15,6 +15,9 @@ const TICK: Duration = Duration::from_micros(50);
 /// What a page costs, in ticks, while the machine is fast; it is so for some hundred milliseconds, then half as fast.
 const PAGE: u64 = 12;
 
+/// Ticks from one report of how long the isolate was idle to the next.
+const TELL_EVERY: u64 = 2000;
+
 #[derive(Debug, Default)]
 struct Seen {
     done: u32,
@@ -76,7 +79,7 @@ impl World {
 }
 
 /// Twelve seconds at `factor` times of what it can do while it is fast. The gateway has its turn every so many ticks.
-fn overload(seed: u64, factor: u64, turn: u64) -> Seen {
+fn overload(seed: u64, factor: u64, turn: u64, tells: bool) -> Seen {
     let mut dice = Dice::new(seed);
     let mut world = World {
         queue: Queue::new(AdmissionSettings::DEFAULT),
@@ -87,11 +90,16 @@ fn overload(seed: u64, factor: u64, turn: u64) -> Seen {
     };
     world.handle(Event::Opened(ISOLATE));
     let (mut ticket, mut is_slow, mut changes_at) = (0, false, 4000);
+    let mut idle_before = 0;
     for tick in 0..240_000u64 {
         world.now += TICK;
         if tick == 40_000 {
             // What the limits of the isolate become belongs to what follows.
-            world.seen = Seen::default();
+            (world.seen, idle_before) = (Seen::default(), 0);
+        }
+        if tells && tick % TELL_EVERY == 0 {
+            let idle = TICK * (world.seen.idle - std::mem::replace(&mut idle_before, world.seen.idle));
+            world.unseen.push(Event::Told { isolate: ISOLATE, idle, passed: TICK * 2000 });
         }
         if tick == changes_at {
             is_slow = !is_slow;
@@ -114,11 +122,11 @@ fn overload(seed: u64, factor: u64, turn: u64) -> Seen {
 
 #[test]
 fn an_overload_keeps_the_isolate_at_work_and_refuses_at_once() {
-    for seed in 0..4 {
+    for (seed, tells) in [0, 1, 2, 3].into_iter().flat_map(|seed| [(seed, false), (seed, true)]) {
         for (factor, turn) in [(2, 1), (5, 1), (10, 1), (2, 100), (5, 100), (10, 100), (10, 160)] {
-            let mut seen = overload(seed, factor, turn);
+            let mut seen = overload(seed, factor, turn, tells);
             let told = format!(
-                "seed {seed}, {factor} times, a turn every {turn} ticks: {} done, {} idle, {} refused at once, {} in vain",
+                "seed {seed}, tells {tells}, {factor} times, a turn every {turn} ticks: {} done, {} idle, {} refused at once, {} in vain",
                 seen.done, seen.idle, seen.at_once, seen.in_vain
             );
             let busy = f64::from(seen.done) * PAGE as f64;

@@ -55,6 +55,8 @@ pub(super) enum Event {
     Moved { isolate: IsolateId, from: Standing, to: Standing },
     /// A job has left the isolate.
     Released(Release),
+    /// The isolate's thread was idle for so much of the time that has passed since it last told.
+    Told { isolate: IsolateId, idle: Duration, passed: Duration },
     /// Time has passed.
     Ticked,
     /// No new jobs from now on.
@@ -184,8 +186,9 @@ impl Queue {
             Event::Abandoned { ticket, class, deadline } => {
                 self.lines[class as usize].waiting.remove(&(deadline, ticket));
             }
-            Event::Moved { isolate, from, to } => self.shift(isolate, from, to),
+            Event::Moved { isolate, from, to } => self.shift(isolate, from, to, now),
             Event::Released(release) => self.release(release, now),
+            Event::Told { isolate, idle, passed } => self.told(isolate, idle, passed, now),
             Event::Ticked => {}
             Event::Drained => self.drained = true,
         }
@@ -212,11 +215,18 @@ impl Queue {
         self.forget_idle_closed();
     }
 
-    fn shift(&mut self, id: IsolateId, from: Standing, to: Standing) {
+    fn told(&mut self, id: IsolateId, idle: Duration, passed: Duration, now: Instant) {
+        if let Some(isolate) = self.isolates.iter_mut().find(|isolate| isolate.id == id) {
+            isolate.limiter.told(idle, passed, now);
+        }
+    }
+
+    fn shift(&mut self, id: IsolateId, from: Standing, to: Standing, now: Instant) {
         if let Some(isolate) = self.isolates.iter_mut().find(|isolate| isolate.id == id) {
             debug_assert!(*isolate.of(from) > 0, "{id} runs nothing that is {from:?}");
             *isolate.of(from) = isolate.of(from).saturating_sub(1);
             *isolate.of(to) += 1;
+            isolate.limiter.runs(isolate.in_flight, now);
         }
     }
 
@@ -240,6 +250,7 @@ impl Queue {
         let places = isolate.of(standing);
         debug_assert!(*places > 0, "{id} is released, but runs nothing");
         *places = places.saturating_sub(1);
+        isolate.limiter.runs(isolate.in_flight, now);
         // A stream lasts as long as somebody listens: that says nothing of the isolate.
         if is_answered && standing != Standing::Stream {
             isolate.limiter.answered(held, now);
@@ -263,7 +274,7 @@ impl Queue {
         if self.waiting() == 0
             && let Some(index) = self.place(avoid)
         {
-            let isolate = self.take(index);
+            let isolate = self.take(index, now);
             return actions.push(Action::Grant { ticket, isolate, waited: Duration::ZERO });
         }
         // Who is late goes, and who can run runs, before somebody is refused for their sake.
@@ -349,7 +360,7 @@ impl Queue {
             let line = &mut self.lines[class as usize];
             let Some(waiter) = line.waiting.remove(&key) else { return };
             line.pass += 1.0 / self.settings.shares.of(class);
-            let (isolate, waited) = (self.take(index), now.saturating_duration_since(waiter.since));
+            let (isolate, waited) = (self.take(index, now), now.saturating_duration_since(waiter.since));
             actions.push(Action::Grant { ticket: key.1, isolate, waited });
         }
     }
@@ -377,11 +388,11 @@ impl Queue {
             .min_by_key(|index| self.isolates[*index].in_flight)
     }
 
-    fn take(&mut self, index: usize) -> IsolateId {
+    fn take(&mut self, index: usize, now: Instant) -> IsolateId {
         self.rotor = index + 1;
         let isolate = &mut self.isolates[index];
         isolate.in_flight += 1;
-        isolate.limiter.runs(isolate.in_flight);
+        isolate.limiter.runs(isolate.in_flight, now);
         isolate.id
     }
 }

@@ -198,10 +198,11 @@ impl Supervisor {
             }
             FromChild::Refused(counts) => return self.take_refusals(id, &counts),
             FromChild::Retire { isolate, reason, closed } => self.retire(id, isolate, reason, closed, ctx),
-            FromChild::IsolateStats { isolate, heap_used_bytes, heap_total_bytes, external_bytes } => {
+            FromChild::IsolateStats { isolate, heap_used_bytes, heap_total_bytes, external_bytes, idle } => {
                 let heap =
                     Heap { used_bytes: heap_used_bytes, total_bytes: heap_total_bytes, external_bytes };
-                self.take_stats(IsolateId { slot: id.slot, generation: id.generation, isolate }, heap);
+                let isolate = IsolateId { slot: id.slot, generation: id.generation, isolate };
+                return self.take_stats(isolate, heap, idle);
             }
             FromChild::Background { isolate, pending, finished, failed, refused, timed_out } => {
                 self.take_background(

@@ -3,7 +3,7 @@
 //! - [`runtime`]: the V8 isolate with the app in it; [`delivery`]: the border to JavaScript.
 //! - [`load_problem`]: why an app cannot be loaded.
 //! - [`background`]: what finished requests leave behind.
-//! - [`shift`]: its event loop while it answers jobs.
+//! - [`shift`]: its event loop while it answers jobs; [`thread_time`]: how long it had nothing to do.
 //! - [`extension`], [`extensions`], [`snapshot`]: what the isolate is made of, shared with the build script.
 //! - [`code_cache`]: what V8 compiled, kept between starts.
 //! - [`modules`]: where the app's code comes from; [`node`]: packages, and Node's own modules.
@@ -33,6 +33,7 @@ pub mod runtime;
 mod shift;
 pub mod snapshot;
 mod start_clock;
+mod thread_time;
 
 use std::cell::RefCell;
 use std::os::fd::RawFd;

@@ -16,12 +16,16 @@ use super::examine::Examiner;
 use super::inspector::Inspector;
 use super::limits::retirement::{self, Verdict};
 use super::runtime::{AppExited, ENTRY, Isolate};
+use super::thread_time::ThreadTime;
 use crate::job::{AllLinksEnded, Event, JobTable};
 use crate::watchdog::probe::{Excess, Overrun};
 use crate::watchdog::turn::NOBODY;
 
 /// How often an isolate reports what it holds.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
+
+/// How often one that has jobs does, with how long its thread was idle: the gateway follows it with how many it gives it.
+const REPORT_TIME_EVERY: Duration = Duration::from_millis(100);
 
 /// How often an isolate looks whether the app's own metrics have changed.
 const APP_METRICS_EVERY: Duration = Duration::from_secs(1);
@@ -60,13 +64,15 @@ pub struct Shift {
     collected: Option<Instant>,
     examiner: Examiner,
     inspector: Option<Inspector>,
+    /// Where the kernel counts it.
+    time: Option<ThreadTime>,
     /// What JavaScript is to hear next; the other one is empty between turns, and both keep their memory.
     events: Vec<Event>,
     due: Vec<Event>,
 }
 
 impl Shift {
-    /// The work of a ready isolate.
+    /// The work of a ready isolate, on its own thread.
     pub fn new(
         runtime: Isolate,
         jobs: Rc<RefCell<JobTable>>,
@@ -85,6 +91,7 @@ impl Shift {
             collected: None,
             examiner,
             inspector,
+            time: ThreadTime::of_this_thread(),
             events: Vec::new(),
             due: Vec::new(),
         }
@@ -103,6 +110,7 @@ impl Shift {
         let (mut drain, mut serving) = (std::pin::pin!(drain), std::pin::pin!(serving));
         let (mut draining, mut served) = (false, false);
         let (mut report_due, mut metrics_due) = (every(REPORT_EVERY), every(APP_METRICS_EVERY));
+        let mut time_due = every(REPORT_TIME_EVERY);
         std::future::poll_fn(|cx| {
             if !draining && drain.as_mut().poll(cx).is_ready() {
                 draining = true;
@@ -123,7 +131,7 @@ impl Shift {
             while metrics_due.poll_tick(cx).is_ready() {
                 self.report_app_metrics();
             }
-            self.report(cx, Pin::new(&mut report_due));
+            self.report(cx, Pin::new(&mut report_due), Pin::new(&mut time_due));
             Poll::Pending
         })
         .await
@@ -271,9 +279,26 @@ impl Shift {
         }
     }
 
-    fn report(&mut self, cx: &mut Context<'_>, mut due: Pin<&mut Interval>) {
+    fn report(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut due: Pin<&mut Interval>,
+        mut time_due: Pin<&mut Interval>,
+    ) {
         self.send_unsent();
+        let (mut is_due, mut idle) = (false, None);
         while due.poll_tick(cx).is_ready() {
+            is_due = true;
+            self.report_background();
+        }
+        // Without jobs there is nothing to tell of its time, and nothing is to wake it for it.
+        if let Some(time) = self.time.as_mut().filter(|_| !self.jobs.borrow().is_empty()) {
+            while time_due.poll_tick(cx).is_ready() {
+                idle = time.lap(Instant::now());
+                is_due |= idle.is_some();
+            }
+        }
+        if is_due {
             let heap = self.runtime.heap_use();
             // A report that finds no room is followed by a newer one.
             let _ = self.reports.try_send(FromChild::IsolateStats {
@@ -281,8 +306,8 @@ impl Shift {
                 heap_used_bytes: heap.used,
                 heap_total_bytes: heap.total,
                 external_bytes: heap.external,
+                idle,
             });
-            self.report_background();
         }
     }
 

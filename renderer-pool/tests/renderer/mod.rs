@@ -17,7 +17,7 @@ use shared::head::{HandlerOptions, RequestHead};
 use shared::inherited::ChildArgs;
 use shared::link::Channel;
 use shared::logging::LogFormat;
-use shared::message::control::LoadFailure;
+use shared::message::control::{IdleTime, LoadFailure};
 use shared::message::{FromChild, FromRenderer, ToChild, ToRenderer};
 use shared::setup::{CodeCacheSetup, IsolateLimits, RendererSetup, Setup};
 use tempfile::TempDir;
@@ -163,9 +163,20 @@ impl Renderer {
         loop {
             let report = timeout(PATIENCE, self.control.receive()).await.expect("no report in time").unwrap();
             match report {
-                Some(FromChild::Sandboxed(_)) => {}
+                Some(FromChild::Sandboxed(_) | FromChild::IsolateStats { .. }) => {}
                 Some(report) => return report,
                 None => panic!("the renderer has ended: {}", self.rest_of_log().await),
+            }
+        }
+    }
+
+    /// What it tells next of how long its thread was idle.
+    pub async fn idle_time(&mut self) -> IdleTime {
+        loop {
+            let report = timeout(PATIENCE, self.control.receive()).await.expect("no report in time").unwrap();
+            if let FromChild::IsolateStats { idle: Some(idle), .. } = report.expect("the renderer has ended")
+            {
+                return idle;
             }
         }
     }

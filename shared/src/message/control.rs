@@ -124,6 +124,8 @@ pub enum FromChild {
         heap_total_bytes: u64,
         /// Bytes outside the heap that objects on it hold (ArrayBuffers).
         external_bytes: u64,
+        /// What its thread did since the last report; `None` where the kernel does not count it, and while it had no jobs.
+        idle: Option<IdleTime>,
     },
     /// The end of a [`ToChild::Examine`]; the file is complete where there is no problem.
     Examined {
@@ -163,6 +165,15 @@ pub enum FromChild {
     },
     /// What an fn worker has refused to read since its last report.
     Refused(Vec<RefusalCount>),
+}
+
+/// How long an isolate's thread had nothing to do while it had jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdleTime {
+    /// Microseconds in which it neither ran nor waited for a core.
+    pub idle_us: u64,
+    /// Of so many that have passed.
+    pub passed_us: u64,
 }
 
 /// How often something was refused.

@@ -269,3 +269,34 @@ fn a_job_that_waits_for_its_client_leaves_its_place_until_that_goes_on() {
     assert_eq!(bench.left(Standing::Place), [], "three are at work where two have places");
     assert!(matches!(bench.left(Standing::Place)[..], [Action::Grant { ticket: 4, .. }]));
 }
+
+#[test]
+fn an_isolate_that_tells_that_it_is_idle_has_more_places() {
+    let settings = AdmissionSettings { max_jobs_per_isolate: 512, ..SETTINGS };
+    let limit_after_a_second = |idle: Option<u64>| {
+        let mut bench = Bench { queue: Queue::new(settings), now: Instant::now() };
+        bench.handle(Event::Opened(isolate(0)));
+        let held = Duration::from_millis(100);
+        for tick in 0..1000 {
+            bench.want(tick);
+            bench.now += Duration::from_millis(1);
+            bench.handle(Event::Ticked);
+            if bench.queue.in_flight(isolate(0)) >= 64 {
+                let standing = Standing::Place;
+                bench.handle(Event::Released(Release {
+                    isolate: isolate(0),
+                    standing,
+                    held,
+                    is_answered: true,
+                }));
+            }
+            if let Some(idle) = idle.filter(|_| tick % 100 == 0) {
+                let (idle, passed) = (Duration::from_millis(idle), Duration::from_millis(100));
+                bench.handle(Event::Told { isolate: isolate(0), idle, passed });
+            }
+        }
+        bench.queue.limit()
+    };
+    let silent = limit_after_a_second(None);
+    assert!(limit_after_a_second(Some(80)) > silent, "{silent} without a word");
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shared::app_metrics::AppMetrics;
-use shared::message::control::{CodeUse, Layers, RefusalCount, StartPhases};
+use shared::message::control::{CodeUse, IdleTime, Layers, RefusalCount, StartPhases};
 
 use super::super::roster::Heap;
 use super::super::slot::{ChildId, IsolateId};
@@ -64,7 +64,11 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn take_stats(&self, isolate: IsolateId, heap: Heap) {
+    pub(super) fn take_stats(&self, isolate: IsolateId, heap: Heap, idle: Option<IdleTime>) {
+        if let Some(IdleTime { idle_us, passed_us }) = idle {
+            let (idle, passed) = (Duration::from_micros(idle_us), Duration::from_micros(passed_us));
+            self.pool.admission.told(isolate, idle, passed);
+        }
         let mut roster = self.pool.roster();
         let Some(entry) = roster.isolate(isolate) else { return };
         entry.heap = heap;
