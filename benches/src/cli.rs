@@ -11,7 +11,7 @@ use xtask::workspace::Workspace;
 
 use crate::contestants::Rival;
 use crate::isolate::PAGES;
-use crate::start::Cache;
+use crate::start::{BUILDS, Cache};
 
 /// Measures Isopod beside other servers of the same apps.
 ///
@@ -121,7 +121,7 @@ pub enum Bench {
     /// Every server on the same core. Shown: answers per second of CPU time over the server's whole process tree, by GET
     /// and POST, and what a call from an isolate to a worker and back costs.
     Functions(FunctionsOptions),
-    /// Renders without HTTP: an isolate beside Node 26 in process, both apps, three pages.
+    /// Renders without HTTP: an isolate beside Node 26 in process, both apps, page by page.
     ///
     /// Slices of renders alternate. Shown: CPU-microseconds per render of the whole process, its collector's threads
     /// included; median and least over the repeats.
@@ -223,7 +223,7 @@ pub struct StartOptions {
     pub v8_flags: Vec<String>,
     /// The builds of each app.
     #[arg(long, value_delimiter = ',', default_value = "self-contained,plain", value_name = "NAME",
-        value_parser = ["self-contained", "plain"])]
+        value_parser = PossibleValuesParser::new(BUILDS.map(|(name, _)| name)))]
     pub builds: Vec<String>,
 }
 

@@ -23,7 +23,7 @@ use crate::statistics::Summary;
 use crate::table;
 
 /// The builds of an app, by their place below its directory.
-const BUILDS: [(&str, &str); 2] = [("self-contained", "dist"), ("plain", "plain/dist")];
+pub const BUILDS: [(&str, &str); 2] = [("self-contained", "dist"), ("plain", "plain/dist")];
 
 /// A process that used no CPU for so long waits.
 const SETTLED: Duration = Duration::from_millis(20);

@@ -160,8 +160,6 @@ pub(crate) struct Admission {
 struct Shared {
     state: Mutex<State>,
     queue_wait: Duration,
-    /// Of each isolate.
-    max_slow_clients: usize,
     metrics: Metrics,
     /// Refusals by reason: looking a label up takes a lock each time.
     refused: [IntCounter; RefusalReason::ALL.len()],
@@ -241,9 +239,10 @@ impl Permit {
         let mut state = self.shared.lock();
         if !state.queue.may_move(isolate, to) {
             let is_told = to == Standing::Slow && state.slow_notice.is_written(now());
+            let limit = state.queue.max_slow_clients();
             drop(state);
             if is_told {
-                tell_too_many_slow(isolate, self.shared.max_slow_clients);
+                tell_too_many_slow(isolate, limit);
             }
             return false;
         }
@@ -275,13 +274,13 @@ impl Drop for Permit {
 
 impl Admission {
     pub fn new(settings: AdmissionSettings, metrics: Metrics) -> Self {
-        let (queue_wait, max_slow_clients) = (settings.queue_wait, settings.max_slow_clients_per_isolate);
+        let queue_wait = settings.queue_wait;
         let (queue, waiters, actions) = (Queue::new(settings), HashMap::default(), Vec::new());
         let slow_notice = Notice::new(SLOW_NOTICE_EVERY);
         let state = State { queue, next_ticket: 0, waiters, actions, slow_notice };
         let refused = RefusalReason::ALL.map(|reason| metrics.refusals.with_label_values(&[reason.label()]));
         let state = Mutex::new(state);
-        Self { shared: Arc::new(Shared { state, queue_wait, max_slow_clients, metrics, refused }) }
+        Self { shared: Arc::new(Shared { state, queue_wait, metrics, refused }) }
     }
 
     /// The isolate takes jobs from now on.

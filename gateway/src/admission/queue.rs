@@ -230,6 +230,11 @@ impl Queue {
         }
     }
 
+    /// So many slow clients may keep an isolate's jobs.
+    pub fn max_slow_clients(&self) -> usize {
+        self.settings.max_slow_clients_per_isolate
+    }
+
     /// Whether one more job may stand so on this isolate. One that goes on always gets its place back, also beyond
     /// those that there are: it is at work already.
     pub fn may_move(&self, id: IsolateId, to: Standing) -> bool {
