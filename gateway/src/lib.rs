@@ -11,6 +11,7 @@
 //! - [`hooks`]: the user's own middleware and routes; [`program`] builds a gateway with them.
 //! - [`admission`]: permits and the queue in front of the isolates. Pure.
 //! - [`pool`]: child processes, their links, and the dispatcher of each gateway thread.
+//! - [`scheduling`]: whom the kernel lets run first.
 //! - [`error`]: one table from cause to status.
 //! - [`metrics`]: names, units and labels.
 //! - [`admin`]: metrics, health and status on a port of their own.
@@ -27,6 +28,7 @@ pub mod middleware;
 pub mod pool;
 pub mod program;
 pub mod router;
+pub mod scheduling;
 pub mod server;
 
 pub use program::Gateway;

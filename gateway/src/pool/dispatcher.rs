@@ -145,6 +145,11 @@ impl Dispatcher {
         self.thread.pool.catalog.load().has_route(path)
     }
 
+    /// Lets the calling thread rest for `time`, less when a child has something to say to it. Blocks the thread.
+    pub fn rest_for(&self, time: Duration) {
+        self.thread.rest_for(time);
+    }
+
     /// Calls a native function. The outcome comes within the call's deadline, or the pool's if that is shorter.
     /// Dropping the future cancels the call.
     pub async fn call(&self, call: NativeCall) -> Outcome {

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -20,6 +21,8 @@ use shared::logging::LogFormat;
 use shared::message::{FromChild, ToChild};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
+
+use crate::scheduling::set_slice;
 
 /// Variables that a child gets from our own environment, beside those that the config names: what decides about
 /// its clock and its own diagnostics.
@@ -38,6 +41,8 @@ pub(super) struct Plan<'a> {
     pub lanes: usize,
     /// Gateway threads: links of each lane.
     pub threads: usize,
+    /// The time slice of its threads, if not the kernel's own.
+    pub slice: Option<Duration>,
     /// Whether what it starts is kept from gaining rights.
     pub no_new_privs: bool,
     /// Variables that the config names for this child.
@@ -112,15 +117,21 @@ fn command(plan: &Plan<'_>, args: &ChildArgs, theirs: Vec<OwnedFd>) -> io::Resul
         // A terminal's Ctrl-C reaches the gateway alone, which drains before it ends its children.
         .process_group(0)
         .kill_on_drop(true);
-    let (parent, no_new_privs) = (getpid(), plan.no_new_privs);
+    let (parent, no_new_privs, slice) = (getpid(), plan.no_new_privs, plan.slice);
     // SAFETY: the closure runs between fork and exec in a process with this one thread; it only makes system
     // calls that are async-signal-safe, on values that were made before the fork, and allocates nothing.
-    unsafe { command.pre_exec(move || prepare_child(parent, no_new_privs, &theirs)) };
+    unsafe { command.pre_exec(move || prepare_child(parent, no_new_privs, slice, &theirs)) };
     Ok(command)
 }
 
-/// In the child, before exec: tie its life to the gateway's, take what it cannot need, and let it keep its own descriptors.
-fn prepare_child(parent: Pid, no_new_privs: bool, descriptors: &[OwnedFd]) -> io::Result<()> {
+/// In the child, before exec: tie its life to the gateway's, take what it cannot need, let the gateway run first, and let
+/// it keep its own descriptors.
+fn prepare_child(
+    parent: Pid,
+    no_new_privs: bool,
+    slice: Option<Duration>,
+    descriptors: &[OwnedFd],
+) -> io::Result<()> {
     set_pdeathsig(Signal::SIGKILL)?;
     // The gateway may have died before the line above; its death would go unnoticed.
     if getppid() != parent {
@@ -129,6 +140,8 @@ fn prepare_child(parent: Pid, no_new_privs: bool, descriptors: &[OwnedFd]) -> io
     if no_new_privs {
         set_no_new_privs()?;
     }
+    // The gateway has told whether the kernel lets it.
+    let _ = set_slice(slice);
     for descriptor in descriptors {
         keep_over_exec(descriptor.as_fd())?;
     }

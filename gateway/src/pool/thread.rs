@@ -2,9 +2,12 @@
 //! dispatcher's actor, the tasks of its links and the handlers of requests.
 
 use std::cell::{Cell, RefCell};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, ppoll};
 use shared::link::Channel;
 use tokio::net::UnixStream;
 
@@ -28,6 +31,8 @@ pub(super) struct Thread {
     next_id: Cell<u64>,
     pub pool: Arc<Pool>,
     isolates: RefCell<Vec<Rc<IsolateLink>>>,
+    /// The sockets of the links to children of this machine.
+    sockets: RefCell<Vec<Socket>>,
     pub workers: RefCell<Vec<Rc<WorkerLink>>>,
     /// The link to the workers of other machines, while there is one.
     pub remote: RefCell<Option<Rc<WorkerLink>>>,
@@ -44,6 +49,7 @@ impl Thread {
             native_calls: NativeCounters::new(pool.metrics.native_calls.clone()),
             pool,
             isolates: RefCell::default(),
+            sockets: RefCell::default(),
             workers: RefCell::default(),
             remote: RefCell::default(),
             worker_rotor: Cell::new(0),
@@ -73,12 +79,13 @@ impl Thread {
                 return self.report_end(to.child(), false);
             }
         };
+        let number = stream.as_raw_fd();
         match to {
             Peer::Isolate(isolate) => {
                 let metrics = self.pool.metrics.clone();
                 let link = Rc::new(IsolateLink::new(isolate, Channel::new(stream), metrics));
                 self.isolates.borrow_mut().push(link.clone());
-                let mut ending = self.ending(AnyLink::Isolate(link.clone()));
+                let mut ending = self.ending(AnyLink::Isolate(link.clone()), number);
                 actix_web::rt::spawn(async move {
                     let end = link.run(&ending.thread).await;
                     ending.note(end);
@@ -93,7 +100,7 @@ impl Thread {
                     failures,
                 ));
                 self.workers.borrow_mut().push(link.clone());
-                let mut ending = self.ending(AnyLink::Worker(link.clone()));
+                let mut ending = self.ending(AnyLink::Worker(link.clone()), number);
                 actix_web::rt::spawn(async move {
                     let end = link.run(&ending.thread).await;
                     ending.note(end);
@@ -102,8 +109,25 @@ impl Thread {
         }
     }
 
-    fn ending(self: &Rc<Self>, link: AnyLink) -> Ending {
+    fn ending(self: &Rc<Self>, link: AnyLink, number: RawFd) -> Ending {
+        self.sockets.borrow_mut().push(Socket { number, link: link.clone() });
         Ending { thread: self.clone(), link, violation: false }
+    }
+
+    /// Blocks the thread for `time`, less when something comes over one of its links, or when one ends.
+    pub fn rest_for(&self, time: Duration) {
+        let sockets = self.sockets.borrow();
+        let open = sockets.iter().filter(|socket| socket.link.is_open());
+        let mut polled: Vec<_> = open
+            .map(|socket| {
+                // SAFETY: the channel of a link that is open owns the descriptor. Links are opened and closed on this
+                // thread alone, which does nothing else until the borrow ends.
+                let socket = unsafe { BorrowedFd::borrow_raw(socket.number) };
+                PollFd::new(socket, PollFlags::POLLIN)
+            })
+            .collect();
+        // A rest that a signal or the want of memory cuts short is one that is short.
+        let _ = ppoll(&mut polled, Some(time.into()), None);
     }
 
     /// Tells the supervisor that a link has ended; each link does so at most once, so that its mailbox is not
@@ -121,7 +145,15 @@ impl Thread {
     }
 }
 
+/// The socket of a link.
 #[derive(Debug)]
+struct Socket {
+    /// Its descriptor; the link's as long as that is open.
+    number: RawFd,
+    link: AnyLink,
+}
+
+#[derive(Debug, Clone)]
 enum AnyLink {
     Isolate(Rc<IsolateLink>),
     Worker(Rc<WorkerLink>),
@@ -132,6 +164,14 @@ impl AnyLink {
         match self {
             Self::Isolate(link) => link.isolate.child(),
             Self::Worker(link) => link.slot.id,
+        }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Isolate(link), Self::Isolate(other)) => Rc::ptr_eq(link, other),
+            (Self::Worker(link), Self::Worker(other)) => Rc::ptr_eq(link, other),
+            _ => false,
         }
     }
 
@@ -170,6 +210,7 @@ impl Drop for Ending {
         // While the gateway drains its threads end one after another: those that still answer need the child,
         // so that it must not see this thread's link end.
         let keep_socket = link.is_open() && thread.pool.is_draining();
+        thread.sockets.borrow_mut().retain(|socket| !socket.link.is(link));
         // First nobody else chooses it, then those who wait hear of it and may choose another.
         match link {
             AnyLink::Isolate(link) => {

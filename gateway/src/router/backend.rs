@@ -59,6 +59,11 @@ pub trait Backend: 'static {
 
     /// Whether an fn worker has a route for this path.
     fn has_native_route(&self, path: &str) -> bool;
+
+    /// What lets the thread rest for a time, less when a child has something to say. It blocks the thread.
+    fn rest(&self) -> impl Fn(Duration) + 'static {
+        std::thread::sleep
+    }
 }
 
 impl Backend for Dispatcher {
@@ -82,5 +87,10 @@ impl Backend for Dispatcher {
 
     fn has_native_route(&self, path: &str) -> bool {
         Self::has_native_route(self, path)
+    }
+
+    fn rest(&self) -> impl Fn(Duration) + 'static {
+        let dispatcher = self.clone();
+        move |time| dispatcher.rest_for(time)
     }
 }

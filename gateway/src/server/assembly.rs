@@ -148,7 +148,7 @@ impl Plan {
         > + use<B>,
     > {
         let clients = &self.settings.clients;
-        let respite = Respite::of(self.settings.jobs.refusal_pause);
+        let respite = Respite::of(self.settings.jobs.refusal_pause, backend.rest());
         let router = Router::new(self.builds.clone(), backend, self.rules.clone()).resting(respite);
         let edge = Arc::clone(&self.settings.edge);
         let limiter = Limiter::new(Arc::clone(&self.buckets), &edge.buckets, &self.metrics);

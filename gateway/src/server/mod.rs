@@ -16,7 +16,6 @@ pub mod http2;
 pub mod listen;
 pub mod public;
 pub mod reload;
-pub mod scheduling;
 pub mod signals;
 pub mod tls;
 
@@ -45,6 +44,7 @@ use crate::pool::restart::RestartPolicy;
 use crate::pool::{self, AppMetricLimits, JobTimes, PoolHandle, PoolSettings, ServerAddress, StartError};
 use crate::router::build::{Build, Builds};
 use crate::router::static_files::index::{Index, IndexSettings};
+use crate::scheduling::{GATEWAY_SLICE, set_slice};
 use assembly::{Additions, Plan};
 use listen::{Bound, Listener};
 use public::Public;
@@ -192,6 +192,10 @@ pub async fn run(
     listening: impl FnOnce(Addresses),
 ) -> Result<End, RunError> {
     let started = Instant::now();
+    // Before there are other threads: they inherit it.
+    if let Err(error) = set_slice(Some(GATEWAY_SLICE)) {
+        tracing::info!(%error, "the kernel's usual time slices stay: refusals may take some milliseconds longer");
+    }
     let (mut signals, hangups) = (Signals::new()?, Hangups::new()?);
     let build_id = app.build_id()?;
     let files = index(&app, &settings)?;

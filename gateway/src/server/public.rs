@@ -35,7 +35,6 @@ use super::connection::transport::Transport;
 use super::connection::{ConnectionState, Entrance, Protocol};
 use super::http2;
 use super::listen::{Closer, Listener};
-use super::scheduling::{GATEWAY_SLICE, shorten_slice};
 use super::tls;
 use crate::config::value::Listen;
 use crate::error::Cause;
@@ -122,9 +121,6 @@ fn thread_service<T: Into<ClientStream> + 'static>(
         let (app, entrance, drain) = (Rc::clone(&app), Rc::clone(&entrance), drain.clone());
         let acceptor = acceptor.clone();
         async move {
-            if let Err(error) = shorten_slice(GATEWAY_SLICE) {
-                tracing::debug!(%error, "this gateway thread has the kernel's usual time slice");
-            }
             let app = Rc::new(app.new_service(()).await?);
             let drains = ThreadDrain::follow(drain.clone());
             let http1 = http1(Rc::clone(&app), keep_alive, drains).new_service(()).await?;

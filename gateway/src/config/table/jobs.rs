@@ -19,7 +19,8 @@ pub const JOBS: Section = Section {
             time(0, 20),
             Text("1ms"),
             "How long a gateway thread rests after it has refused requests for want of room. Meanwhile the next ones \
-             gather, and the core is the isolates'. All that the thread does waits so long. 0ms never rests.",
+             gather, and the core is the isolates'. What clients send waits so long; what a child answers does not. 0ms never \
+             rests.",
         ),
         key(
             "max_jobs_per_isolate",

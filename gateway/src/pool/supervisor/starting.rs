@@ -16,6 +16,7 @@ use crate::pool::ports::{NewLink, Peer};
 use crate::pool::process::{self, Plan};
 use crate::pool::roster::Member;
 use crate::pool::slot::{ChildId, ChildKind, IsolateId, WorkerSlot};
+use crate::scheduling::RENDERER_SLICE;
 
 /// Commands to one child that wait for its watch.
 const COMMANDS: usize = 8;
@@ -129,6 +130,10 @@ impl Supervisor {
             program: self.program(id.kind),
             lanes,
             threads: settings.threads,
+            slice: match id.kind {
+                ChildKind::Renderer => Some(RENDERER_SLICE),
+                ChildKind::FnWorker => None,
+            },
             no_new_privs: settings.renderer_setup.sandbox != SandboxMode::Off,
             env,
             log_filter: &settings.log_filter,

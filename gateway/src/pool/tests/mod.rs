@@ -5,6 +5,7 @@ mod children;
 mod function_calls;
 mod jobs;
 mod requests;
+mod rests;
 mod uploads;
 
 use std::cell::RefCell;
