@@ -1,6 +1,6 @@
 //! From a renderer's start until it has loaded an app and rendered a page: without a code cache, with an empty one,
 //! and with a full one; and the same for a process that was there already and waited to be told which app, and for one
-//! that had prepared all but the app.
+//! that had prepared an isolate and compiled the app.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -57,7 +57,7 @@ pub struct StartResult {
     pub process: Figures,
     /// From the set-up, in a process that waited for it.
     pub told: Figures,
-    /// From the order to load the app, in a process that had all but the app.
+    /// From the order to load the app, in a process in which it was compiled and had not run.
     pub spare: Figures,
 }
 
@@ -68,7 +68,7 @@ enum From {
     Nothing,
     /// A process that waits to be told what to be.
     Process,
-    /// A process with all but the app's code.
+    /// A process in which the app is compiled and has not run.
     Blank,
 }
 

@@ -4,18 +4,13 @@
 
 mod renderer;
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use shared::head::{RequestHead, ResponseHead};
-use shared::message::{
-    AnswerKind, CancelReason, FailureKind, FromChild, FromRenderer, Outcome, ToChild, ToRenderer,
-};
-use shared::setup::RendererSetup;
+use shared::message::{AnswerKind, CancelReason, FailureKind, FromRenderer, Outcome, ToChild, ToRenderer};
 use shared::window::INITIAL_WINDOW;
 use tokio::time::timeout;
 
-use renderer::{PATIENCE, Renderer, app, head, setup};
+use renderer::{PATIENCE, Renderer, app, head};
 
 #[tokio::test]
 async fn a_bundle_sees_the_request_and_its_response_arrives_whole() {
@@ -335,26 +330,6 @@ async fn an_app_that_cannot_run_says_which_file_and_what_to_do() {
         assert_eq!(failure.file, "server/server.js");
         assert!(!failure.remedy.is_empty());
     }
-}
-
-#[tokio::test]
-async fn a_renderer_that_waits_loads_the_app_when_it_is_told_to() {
-    let says = |word: &str| format!("export default {{ fetch: () => new Response('{word}') }};");
-    let app = app(&[("server/server.js", &says("early"))]);
-    let mut renderer = Renderer::spawn_setup(RendererSetup { waits: true, ..setup(app.path()) }).await;
-    assert!(renderer.report_within(Duration::from_millis(300)).await.is_none(), "it was not told to");
-    std::fs::write(app.path().join("server/server.js"), says("late")).unwrap();
-    renderer.control.send(&ToChild::Load).await.unwrap();
-    let FromChild::IsolateReady { startup_ms, phases, .. } = renderer.report().await else {
-        panic!("not ready")
-    };
-    assert!(phases.labelled().iter().all(|(phase, micros)| *micros > 0 || *phase == "keep"), "{phases:?}");
-    let since_the_order = phases.load_us + phases.evaluate_us + phases.warm_us + phases.keep_us;
-    assert!(
-        (startup_ms * 1000..startup_ms * 1000 + 2000).contains(&since_the_order),
-        "{startup_ms} {phases:?}"
-    );
-    assert_eq!(renderer.get("/").await, (200, "late".to_owned()));
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ pub struct RendererSetup {
     pub background: BackgroundLimits,
     /// The limits of a render pipeline.
     pub pipeline: PipelineLimits,
-    /// Whether it prepares all that it can without the app's code, and loads that when it is told to.
+    /// Whether it prepares all that it can without running the app, and runs that when it is told to.
     pub waits: bool,
 }
 

@@ -109,7 +109,7 @@ impl Cause {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// It has all but the app, or will soon.
+    /// It has all that a start needs before the app runs, or will soon.
     Prepared,
     Loading,
     Running,

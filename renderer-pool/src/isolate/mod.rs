@@ -6,7 +6,7 @@
 //! - [`shift`]: its event loop while it answers jobs; [`thread_time`]: how long it had nothing to do.
 //! - [`extension`], [`extensions`], [`snapshot`]: what the isolate is made of, shared with the build script.
 //! - [`code_cache`]: what V8 compiled, kept between starts.
-//! - [`modules`]: where the app's code comes from; [`node`]: packages, and Node's own modules.
+//! - [`modules`]: where the app's code comes from; [`stamps`]: whether it is still what was read; [`node`]: packages, and Node's own modules.
 //! - [`excerpt`], [`error_page`]: what development shows of an error.
 //! - [`examine`], [`inspector`]: ways to look inside.
 //! - [`limits`]: what an isolate may hold, and when it is replaced.
@@ -32,6 +32,7 @@ mod op_count;
 pub mod runtime;
 mod shift;
 pub mod snapshot;
+mod stamps;
 mod start_clock;
 mod thread_time;
 
@@ -54,7 +55,7 @@ use code_cache::recorder::Recorder;
 use examine::Examiner;
 use inspector::Inspector;
 use node::ops as node_ops;
-use runtime::Isolate;
+use runtime::{Blank, Isolate};
 use shift::Shift;
 use start_clock::{Phase, StartClock};
 
@@ -135,6 +136,26 @@ impl IsolateThread {
         served.map_err(|error| failed(error.to_string()))
     }
 
+    /// An isolate for the app that was ordered. One that has to wait for the order has the app compiled by then.
+    async fn ordered_blank(
+        &self,
+        jobs: &Rc<RefCell<JobTable>>,
+        code: &Rc<Recorder>,
+        clock: &StartClock,
+    ) -> Result<Blank, LoadFailure> {
+        let boot = || Isolate::boot(&self.setup, jobs.clone(), code.clone(), self.probe.clone(), clock);
+        let blank = boot()?;
+        if *self.ordered.borrow() {
+            return Ok(blank);
+        }
+        let ahead = blank.compile_ahead(clock).await;
+        self.wait_for_order(clock).await;
+        match ahead.filter(Blank::is_fresh) {
+            Some(blank) => Ok(blank),
+            None => boot(),
+        }
+    }
+
     /// Waits until the app is to be loaded; the time before does not count to its start.
     async fn wait_for_order(&self, clock: &StartClock) {
         let mut ordered = self.ordered.clone();
@@ -154,8 +175,7 @@ impl IsolateThread {
         clock: &StartClock,
     ) -> Result<Isolate, LoadFailure> {
         let load = async || {
-            let blank = Isolate::boot(&self.setup, jobs.clone(), code.clone(), self.probe.clone(), clock)?;
-            self.wait_for_order(clock).await;
+            let blank = self.ordered_blank(jobs, code, clock).await?;
             blank.load(&self.setup, clock).await
         };
         let mut runtime = load().await?;

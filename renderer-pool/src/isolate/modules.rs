@@ -26,6 +26,7 @@ use super::code_cache::recorder::Recorder;
 use super::excerpt;
 use super::node::permissions::Files;
 use super::node::services::Packages;
+use super::stamps::Stamps;
 
 const INSTALL: &str = "install the app's packages beside it (`npm ci --omit=dev` where its package.json is), or \
                        build them into it (`ssr: { noExternal: true }` in vite.config)";
@@ -63,6 +64,8 @@ pub struct AppModules {
     folders: RefCell<HashMap<PathBuf, PathBuf>>,
     /// The source maps that stacks were mapped with.
     source_maps: RefCell<Vec<ModuleSpecifier>>,
+    /// Of the modules that are read ahead of the order to load them.
+    stamps: Stamps,
 }
 
 impl AppModules {
@@ -76,12 +79,18 @@ impl AppModules {
             failure: RefCell::default(),
             folders: RefCell::default(),
             source_maps: RefCell::default(),
+            stamps: Stamps::default(),
         }
     }
 
     /// Where packages are found.
     pub fn packages(&self) -> &Packages {
         &self.packages
+    }
+
+    /// Tells whether the modules that were read are still what they were.
+    pub fn stamps(&self) -> &Stamps {
+        &self.stamps
     }
 
     /// The first failure since the last call.
@@ -126,7 +135,7 @@ impl AppModules {
         let path = specifier.to_file_path().map_err(|()| {
             self.fail(importer, format!("it imports `{specifier}`, which is no file"), REBUILD)
         })?;
-        match self.inside(&path).and_then(fs::read) {
+        match self.inside(&path).and_then(|file| self.stamps.read(&file)) {
             Ok(bytes) => Ok(bytes),
             Err(error) => {
                 let problem = format!("`{}` cannot be read: {error}", self.display_name(specifier.as_str()));

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use deno_core::error::CoreError;
 use deno_core::{
-    JsRuntime, ModuleSpecifier, PollEventLoopOptions, RuntimeOptions, SharedArrayBufferStore, serde_json, v8,
+    JsRuntime, ModuleId, ModuleSpecifier, PollEventLoopOptions, RuntimeOptions, SharedArrayBufferStore,
+    serde_json, v8,
 };
 use deno_features::{FeatureChecker, UNSTABLE_FEATURES};
 use shared::app_metrics::AppMetrics;
@@ -92,6 +93,7 @@ impl Isolate {
         probe: Arc<Probe>,
         clock: &StartClock,
     ) -> Result<Blank, LoadFailure> {
+        code.begin_again();
         let root = setup.app_dir.canonicalize().map_err(|error| LoadFailure {
             file: setup.app_dir.display().to_string(),
             problem: format!("the app's directory cannot be read: {error}"),
@@ -128,12 +130,24 @@ impl Isolate {
         let max_jobs = setup.limits.max_jobs_before_recycle;
         let isolate = Self { handlers, _attachment: attachment, js, heap, buffers, probe, max_jobs, code };
         clock.ends(Phase::Boot);
-        Ok(Blank { isolate, modules, entry })
+        Ok(Blank { isolate, modules, entry, compiled: None })
     }
 
-    async fn load_app(&mut self, entry: &ModuleSpecifier, clock: &StartClock) -> Result<(), String> {
-        let id = self.js.load_main_es_module(entry).await.map_err(|error| describe(&error))?;
-        clock.ends(Phase::Load);
+    /// Reads and compiles the entry and all that it imports.
+    async fn compile(&mut self, entry: &ModuleSpecifier) -> Result<ModuleId, String> {
+        self.js.load_main_es_module(entry).await.map_err(|error| describe(&error))
+    }
+
+    /// The same, and what is imported later, until the first page is rendered. V8 finds that then.
+    async fn compile_first_page(&mut self, entry: &ModuleSpecifier) -> Result<ModuleId, String> {
+        let id = self.compile(entry).await?;
+        for module in self.code.first_page() {
+            self.js.load_side_es_module(&module).await.map_err(|error| describe(&error))?;
+        }
+        Ok(id)
+    }
+
+    async fn run_app(&mut self, id: ModuleId) -> Result<(), String> {
         let evaluated = self.js.mod_evaluate(id);
         self.js
             .with_event_loop_promise(Box::pin(evaluated), PollEventLoopOptions::default())
@@ -298,22 +312,69 @@ impl Isolate {
     }
 }
 
-/// An isolate that has all but the app.
+/// An isolate in which nothing of the app has run.
 pub struct Blank {
     isolate: Isolate,
     modules: Rc<AppModules>,
     entry: ModuleSpecifier,
+    /// The app's entry, once that is compiled.
+    compiled: Option<ModuleId>,
 }
 
 impl Blank {
+    /// Reads and compiles the app ahead of the order to load it: what it imports, and what it will import until its
+    /// first page is rendered, as far as the code cache knows that. None of it runs.
+    ///
+    /// `None` when something of it cannot be compiled. Whoever loads the app into another isolate then meets the
+    /// reason, unless it has gone.
+    pub async fn compile_ahead(mut self, clock: &StartClock) -> Option<Self> {
+        let probe = self.isolate.probe.clone();
+        self.modules.stamps().begin();
+        let compiled = probe.watch(self.isolate.compile_first_page(&self.entry)).await;
+        clock.ends(Phase::Load);
+        match compiled {
+            Ok(Ok(id)) => {
+                tracing::debug!(modules = self.modules.stamps().count(), "the app is compiled ahead");
+                self.compiled = Some(id);
+                Some(self)
+            }
+            Ok(Err(problem)) => {
+                tracing::debug!(problem, "the app cannot be compiled ahead");
+                None
+            }
+            Err(overrun) => {
+                let stack = overrun.stack_text();
+                tracing::debug!(limit = overrun.excess.label(), stack, "the app cannot be compiled ahead");
+                None
+            }
+        }
+    }
+
+    /// Whether what was compiled ahead is still what a load would read.
+    pub fn is_fresh(&self) -> bool {
+        let is_fresh = self.modules.stamps().end();
+        if !is_fresh {
+            tracing::debug!("the app has changed since it was compiled ahead");
+        }
+        is_fresh
+    }
+
     /// Loads the app.
     ///
     /// # Errors
     /// [`LoadFailure`] when the app cannot run; another try would fail as well.
     pub async fn load(self, setup: &RendererSetup, clock: &StartClock) -> Result<Isolate, LoadFailure> {
-        let Self { mut isolate, modules, entry } = self;
+        let Self { mut isolate, modules, entry, compiled } = self;
         let probe = isolate.probe.clone();
-        let loaded = probe.watch(isolate.load_app(&entry, clock)).await;
+        let load = async {
+            let id = match compiled {
+                Some(id) => id,
+                None => isolate.compile(&entry).await?,
+            };
+            clock.ends(Phase::Load);
+            isolate.run_app(id).await
+        };
+        let loaded = probe.watch(load).await;
         loaded.map_err(|overrun| load_problem::overrun(&overrun, setup))?.map_err(|problem| {
             let cause = modules.take_failure().filter(|failure| problem.contains(&failure.problem));
             cause.unwrap_or_else(|| LoadFailure {
@@ -358,7 +419,7 @@ fn new_runtime(
         env: BundleEnv(setup.env.clone()),
         node: Some(modules.packages().services()),
     };
-    let js = JsRuntime::new(RuntimeOptions {
+    let mut js = JsRuntime::new(RuntimeOptions {
         module_loader: Some(modules),
         extensions: extensions::all(host),
         startup_snapshot: Some(snapshot::SNAPSHOT),
@@ -374,6 +435,11 @@ fn new_runtime(
         ..Default::default()
     });
     js.op_state().borrow_mut().put(Arc::new(all_features()));
+    if setup.inspect.is_none() {
+        // Deno lets V8 look up the place of each function on the stack with each `new Error`, and V8 parses functions
+        // again for that. The inspector shows these places; an error's own stack is written when it is read.
+        js.v8_isolate().set_capture_stack_trace_for_uncaught_exceptions(false, 0);
+    }
     js
 }
 

@@ -29,12 +29,15 @@ use tokio::time::timeout;
 /// So long a test waits for anything.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What renderers log.
+const WARNINGS: &str = "warn";
+
 /// A renderer with one isolate and one link.
 pub struct Renderer {
     pub control: Channel<ToChild, FromChild>,
     pub link: Channel<ToRenderer, FromRenderer>,
     pub process: Child,
-    /// The lines that it logs; those of a renderer with [`Renderer::limited`] limits alone.
+    /// The lines that it logs; those of a [`Renderer::limited`] or [`Renderer::talkative`] one alone.
     log: Option<Lines<BufReader<ChildStderr>>>,
     _app: Option<TempDir>,
     scratch: TempDir,
@@ -73,9 +76,18 @@ impl Renderer {
     /// A renderer for the app with these limits and so many bytes of heap, whose log can be read.
     pub async fn limited(app: TempDir, limits: IsolateLimits, max_heap_bytes: u64) -> Self {
         let setup = RendererSetup { limits, max_heap_bytes, ..setup(app.path()) };
-        let mut renderer = Self::start(setup, Stdio::piped()).await;
+        Self { _app: Some(app), ..Self::logging(setup, WARNINGS).await }
+    }
+
+    /// A renderer of this setup whose log can be read, also what is of interest in a search for faults alone.
+    pub async fn talkative(setup: RendererSetup) -> Self {
+        Self::logging(setup, "renderer_pool=debug").await
+    }
+
+    async fn logging(setup: RendererSetup, log_filter: &str) -> Self {
+        let mut renderer = Self::start(setup, Stdio::piped(), log_filter).await;
         renderer.log = renderer.process.stderr.take().map(|log| BufReader::new(log).lines());
-        Self { _app: Some(app), ..renderer }
+        renderer
     }
 
     /// A renderer for the app in a directory, with these variables.
@@ -89,21 +101,21 @@ impl Renderer {
         setup.env.extend(env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         setup.code_cache =
             cache.map(|directory| CodeCacheSetup { directory: directory.to_owned(), max_bytes: 64 << 20 });
-        Self::start(setup, Stdio::inherit()).await
+        Self::spawn_setup(setup).await
     }
 
     /// A renderer of this setup.
     pub async fn spawn_setup(setup: RendererSetup) -> Self {
-        Self::start(setup, Stdio::inherit()).await
+        Self::start(setup, Stdio::inherit(), WARNINGS).await
     }
 
-    async fn start(setup: RendererSetup, log: Stdio) -> Self {
+    async fn start(setup: RendererSetup, log: Stdio, log_filter: &str) -> Self {
         let (control, control_fd) = socket_pair();
         let (link, link_fd) = socket_pair();
         let args = ChildArgs {
             control: inheritable(&control_fd),
             links: vec![vec![inheritable(&link_fd)]],
-            log_filter: "warn".into(),
+            log_filter: log_filter.into(),
             log_format: LogFormat::Text,
         };
         let process = Command::new(env!("CARGO_BIN_EXE_renderer-pool"))

@@ -1,5 +1,5 @@
 //! A renderer that is to be started again waits for its time. Meanwhile its process is made ready: started, locked
-//! in, its isolates out of the snapshot, all but the app. When its time has come, it is told to load that.
+//! in, its isolates out of the snapshot, the app compiled. When its time has come, it is told to run that.
 //!
 //! ```text
 //!   lost ----------- pause ------------> start
@@ -19,7 +19,7 @@ use crate::pool::watch::Command;
 /// How long before its start a process is prepared at the most, so that none lies idle for long pauses.
 const LEAD: Duration = Duration::from_millis(250);
 
-/// A renderer's process without the app.
+/// A renderer's process in which nothing of the app has run.
 pub(super) struct Prepared(Begun);
 
 impl Prepared {

@@ -3,21 +3,25 @@
 use deno_core::{FastString, JsRuntime, ModuleSpecifier, v8};
 
 use super::pack::Key;
-use super::recorder::{Missing, Recorder};
+use super::recorder::{Missing, Recorded, Recorder, first_page_key};
 
 /// Writes the cache anew if this isolate had to compile anything and no other of the process has written it. Costs
 /// some milliseconds then, nothing otherwise.
 pub fn harvest(js: &mut JsRuntime, recorder: &Recorder) {
-    let (used, missing) = recorder.close();
+    let Recorded { used, missing, first_page } = recorder.close();
     let cache = recorder.cache();
-    if missing.is_empty() || !cache.claim() {
+    let is_whole = missing.is_empty() && cache.get(first_page_key()).is_some();
+    if is_whole || !cache.claim() {
         return;
     }
     deno_core::scope!(scope, js);
     let made: Vec<(Key, Vec<u8>)> =
         missing.into_iter().filter_map(|(key, missing)| Some((key, code_of(scope, missing)?))).collect();
     let kept = used.iter().filter_map(|key| Some((*key, cache.get(*key)?)));
-    let entries: Vec<(Key, &[u8])> = kept.chain(made.iter().map(|(key, code)| (*key, &code[..]))).collect();
+    let list = (first_page_key(), first_page.join("\n"));
+    let made = made.iter().map(|(key, code)| (*key, &code[..]));
+    let entries: Vec<(Key, &[u8])> =
+        kept.chain(made).chain(std::iter::once((list.0, list.1.as_bytes()))).collect();
     cache.write(&entries);
 }
 

@@ -25,7 +25,12 @@ pub enum Kind {
     Internal = 3,
     /// The names that a CommonJS file exports; not V8's.
     Exports = 4,
+    /// Which modules a start loads until its first page is rendered; not V8's.
+    FirstPage = 5,
 }
+
+/// So many of a first page's modules are remembered. An app with more loads the rest when it is told to.
+const MAX_FIRST_PAGE: usize = 4096;
 
 impl Kind {
     /// The key of a piece of code of this kind.
@@ -55,12 +60,24 @@ type Ask = Box<dyn Fn(&Url, &[u16]) -> Result<SourceCodeCacheInfo, JsErrorBox>>;
 /// How it says what it made instead: by URL and content.
 type Tell = Box<dyn Fn(Url, u64, &[u8])>;
 
+/// What a start took from the cache, and what it has to hand over.
+pub struct Recorded {
+    /// In the order of their use.
+    pub used: Vec<Key>,
+    /// What it had to compile.
+    pub missing: Vec<(Key, Missing)>,
+    /// The modules that it loaded.
+    pub first_page: Vec<String>,
+}
+
 /// One isolate's use of the process's cache.
 pub struct Recorder {
     cache: Arc<CodeCache>,
     /// In the order of their use.
     used: RefCell<Vec<Key>>,
     missing: RefCell<Vec<(Key, Missing)>>,
+    /// The app's modules in the order in which they were loaded, by URL.
+    modules: RefCell<Vec<String>>,
     /// The function that V8 is compiling, if it was not in the cache.
     compiling: Cell<Option<Key>>,
     /// Nothing is recorded any more.
@@ -74,6 +91,7 @@ impl Recorder {
             cache,
             used: RefCell::default(),
             missing: RefCell::default(),
+            modules: RefCell::default(),
             compiling: Cell::new(None),
             closed: Cell::new(false),
         })
@@ -89,11 +107,26 @@ impl Recorder {
         (self.used.borrow().len(), self.missing.borrow().len())
     }
 
-    /// Stops recording; returns what was taken and what was missing.
-    pub fn close(&self) -> (Vec<Key>, Vec<(Key, Missing)>) {
+    /// Another isolate takes the place of the one whose use was recorded so far.
+    pub fn begin_again(&self) {
+        self.compiling.set(None);
+        self.used.take();
+        self.missing.take();
+        self.modules.take();
+    }
+
+    /// Stops recording; returns what was recorded.
+    pub fn close(&self) -> Recorded {
         self.closed.set(true);
         self.compiling.set(None);
-        (self.used.take(), self.missing.take())
+        Recorded { used: self.used.take(), missing: self.missing.take(), first_page: self.modules.take() }
+    }
+
+    /// The modules that an earlier start loaded until its first page was rendered, as far as this is known.
+    pub fn first_page(&self) -> Vec<ModuleSpecifier> {
+        let listed = self.cache.get(first_page_key()).and_then(|list| str::from_utf8(list).ok());
+        let modules = listed.unwrap_or_default().lines().filter_map(|url| ModuleSpecifier::parse(url).ok());
+        modules.filter(|url| url.scheme() == "file").collect()
     }
 
     fn take(&self, key: Key) -> Option<&'static [u8]> {
@@ -128,6 +161,11 @@ impl Recorder {
         if !self.cache.is_on() {
             return (source, None);
         }
+        let mut modules = self.modules.borrow_mut();
+        if !self.closed.get() && modules.len() < MAX_FIRST_PAGE {
+            modules.push(specifier.to_string());
+        }
+        drop(modules);
         let key = Kind::Module.key(specifier.as_str(), source.as_bytes());
         if let Some(code) = self.take(key) {
             return (source, Some(info(key, Some(code))));
@@ -198,6 +236,11 @@ impl Recorder {
     pub fn exports_found(&self, name: &str, source: &str, found: impl FnOnce() -> Vec<u8>) {
         self.miss(Kind::Exports.key(name, source.as_bytes()), || Missing::Bytes(found()));
     }
+}
+
+/// Where the list of a first page's modules is, a URL a line. Nothing tells one list from another but the app.
+pub fn first_page_key() -> Key {
+    Kind::FirstPage.key("", b"")
 }
 
 /// The hash of a string's UTF-16 units.
