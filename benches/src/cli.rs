@@ -123,8 +123,8 @@ pub enum Bench {
     Functions(FunctionsOptions),
     /// Renders without HTTP: an isolate beside Node 26 in process, both apps, page by page.
     ///
-    /// Slices of renders alternate. Shown: CPU-microseconds per render of the whole process, its collector's threads
-    /// included; median and least over the repeats.
+    /// Slices of renders alternate between several processes of each side. Shown: CPU-microseconds per render of the whole
+    /// process, its collector's threads included; median and least over the repeats of all processes of a side.
     Isolate(IsolateOptions),
     /// What is left of the throughput at 2, 5 and 10 times of what the cluster can do: open loop, the cluster on one core.
     ///
@@ -295,9 +295,12 @@ pub struct IsolateOptions {
     /// Renders in a slice.
     #[arg(long, default_value = "1000")]
     pub renders: NonZeroUsize,
-    /// Slices for each side and page.
+    /// Slices for each process and page.
     #[arg(long, default_value = "5")]
     pub repeat: NonZeroUsize,
+    /// Processes of each side: V8 optimises other functions in each, so that equal ones differ by 10 % and more.
+    #[arg(long, default_value = "3")]
+    pub processes: NonZeroUsize,
     /// The apps.
     #[arg(long, value_delimiter = ',', default_value = "threads-react,threads-solid", value_name = "NAME")]
     pub apps: Vec<String>,

@@ -1,11 +1,13 @@
 //! Microseconds of CPU per render, without HTTP: an isolate of `renderer-pool` beside Node in process.
 //!
 //! Both answer the same requests with the same bundle through `fetch()` and drain the body. The isolate gets its
-//! requests over the wire, as from a gateway, and that is part of its figure; Node calls `fetch()` itself.
+//! requests over the wire, as from a gateway, and that is part of its figure; Node calls `fetch()` itself. There are several
+//! processes of each, since no two of them are optimised alike.
 
 mod node;
 pub mod renderer;
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
@@ -76,8 +78,22 @@ pub struct PageResult {
     pub figures: Vec<(String, Summary)>,
 }
 
-/// Who renders, and its name in the table.
-type Named = (String, Box<dyn Renders>);
+/// Who renders, in several processes of its own, and its name in the table.
+struct Contestant {
+    name: String,
+    processes: Vec<Box<dyn Renders>>,
+}
+
+impl Contestant {
+    fn start<R: Renders + 'static>(
+        name: &str,
+        processes: NonZeroUsize,
+        start: impl Fn() -> Result<R, BenchFailure>,
+    ) -> Result<Self, BenchFailure> {
+        let processes = (0..processes.get()).map(|_| Ok(Box::new(start()?) as Box<dyn Renders>));
+        Ok(Self { name: name.to_owned(), processes: processes.collect::<Result<_, BenchFailure>>()? })
+    }
+}
 
 #[derive(Debug, Serialize)]
 struct Report {
@@ -98,8 +114,8 @@ pub fn run(workspace: &Workspace, options: &IsolateOptions) -> Result<(), BenchF
     let mut pages = Vec::new();
     for app in selection::apps(workspace, &options.apps)? {
         let dist = options.dist.clone().unwrap_or_else(|| app.dist());
-        let node = NodeRenders::start(&node, &workspace.root, &dist, cores.server)?;
-        let mut contestants: Vec<Named> = vec![("node26".to_owned(), Box::new(node))];
+        let of_node = || NodeRenders::start(&node, &workspace.root, &dist, cores.server);
+        let mut contestants = vec![Contestant::start("node26", options.processes, of_node)?];
         contestants.extend(isolates(workspace, options, &dist, cores.server)?);
         for page in PAGES.iter().filter(|page| options.pages.iter().any(|path| path == page.path)) {
             pages.push(measure(&app, page, options, &mut contestants)?);
@@ -117,11 +133,11 @@ fn isolates(
     options: &IsolateOptions,
     dist: &Path,
     core: usize,
-) -> Result<Vec<Named>, BenchFailure> {
+) -> Result<Vec<Contestant>, BenchFailure> {
     let own = workspace.release_binary("renderer-pool");
-    let start = |name: &str, program: &Path, flags: &str| -> Result<Named, BenchFailure> {
-        let flags = flags.split_whitespace().map(str::to_owned).collect();
-        Ok((name.to_owned(), Box::new(Renderer::start(program, dist, core, flags)?)))
+    let start = |name: &str, program: &Path, flags: &str| {
+        let flags: Vec<_> = flags.split_whitespace().map(str::to_owned).collect();
+        Contestant::start(name, options.processes, || Renderer::start(program, dist, core, flags.clone()))
     };
     let mut isolates = vec![start("isopod", &own, "")?];
     for flags in &options.v8_flags {
@@ -137,28 +153,32 @@ fn measure(
     app: &App,
     page: &Page,
     options: &IsolateOptions,
-    contestants: &mut [Named],
+    contestants: &mut [Contestant],
 ) -> Result<PageResult, BenchFailure> {
     let path = page.path;
     let task = Task::start(&format!("{}: {path}", app.name));
     let mut sizes = Vec::new();
-    for (name, renders) in contestants.iter_mut() {
-        let size = renders.render(page, page.warm_up)?;
-        let expected = *sizes.first().unwrap_or(&size);
-        if size.abs_diff(expected) > expected / 10 {
-            let problem = format!("{name} renders {size} bytes of {path}, the first {expected}");
-            return Err(BenchFailure::Render { who: "a contestant", problem });
+    for Contestant { name, processes } in contestants.iter_mut() {
+        for process in processes {
+            let size = process.render(page, page.warm_up)?;
+            let expected = *sizes.first().unwrap_or(&size);
+            if size.abs_diff(expected) > expected / 10 {
+                let problem = format!("{name} renders {size} bytes of {path}, the first {expected}");
+                return Err(BenchFailure::Render { who: "a contestant", problem });
+            }
+            sizes.push(size);
         }
-        sizes.push(size);
     }
     let mut figures = vec![Vec::new(); contestants.len()];
-    for repeat in 0..options.repeat.get() {
+    for repeat in 0..options.repeat.get() * options.processes.get() {
         for index in order(contestants.len(), repeat) {
-            figures[index].push(slice(&mut *contestants[index].1, page, options.renders.get())?);
+            let processes = &mut contestants[index].processes;
+            let process = repeat % processes.len();
+            figures[index].push(slice(&mut *processes[process], page, options.renders.get())?);
         }
     }
     task.done();
-    let names = contestants.iter().map(|(name, _)| name.clone());
+    let names = contestants.iter().map(|contestant| contestant.name.clone());
     // At least one slice is taken of each.
     let figures = names.zip(figures).filter_map(|(name, taken)| Some((name, Summary::of(taken)?))).collect();
     Ok(PageResult { app: app.name.clone(), path, figures })
