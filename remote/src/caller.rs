@@ -85,9 +85,20 @@ enum Stage {
     Streaming { worker: Arc<str> },
 }
 
+/// A call that is for one worker first.
+#[derive(Debug)]
+struct Choice {
+    worker: Arc<str>,
+    /// Where it goes when that one is gone.
+    otherwise: String,
+    /// What opens it, once it has left.
+    opening: Bytes,
+}
+
 #[derive(Debug)]
 struct Call {
     subject: String,
+    choice: Option<Choice>,
     stage: Stage,
     /// A call in one piece, which a cancel ends at once; else a request, which the worker ends.
     in_one_piece: bool,
@@ -159,8 +170,19 @@ impl Caller {
 
     /// A call opens at `subject`. Its frames follow with [`Caller::send`].
     pub fn open(&mut self, id: u64, subject: String) {
+        self.begin(id, subject, None);
+    }
+
+    /// A call opens at one worker, or `otherwise` when nobody listens there any more.
+    pub fn open_at(&mut self, id: u64, worker: &str, otherwise: String) {
+        let choice = Choice { worker: worker.into(), otherwise, opening: Bytes::new() };
+        self.begin(id, self.subjects.worker(worker), Some(choice));
+    }
+
+    fn begin(&mut self, id: u64, subject: String, choice: Option<Choice>) {
         let call = Call {
             subject,
+            choice,
             stage: Stage::New,
             in_one_piece: false,
             cancelled: false,
@@ -210,6 +232,9 @@ impl Caller {
                 let payload = encode(Kind::Open, 0, &piece);
                 call.sent = 1;
                 call.stage = Stage::Sent { accept_by: now + self.limits.accept_timeout };
+                if let Some(choice) = &mut call.choice {
+                    choice.opening = payload.clone();
+                }
                 self.out.push_back(Packet { subject: call.subject.clone(), reply, payload });
             }
             // It waits for somebody to go to; its windows bound what waits.
@@ -258,11 +283,18 @@ impl Caller {
             return self.gone(instance, now);
         }
         let Ok(id) = u64::from_str_radix(tail, 16) else { return };
-        let Some(call) = self.calls.get(&id) else { return };
-        match call.worker().cloned() {
-            Some(worker) => self.gone(&worker, now),
-            None => self.refused(id, "no function worker is ready"),
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        if let Some(worker) = call.worker().cloned() {
+            return self.gone(&worker, now);
         }
+        // It never reached the worker that was chosen, so that another may run it.
+        let Some(Choice { worker, otherwise, opening }) = call.choice.take() else {
+            return self.refused(id, "no function worker is ready");
+        };
+        call.stage = Stage::Sent { accept_by: now + self.limits.accept_timeout };
+        let reply = Some(self.reply(id));
+        self.out.push_back(Packet { subject: otherwise, reply, payload: opening });
+        self.gone(&worker, now);
     }
 
     fn accepted(&mut self, id: u64, instance: &[u8], now: Instant) {

@@ -77,7 +77,19 @@ impl World {
 
     fn call(&mut self) {
         let id = self.next;
-        self.next += 1;
+        self.caller.open(id, self.subjects.function("f"));
+        self.send_call(id);
+    }
+
+    /// One that is for this worker first.
+    fn call_at(&mut self, worker: usize) {
+        let id = self.next;
+        self.caller.open_at(id, &format!("worker{worker}"), self.subjects.function("f"));
+        self.send_call(id);
+    }
+
+    fn send_call(&mut self, id: u64) {
+        self.next = id + 1;
         let mut frames = BytesMut::new();
         let call = NativeCall {
             name: "f".into(),
@@ -87,7 +99,6 @@ impl World {
             head: Bytes::new(),
             input: vec![b'a'; usize::try_from(self.dice.throw(300)).unwrap()].into(),
         };
-        self.caller.open(id, self.subjects.function("f"));
         ToWorker::Call { id, call }.encode(&mut frames);
         self.caller.send(&mut frames);
         self.caller.flush(self.now);
@@ -249,6 +260,30 @@ fn a_worker_that_says_nothing_is_lost_and_passed_over() {
     assert_eq!(world.caller.take_losses(), [LossCause::WorkerGone]);
     assert!(world.caller.suspects(&format!("worker{at}"), world.now));
     assert!(!world.caller.suspects("another", world.now));
+}
+
+#[test]
+fn a_call_for_a_worker_that_is_gone_runs_on_another() {
+    let mut world = World::new(1, 0);
+    world.workers[1].alive = false;
+    world.call_at(1);
+    world.settle();
+    assert_eq!(world.begun[&1], 1);
+    assert!(world.caller.suspects("worker1", world.now));
+    while world.ended.is_empty() {
+        world.work();
+        world.settle();
+    }
+    assert!(matches!(world.ended[&1], FromWorker::Reply { outcome: Outcome::Value(_), .. }));
+    // With nobody left it is refused, once.
+    world.workers.iter_mut().for_each(|node| node.alive = false);
+    world.call_at(2);
+    world.settle();
+    assert!(matches!(
+        world.ended[&2],
+        FromWorker::Reply { outcome: Outcome::Failed { status: 503, .. }, .. }
+    ));
+    assert_eq!(world.caller.open_calls(), 0);
 }
 
 #[test]

@@ -137,18 +137,17 @@ impl NatsTransport {
     }
 
     fn open(&mut self, id: u64, way: &Way) {
-        let subject = match way {
-            Way::Direct => return,
-            Way::Route(pattern) => self.subjects.route(pattern),
+        match way {
+            Way::Direct => {}
+            Way::Route(pattern) => self.core.open(id, self.subjects.route(pattern)),
             Way::Function { name, rather } => {
-                let now = Instant::now();
+                let (now, subject) = (Instant::now(), self.subjects.function(name));
                 match rather.iter().find(|instance| !self.core.suspects(instance, now)) {
-                    Some(instance) => self.subjects.worker(instance),
-                    None => self.subjects.function(name),
+                    Some(instance) => self.core.open_at(id, instance, subject),
+                    None => self.core.open(id, subject),
                 }
             }
-        };
-        self.core.open(id, subject);
+        }
     }
 
     fn take_status(&mut self, status: Status) {
