@@ -214,6 +214,33 @@ impl FunctionActor {
         concurrency: usize,
     ) -> Option<Desk> {
         let (started, has_started) = oneshot::channel();
+        let (own, desk) = Self::new(registry, mailbox, concurrency);
+        let actor = Supervisor::start_in_arbiter(arbiter, move |context: &mut Context<Self>| {
+            context.set_mailbox_capacity(mailbox.max(1));
+            // Nobody waits any more: the process is ending.
+            let _ = started.send(());
+            own
+        });
+        // Until then the mailbox has a capacity of actix's own.
+        has_started.await.ok()?;
+        Some(desk(actor))
+    }
+
+    /// As [`FunctionActor::start_on`], on the calling thread, which must run an arbiter.
+    pub(crate) fn start_here(registry: Arc<Registry>, mailbox: usize, concurrency: usize) -> Desk {
+        let (own, desk) = Self::new(registry, mailbox, concurrency);
+        desk(Supervisor::start(move |context: &mut Context<Self>| {
+            context.set_mailbox_capacity(mailbox.max(1));
+            own
+        }))
+    }
+
+    /// An actor, and what makes the desk of its address. A mailbox of zero would be unbounded to actix; it holds one.
+    fn new(
+        registry: Arc<Registry>,
+        mailbox: usize,
+        concurrency: usize,
+    ) -> (Self, impl FnOnce(Addr<Self>) -> Desk) {
         let (slots, panicked) = (Arc::new(Semaphore::new(concurrency)), Arc::new(Notify::new()));
         let own = Self {
             registry: Arc::clone(&registry),
@@ -221,17 +248,9 @@ impl FunctionActor {
             panicked: Arc::clone(&panicked),
             next: None,
         };
-        // Zero would mean unbounded to actix.
         let mailbox = mailbox.max(1);
-        let actor = Supervisor::start_in_arbiter(arbiter, move |context: &mut Context<Self>| {
-            context.set_mailbox_capacity(mailbox);
-            // Nobody waits any more: the process is ending.
-            let _ = started.send(());
-            own
-        });
-        // Until then the mailbox has a capacity of actix's own.
-        has_started.await.ok()?;
-        Some(Desk { actor, registry, slots, panicked, waiting: Arc::default(), mailbox })
+        let desk = move |actor| Desk { actor, registry, slots, panicked, waiting: Arc::default(), mailbox };
+        (own, desk)
     }
 
     /// Leaves the mailbox alone until a place is free for the call that is the next.

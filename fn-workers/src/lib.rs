@@ -50,6 +50,7 @@
 //! - [`context`]: what a handler learns of its call.
 //! - [`error`]: how a call fails: a status and a public message, with private details for the log.
 //! - [`form`]: forms and their files.
+//! - [`embedded`]: the same functions in the process of a gateway that its user has built.
 //! - [`registry`]: all functions of a process, by name.
 //! - `typescript`: their types for the app, printed by a worker that is run with `--emit-types`.
 
@@ -59,6 +60,7 @@ mod blocking;
 mod call;
 pub mod context;
 pub mod cookie;
+pub mod embedded;
 pub mod error;
 pub mod exchange;
 pub mod form;
@@ -91,6 +93,7 @@ pub mod worker;
 pub use answer::{Answer, Chunks, Event, IntoAnswer, Response, Values};
 pub use context::Context;
 pub use cookie::{Cookie, SameSite};
+pub use embedded::Embedded;
 pub use error::{FunctionError, Invalid};
 pub use exchange::RequestBody;
 pub use form::{Form, FormFile, FormLimits};

@@ -74,6 +74,11 @@ const DEVELOP: &str = "--develop";
 /// Calls that wait in development.
 const DEVELOPMENT_MAILBOX: usize = 256;
 
+/// Whether the first argument asks for what is done without a gateway.
+pub(crate) fn is_asked_alone(args: &[String]) -> bool {
+    args.first().is_some_and(|first| first == EMIT_TYPES || first == DEVELOP)
+}
+
 pub(crate) fn run(worker: Worker, args: impl IntoIterator<Item = String>) -> ExitCode {
     let mut args = args.into_iter().peekable();
     if args.next_if(|first| first == EMIT_TYPES).is_some() {
@@ -174,7 +179,7 @@ fn say(error: &dyn std::error::Error, code: u8) -> ExitCode {
 }
 
 /// One line for each panic, in the span of its call: the function's name and the request stand there.
-fn log_panic(panic: &PanicHookInfo<'_>) {
+pub(crate) fn log_panic(panic: &PanicHookInfo<'_>) {
     let message = panic.payload_as_str().unwrap_or("a value that is no text");
     let location = panic.location().map(ToString::to_string);
     tracing::error!(location, "panicked: {message}");

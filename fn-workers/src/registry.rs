@@ -52,8 +52,9 @@ impl Registry {
     /// What the gateway must know of the functions, by name.
     pub(crate) fn functions(&self) -> Vec<FunctionInfo> {
         let info = |name: &str| {
-            let idempotent = self.services.functions[name].signature().idempotent;
-            FunctionInfo { name: name.to_owned(), idempotent }
+            let signature = self.services.functions[name].signature();
+            let (idempotent, registered_at) = (signature.idempotent, signature.registered_at.to_string());
+            FunctionInfo { name: name.to_owned(), idempotent, registered_at }
         };
         self.names().into_iter().map(info).collect()
     }

@@ -230,6 +230,12 @@ impl Worker {
         self.run_with(std::env::args().skip(1))
     }
 
+    /// Whether these arguments, the program's name not among them, ask for something that a worker does without a
+    /// gateway, and that [`Worker::run_with`] does: its types for the app's build, or to answer `vite dev`.
+    pub fn is_asked_alone(args: &[String]) -> bool {
+        process::is_asked_alone(args)
+    }
+
     /// As [`Worker::run`], for a binary that reads arguments of its own first.
     pub fn run_with(self, args: impl IntoIterator<Item = String>) -> ExitCode {
         process::run(self, args)

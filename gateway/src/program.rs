@@ -34,10 +34,11 @@ use crate::app::{App, AppError};
 use crate::cli::{Cli, Task};
 use crate::config::value::Listen;
 use crate::config::{self, Settings, Sources};
-use crate::hooks::{Hooks, RouteError, Server};
-use crate::server::{self, Addresses, RunError};
+use crate::hooks::{RouteError, Server};
+use crate::server::{self, Addresses, Extensions, MakeWorker, RunError};
 use clap::Parser;
 use clap::error::ErrorKind;
+use fn_workers::Worker;
 use serde::Serialize;
 use shared::logging;
 
@@ -53,7 +54,7 @@ pub struct Gateway;
 impl Gateway {
     /// A gateway without hooks, until some are added.
     pub fn builder() -> GatewayBuilder<()> {
-        GatewayBuilder { created: Vec::new(), started: Vec::new() }
+        GatewayBuilder { created: Vec::new(), started: Vec::new(), worker: None }
     }
 }
 
@@ -62,6 +63,7 @@ impl Gateway {
 pub struct GatewayBuilder<C> {
     created: Vec<Created<C>>,
     started: Vec<Listening>,
+    worker: Option<MakeWorker>,
 }
 
 type Created<C> = Box<dyn FnOnce(&mut Server<C>)>;
@@ -89,7 +91,7 @@ impl GatewayBuilder<()> {
     /// When hooks without a context were added before.
     pub fn context<C: Default + Serialize + 'static>(self) -> GatewayBuilder<C> {
         assert!(self.created.is_empty(), "the context comes before the hooks that use it");
-        GatewayBuilder { created: Vec::new(), started: self.started }
+        GatewayBuilder { created: Vec::new(), started: self.started, worker: self.worker }
     }
 }
 
@@ -106,8 +108,27 @@ impl<C: Default + Serialize + 'static> GatewayBuilder<C> {
         self
     }
 
-    /// Does what the command line says, to the end. Must be called on the main thread, outside of any runtime.
-    pub fn run(self) -> ExitCode {
+    /// Adds functions and routes that run in the gateway's own process, on its threads: the very worker that a process
+    /// of its own would run. It is made once, before the gateway listens, and what its states fail with stops the start.
+    /// A function that never ends takes a thread of the gateway, one that brings its process down takes the gateway:
+    /// `docs/functions.md` says when that is worth it.
+    ///
+    /// # Panics
+    /// When there is one already.
+    pub fn worker(mut self, make: impl FnOnce() -> Worker + 'static) -> Self {
+        assert!(self.worker.is_none(), "a gateway has one worker of its own: add its functions to that");
+        self.worker = Some(Box::new(make));
+        self
+    }
+
+    /// Does what the command line says, to the end. What is asked of a worker alone is done by the gateway's own:
+    /// `--emit-types`, `--develop`. Must be called on the main thread, outside of any runtime.
+    pub fn run(mut self) -> ExitCode {
+        let args: Vec<String> =
+            std::env::args_os().skip(1).filter_map(|arg| arg.into_string().ok()).collect();
+        if let Some(make) = self.worker.take_if(|_| Worker::is_asked_alone(&args)) {
+            return make().run_with(args);
+        }
         let cli = match Cli::try_parse() {
             Ok(cli) => cli,
             Err(error) => return usage(&error),
@@ -138,7 +159,10 @@ impl<C: Default + Serialize + 'static> GatewayBuilder<C> {
         };
         match cli.task {
             Some(Task::Check(_)) => check(&settings, &app),
-            None => serve(settings, app, &environment, hooks, self.started),
+            None => {
+                let extensions = Extensions { hooks, worker: self.worker };
+                serve(settings, app, &environment, extensions, self.started)
+            }
         }
     }
 }
@@ -157,7 +181,7 @@ fn serve(
     settings: Settings,
     app: App,
     environment: &BTreeMap<String, String>,
-    hooks: Option<Arc<dyn Hooks>>,
+    extensions: Extensions,
     started: Vec<Listening>,
 ) -> ExitCode {
     let system = actix_web::rt::System::new();
@@ -166,7 +190,7 @@ fn serve(
         let info = Started { addresses };
         started.into_iter().for_each(|hear| hear(&info));
     };
-    match system.block_on(server::run(settings, app, environment, hooks, listening)) {
+    match system.block_on(server::run(settings, app, environment, extensions, listening)) {
         Ok(end) => ExitCode::from(end.exit_code()),
         Err(error) => failed(error.exit_code(), &chain(&error)),
     }

@@ -10,6 +10,7 @@
 //! - [`window`]: how many body bytes may be under way.
 //! - [`pieces`]: what has come of a body and is not read yet. Pure.
 //! - [`link`]: a [`link::Channel`] over a Unix socket, its directions in its type.
+//! - [`local`]: the same between two tasks of one thread, in memory.
 //! - [`inherited`]: how a child finds the sockets that its gateway made for it.
 //! - [`egress`]: where an app may connect to.
 //! - [`app_metrics`]: what an app counts for itself.
@@ -24,9 +25,11 @@ pub mod head;
 pub mod ids;
 pub mod inherited;
 pub mod link;
+pub mod local;
 pub mod logging;
 pub mod message;
 pub mod pieces;
+mod room;
 pub mod route;
 pub mod setup;
 pub mod window;

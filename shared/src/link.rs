@@ -15,7 +15,8 @@ use tokio::net::UnixStream;
 
 use crate::frame::{Decoder, FrameError, HEADER_BYTES, PREFACE};
 use crate::message::Message;
-use crate::window::{INITIAL_WINDOW, MAX_CHUNK_BYTES};
+use crate::room::Room;
+use crate::window::MAX_CHUNK_BYTES;
 use crate::wire::PayloadError;
 
 /// Room for what is read from the socket at a time while messages are small, in bytes. Below what makes glibc give memory
@@ -30,12 +31,6 @@ const LARGE_READ_BYTES: usize = MAX_CHUNK_BYTES + 2 * HEADER_BYTES;
 
 /// A payload up to this length, in bytes, is copied out of a long buffer, all of which it would keep.
 const COPIED_BYTES: usize = 4 * 1024;
-
-/// The outbound buffer may always keep so much memory, in bytes.
-const KEEP_BYTES: usize = 256 * 1024;
-
-/// And so much, in bytes, as long as that is what it needs: a full window, to which it grew by doubling.
-const MOST_KEEP_BYTES: usize = 4 * INITIAL_WINDOW;
 
 /// Why a link ended other than by its peer's clean close.
 #[derive(Debug, thiserror::Error)]
@@ -109,9 +104,7 @@ pub struct Channel<Out, In> {
     /// What `inbound` is a part of is long.
     is_long: bool,
     outbound: BytesMut,
-    /// The most that `outbound` has held since it was empty, and a mean of it that halves with each flush.
-    most_queued: usize,
-    usually_queued: usize,
+    room: Room,
     direction: PhantomData<fn(Out) -> In>,
 }
 
@@ -125,8 +118,7 @@ impl<Out: Message, In: Message> Channel<Out, In> {
             read_bytes: SMALL_READ_BYTES,
             is_long: false,
             outbound: BytesMut::from(&PREFACE[..]),
-            most_queued: 0,
-            usually_queued: 0,
+            room: Room::default(),
             direction: PhantomData,
         }
     }
@@ -160,28 +152,15 @@ impl<Out: Message, In: Message> Channel<Out, In> {
     /// # Errors
     /// [`LinkError::Io`] when the other side is gone.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
-        self.most_queued = self.most_queued.max(self.outbound.len());
+        self.room.holds(self.outbound.len());
         while !self.outbound.is_empty() {
             match ready!(Pin::new(&mut self.stream).poll_write(cx, &self.outbound))? {
                 0 => return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into())),
                 written => self.outbound.advance(written),
             }
         }
-        self.keep_room();
+        self.room.emptied(&mut self.outbound);
         Poll::Ready(Ok(()))
-    }
-
-    /// All is written: memory that was needed lately is kept, other than that of a burst.
-    fn keep_room(&mut self) {
-        self.usually_queued = self.most_queued.max(self.usually_queued / 2);
-        self.most_queued = 0;
-        self.outbound.clear();
-        // What was written off its front comes back; false when nothing was.
-        let _is_more = self.outbound.try_reclaim(self.outbound.capacity() + 1);
-        let needed = (4 * self.usually_queued).min(MOST_KEEP_BYTES);
-        if self.outbound.capacity() > KEEP_BYTES.max(needed) {
-            self.outbound = BytesMut::new();
-        }
     }
 
     /// The next message; `None` after the other side's clean close.
@@ -260,6 +239,8 @@ mod tests {
 
     use super::*;
     use crate::message::{FromRenderer, ToRenderer};
+    use crate::room::{KEEP_BYTES, MOST_KEEP_BYTES};
+    use crate::window::INITIAL_WINDOW;
 
     type Gateway = Channel<ToRenderer, FromRenderer>;
 

@@ -29,6 +29,7 @@
 //! - [`process`]: what the kernel knows of a process.
 //! - [`redis`]: a Redis server of the test's own.
 //! - [`services`]: PostgreSQL and Redis, each test with its own.
+//! - [`values`]: functions that take and give every kind of value.
 //! - [`wait`]: bounded waiting for something to become true.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a harness fails its test in the shortest way")]
@@ -51,6 +52,7 @@ mod older_kernel;
 pub mod process;
 pub mod redis;
 pub mod services;
+pub mod values;
 pub mod wait;
 
 pub use app::{App, Bundle};

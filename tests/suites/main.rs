@@ -11,6 +11,7 @@ mod cancel;
 mod config;
 mod early_hints;
 mod edge;
+mod embedded;
 mod errors;
 mod events;
 mod faults;

@@ -22,6 +22,8 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_values-worker");
 enum Place {
     /// Beside the gateway.
     Here,
+    /// In the gateway's own process.
+    Within,
     /// On another machine, behind a NATS server whose messages are far shorter than a window.
     Elsewhere,
 }
@@ -53,6 +55,10 @@ async fn cluster_with(
     let cluster = Cluster::of(bundle(expression)).config("body_limit = \"64MiB\"");
     if let Place::Here = place {
         let cluster = cluster.flag("--fn-worker-bin", PROGRAM).start().await;
+        return Served { cluster, _elsewhere: None };
+    }
+    if let Place::Within = place {
+        let cluster = cluster.fn_workers(0).program("embedding-gateway").start().await;
         return Served { cluster, _elsewhere: None };
     }
     let nats = Nats::start("max_payload: 65536").await;
@@ -217,13 +223,20 @@ async fn a_worker_on_another_machine_has_limits_of_its_own() {
     assert_eq!(cluster.get("/depths").await.json(), json!([200, 413]), "{}", cluster.log());
 }
 
-/// Each of them twice.
-macro_rules! in_both_places {
+/// Each of them in each place.
+macro_rules! in_all_places {
     ($($name:ident),* $(,)?) => {
         mod here {
             $(#[tokio::test]
             async fn $name() {
                 super::$name(super::Place::Here).await;
+            })*
+        }
+
+        mod within {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::Place::Within).await;
             })*
         }
 
@@ -236,7 +249,7 @@ macro_rules! in_both_places {
     };
 }
 
-in_both_places!(
+in_all_places!(
     every_type_survives_the_way_to_rust_and_back,
     streams_arrive_as_streams_and_end_with_their_error,
     a_stream_that_is_not_read_stops_its_function_and_one_that_is_cancelled_ends_it,

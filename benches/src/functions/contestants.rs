@@ -27,9 +27,10 @@ const ONE_CORE: &[&str] = &[
     "--renderers=1",
     "--spares=0",
     "--isolates=1",
-    "--fn-workers=1",
-    "--fn-worker-threads=1",
 ];
+
+/// One worker process with one thread.
+const ONE_WORKER: &[&str] = &["--fn-workers=1", "--fn-worker-threads=1"];
 
 /// A kind of call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +59,8 @@ impl Ask {
 pub enum Contestant {
     /// The gateway and an fn worker.
     Isopod,
+    /// A gateway that has the functions itself.
+    Within,
     /// Node with srvx.
     Node(PathBuf),
     /// actix-web alone.
@@ -72,13 +75,14 @@ impl Contestant {
     /// When npm fails.
     pub fn all(cache: &Path) -> Result<Vec<Self>, BenchFailure> {
         let node = crate::contestants::node(cache)?;
-        Ok(vec![Self::Isopod, Self::Node(node), Self::Actix])
+        Ok(vec![Self::Isopod, Self::Within, Self::Node(node), Self::Actix])
     }
 
     /// As tables name it.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Isopod => "isopod",
+            Self::Within => "isopod-within",
             Self::Node(_) => "node26+srvx",
             Self::Actix => "actix",
         }
@@ -89,7 +93,12 @@ impl Contestant {
         match self {
             Self::Isopod => {
                 let mut command = demo::gateway(workspace, &app.dist(), &[]);
-                command.args(ONE_CORE).arg("--fn-worker-bin").arg(worker);
+                command.args(ONE_CORE).args(ONE_WORKER).arg("--fn-worker-bin").arg(worker);
+                command
+            }
+            Self::Within => {
+                let mut command = Command::new(workspace.release_binary("functions-gateway"));
+                command.arg("--app").arg(app.dist()).args(ONE_CORE).arg("--fn-workers=0");
                 command
             }
             Self::Node(node) => {
@@ -111,7 +120,7 @@ impl Contestant {
         let lines: Vec<_> = (0..5)
             .map(|at| serde_json::json!({ "sku": format!("sku-{at}"), "count": at + 1, "cents": 250 * (at + 1) }))
             .collect();
-        let language = if matches!(self, Self::Isopod) { "Rust" } else { "Js" };
+        let language = if matches!(self, Self::Isopod | Self::Within) { "Rust" } else { "Js" };
         let fields = |post: bool| {
             let mut fields = vec![("x-tsr-serverFn".to_owned(), "true".to_owned())];
             fields.push(("sec-fetch-site".into(), "same-origin".into()));

@@ -4,6 +4,7 @@
 //! | server | function |
 //! |---|---|
 //! | `isopod` | direct native call: gateway, fn worker; two processes |
+//! | `isopod-within` | direct native call of a function that the gateway has itself; one process |
 //! | `node26+srvx` | Start's own server function, the app's real build |
 //! | `actix` | a handler of actix-web that takes and gives JSON; one process |
 //!
@@ -29,6 +30,9 @@ use crate::statistics::Summary;
 use contestants::{Ask, Contestant, Running};
 use load::{Sample, Wrk};
 
+/// The two that are compared with all others, by their names.
+const ISOPOD: [&str; 2] = ["isopod", "isopod-within"];
+
 /// One server and one kind of call.
 #[derive(Debug, Serialize)]
 struct Standing {
@@ -49,6 +53,8 @@ struct Report {
     standings: Vec<Standing>,
     /// CPU time of the whole process tree for one call of an isolate, microseconds.
     round_trip_cpu_micros: Summary,
+    /// The same where the gateway has the function itself.
+    round_trip_within_cpu_micros: Summary,
 }
 
 /// Measures and shows the table; the report goes below `.cache/bench`.
@@ -83,13 +89,22 @@ pub fn run(workspace: &Workspace, options: &FunctionsOptions) -> Result<(), Benc
         standings.extend(running.iter().zip(slices).filter_map(|(one, slices)| standing(one, ask, slices)));
     }
     progress::say(&format!("\n{}", table(&standings)));
-    let round_trip_cpu_micros = round_trip::measure(&running, options)?;
-    progress::say(&format!(
-        "isolate -> worker -> isolate: {:.1} us of CPU ({:.1} to {:.1})\n",
-        round_trip_cpu_micros.median, round_trip_cpu_micros.min, round_trip_cpu_micros.max
-    ));
+    let round_trip = |way: &str, name: &str| -> Result<Summary, BenchFailure> {
+        let cost = round_trip::measure(&running, name, options)?;
+        let Summary { median, min, max, .. } = cost;
+        progress::say(&format!("isolate -> {way} -> isolate: {median:.1} us of CPU ({min:.1} to {max:.1})"));
+        Ok(cost)
+    };
+    let round_trip_cpu_micros = round_trip("worker", ISOPOD[0])?;
+    let round_trip_within_cpu_micros = round_trip("gateway", ISOPOD[1])?;
     let machine = Machine::describe(workspace, cores);
-    let report = Report { bench: "functions", machine, standings, round_trip_cpu_micros };
+    let report = Report {
+        bench: "functions",
+        machine,
+        standings,
+        round_trip_cpu_micros,
+        round_trip_within_cpu_micros,
+    };
     let path = report::write(&cache, report.bench, &report)?;
     progress::say(&format!("report: {}", path.display()));
     Ok(())
@@ -111,15 +126,17 @@ fn standing(one: &Running, ask: Ask, slices: Vec<Sample>) -> Option<Standing> {
 
 fn table(standings: &[Standing]) -> String {
     let mut lines = vec![format!(
-        "{:<14}{:<6}{:>8}{:>10}{:>12}{:>12}{:>9}{:>9}",
-        "server", "", "bytes", "req/s", "req/CPU-s", "us/req", "p99 ms", "ratio"
+        "{:<14}{:<6}{:>8}{:>10}{:>12}{:>12}{:>9}{:>8}{:>8}",
+        "server", "", "bytes", "req/s", "req/CPU-s", "us/req", "p99 ms", "isopod", "within"
     )];
     for standing in standings {
-        let first = standings.iter().find(|other| other.ask == standing.ask && other.server == "isopod");
         let own = standing.requests_per_cpu_second.median;
-        let ratio = first.map_or(1.0, |first| first.requests_per_cpu_second.median / own);
+        let ratios = ISOPOD.map(|server| {
+            let beside = standings.iter().find(|other| other.ask == standing.ask && other.server == server);
+            beside.map_or(1.0, |beside| beside.requests_per_cpu_second.median / own)
+        });
         lines.push(format!(
-            "{:<14}{:<6}{:>8}{:>10.0}{:>12.0}{:>12.1}{:>9.2}{:>9.2}",
+            "{:<14}{:<6}{:>8}{:>10.0}{:>12.0}{:>12.1}{:>9.2}{:>8.2}{:>8.2}",
             standing.server,
             standing.ask,
             standing.answer_bytes,
@@ -127,9 +144,14 @@ fn table(standings: &[Standing]) -> String {
             own,
             standing.cpu_micros_per_request.median,
             standing.p99_millis.median,
-            ratio
+            ratios[0],
+            ratios[1]
         ));
     }
-    lines.push("ratio: isopod's answers per second of CPU time beside this server's".to_owned());
+    lines.push(
+        "isopod, within: answers per second of CPU time with a worker's process, and in the gateway's own, beside this \
+         server's"
+            .to_owned(),
+    );
     lines.join("\n")
 }

@@ -5,19 +5,23 @@ use crate::error::BenchFailure;
 use crate::process_tree;
 use crate::statistics::Summary;
 
-use super::contestants::{Contestant, Running};
+use super::contestants::Running;
 use super::load::Request;
 
 /// Calls of one request. Its own cost is spread over them, and so is what the clock of 10 ms does not see.
 const CALLS: u32 = 20_000;
 
-/// CPU time of the whole process tree for one call.
+/// CPU time of the whole process tree of a server for one call.
 ///
 /// # Errors
 ///
 /// When the route answers wrongly.
-pub fn measure(running: &[Running], options: &FunctionsOptions) -> Result<Summary, BenchFailure> {
-    let isopod = running.iter().find(|one| matches!(one.contestant, Contestant::Isopod));
+pub fn measure(
+    running: &[Running],
+    server: &str,
+    options: &FunctionsOptions,
+) -> Result<Summary, BenchFailure> {
+    let isopod = running.iter().find(|one| one.contestant.name() == server);
     let Some(isopod) = isopod else { return Err(BenchFailure::NoReport { said: String::new() }) };
     let request = Request::new("GET", format!("/api/calls/{CALLS}"), None, "{\"sum\":200010000}");
     let mut costs = Vec::new();

@@ -8,17 +8,52 @@ use shared::message::control::{FunctionInfo, RouteInfo};
 use shared::route::pattern::{Named, Segment};
 use shared::route::{Pattern, Policy, Tree, TreeBuilder};
 
-/// What the newest worker of this machine has.
+/// What this process has, or the newest worker of this machine.
 #[derive(Debug, Default)]
 pub(crate) struct Reported {
     pub functions: Vec<FunctionInfo>,
     pub routes: Vec<RouteInfo>,
 }
 
+impl Reported {
+    /// What both have, in words: only one could answer.
+    pub fn clashes_with(&self, other: &Self) -> Vec<String> {
+        let mut clashes = Vec::new();
+        let places: HashMap<&str, &str> = self
+            .functions
+            .iter()
+            .map(|function| (function.name.as_str(), function.registered_at.as_str()))
+            .collect();
+        for FunctionInfo { name, registered_at, .. } in &other.functions {
+            if let Some(first) = places.get(name.as_str()) {
+                clashes.push(format!("two functions are named `{name}`: at {first} and at {registered_at}"));
+            }
+        }
+        for RouteInfo { pattern, registered_at } in &self.routes {
+            let Ok(own) = Pattern::parse(pattern) else { continue };
+            for RouteInfo { pattern: theirs, registered_at: second } in &other.routes {
+                let mut tree = TreeBuilder::new(Policy::default());
+                let (Ok(()), Ok(parsed)) = (tree.insert(own.clone(), ()), Pattern::parse(theirs)) else {
+                    continue;
+                };
+                if tree.insert(parsed, ()).is_err() {
+                    clashes.push(format!(
+                        "the route `{pattern}` at {registered_at} and the route `{theirs}` at {second} match the \
+                         same paths"
+                    ));
+                }
+            }
+        }
+        clashes
+    }
+}
+
 /// What a catalog is made of.
 #[derive(Debug, Default)]
 pub(crate) struct Offered {
-    /// On this machine.
+    /// In this process.
+    pub own: Reported,
+    /// On this machine, in worker processes.
     pub here: Reported,
     /// On others.
     pub elsewhere: Listing,
@@ -27,7 +62,9 @@ pub(crate) struct Offered {
 /// A function.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// Whether a worker of this machine has it.
+    /// Whether this process has it.
+    pub own: bool,
+    /// Whether this process or a worker of this machine has it.
     pub here: bool,
     /// The workers of other machines that have it.
     pub instances: Vec<String>,
@@ -38,6 +75,7 @@ pub(crate) struct Found {
 /// A route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct FoundRoute {
+    own: bool,
     here: bool,
     /// The pattern, as the workers of other machines have it.
     elsewhere: Option<String>,
@@ -61,11 +99,13 @@ impl Catalog {
     /// What workers have reported. They have checked their routes; one that does not parse here is logged and left
     /// out. A route that answers what `app_routes` would answer is logged too.
     pub fn new(offered: &Offered, app_routes: &[String]) -> Self {
-        let Offered { here, elsewhere } = offered;
+        let Offered { own, here, elsewhere } = offered;
+        report_shadows(&own.routes, app_routes);
         report_shadows(&here.routes, app_routes);
         let mut functions: HashMap<String, Found> = HashMap::new();
-        for function in &here.functions {
-            let found = Found { here: true, instances: Vec::new(), idempotent: function.idempotent };
+        for (function, own) in with(&here.functions, false).chain(with(&own.functions, true)) {
+            let instances = Vec::new();
+            let found = Found { own, here: true, instances, idempotent: function.idempotent };
             functions.insert(function.name.clone(), found);
         }
         for (name, listed) in &elsewhere.functions {
@@ -75,7 +115,7 @@ impl Catalog {
             found.idempotent &= listed.idempotent;
         }
         let has_elsewhere = elsewhere.members > 0;
-        Self { functions, routes: tree(here, elsewhere), has_elsewhere }
+        Self { functions, routes: tree(own, here, elsewhere), has_elsewhere }
     }
 
     /// A function, if any worker has it.
@@ -98,24 +138,37 @@ impl Catalog {
         !self.routes.is_empty() && self.routes.find(path).is_some()
     }
 
-    /// Whether a worker of this machine answers the path, and by which pattern those of other machines do.
+    /// Whether this process answers the path by itself.
+    pub fn is_own_route(&self, path: &str) -> bool {
+        self.routes.find(path).is_some_and(|found| found.value.own)
+    }
+
+    /// Whether this machine answers the path, and by which pattern those of other machines do.
     pub fn route(&self, path: &str) -> Option<(bool, Option<&str>)> {
         let found = self.routes.find(path)?.value;
         Some((found.here, found.elsewhere.as_deref()))
     }
 }
 
-fn tree(here: &Reported, elsewhere: &Listing) -> Tree<FoundRoute> {
+/// What is listed, each with whether it is this process's own.
+fn with<T>(listed: &[T], own: bool) -> impl Iterator<Item = (&T, bool)> {
+    listed.iter().map(move |one| (one, own))
+}
+
+fn tree(own: &Reported, here: &Reported, elsewhere: &Listing) -> Tree<FoundRoute> {
     let mut routes: Vec<(&str, &str, FoundRoute)> = Vec::new();
-    for RouteInfo { pattern, registered_at } in &here.routes {
-        routes.push((pattern, registered_at, FoundRoute { here: true, elsewhere: None }));
+    for (RouteInfo { pattern, registered_at }, own) in
+        with(&own.routes, true).chain(with(&here.routes, false))
+    {
+        routes.push((pattern, registered_at, FoundRoute { own, here: true, elsewhere: None }));
     }
     for route in &elsewhere.routes {
         let elsewhere = Some(route.pattern.clone());
         match routes.iter_mut().find(|(pattern, ..)| *pattern == route.pattern) {
             Some((.., found)) => found.elsewhere = elsewhere,
             None => {
-                routes.push((&route.pattern, &route.registered_at, FoundRoute { here: false, elsewhere }))
+                let found = FoundRoute { own: false, here: false, elsewhere };
+                routes.push((&route.pattern, &route.registered_at, found));
             }
         }
     }
@@ -196,14 +249,18 @@ mod tests {
         // A native route is asked first, also where the app's is the better match.
         assert_eq!(found, [told("/threads/$thread"), told("/threads/new")]);
         let here = Reported { functions: Vec::new(), routes };
-        let catalog = Catalog::new(&Offered { here, elsewhere: Listing::default() }, &app_routes);
+        let catalog = Catalog::new(&Offered { here, ..Offered::default() }, &app_routes);
         assert!(catalog.has_route("/threads/7") && catalog.has_route("/api/time"));
         assert!(!catalog.has_route("/threads") && !Catalog::default().has_route("/"));
     }
 
     #[test]
     fn what_two_machines_have_is_one_entry_and_the_careful_one_counts() {
-        let info = |name: &str, idempotent| FunctionInfo { name: name.into(), idempotent };
+        let info = |name: &str, idempotent| FunctionInfo {
+            name: name.into(),
+            idempotent,
+            registered_at: "a.rs:1:1".into(),
+        };
         let here =
             Reported { functions: vec![info("both", true), info("here", true)], routes: vec![route("/a")] };
         let listed = |idempotent| Listed { idempotent, instances: vec!["x".into()] };
@@ -214,12 +271,50 @@ mod tests {
             members: 1,
             ..Listing::default()
         };
-        let catalog = Catalog::new(&Offered { here, elsewhere }, &[]);
-        let both = Found { here: true, instances: vec!["x".into()], idempotent: false };
+        let catalog = Catalog::new(&Offered { here, elsewhere, ..Offered::default() }, &[]);
+        let both = Found { own: false, here: true, instances: vec!["x".into()], idempotent: false };
         assert_eq!(catalog.function("both"), Some(&both));
         assert!(catalog.is_idempotent("here") && catalog.is_idempotent("there"));
         assert_eq!(catalog.route("/a"), Some((true, Some("/a"))));
         assert_eq!(catalog.route("/b/1"), Some((false, Some("/b/$id"))));
         assert_eq!(catalog.route("/c"), None);
+    }
+
+    fn reported(place: &str, names: &[&str], patterns: &[&str]) -> Reported {
+        let registered_at = || place.to_owned();
+        let function = |name: &&str| FunctionInfo {
+            name: (*name).into(),
+            idempotent: false,
+            registered_at: registered_at(),
+        };
+        let route = |pattern: &&str| RouteInfo { pattern: (*pattern).into(), registered_at: registered_at() };
+        Reported {
+            functions: names.iter().map(function).collect(),
+            routes: patterns.iter().map(route).collect(),
+        }
+    }
+
+    #[test]
+    fn what_this_process_has_is_told_from_what_its_workers_have() {
+        let own = reported("own.rs:1:1", &["a"], &["/a/$id"]);
+        let here = reported("worker.rs:1:1", &["b"], &["/b"]);
+        assert!(own.clashes_with(&here).is_empty());
+        let catalog = Catalog::new(&Offered { own, here, ..Offered::default() }, &[]);
+        let found = |name: &str| catalog.function(name).map(|found| (found.own, found.here));
+        assert_eq!((found("a"), found("b"), found("c")), (Some((true, true)), Some((false, true)), None));
+        assert!(catalog.is_own_route("/a/1") && !catalog.is_own_route("/b") && !catalog.is_own_route("/c"));
+        assert_eq!(catalog.route("/a/1"), Some((true, None)));
+    }
+
+    #[test]
+    fn what_two_places_have_names_both() {
+        let own = reported("own.rs:1:1", &["a", "b"], &["/a/$id", "/b"]);
+        let theirs = reported("worker.rs:2:2", &["b", "c"], &["/a/$other", "/c"]);
+        let clashes = own.clashes_with(&theirs);
+        assert_eq!(clashes.len(), 2, "{clashes:?}");
+        assert_eq!(clashes[0], "two functions are named `b`: at own.rs:1:1 and at worker.rs:2:2");
+        for told in ["`/a/$id` at own.rs:1:1", "`/a/$other` at worker.rs:2:2"] {
+            assert!(clashes[1].contains(told), "{clashes:?}");
+        }
     }
 }

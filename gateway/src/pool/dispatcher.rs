@@ -92,6 +92,7 @@ impl Dispatcher {
         let attached = pool.ports.attach(|number, links| {
             let thread = Rc::new(Thread::new(number, pool.clone()));
             links.into_iter().for_each(|link| thread.attach(link));
+            thread.host_embedded();
             thread.join_remote();
             (DispatcherActor { thread: thread.clone() }.start(), Self { thread })
         });

@@ -13,6 +13,8 @@
 //!     status, readiness, metrics             in_flight: what runs
 //! ```
 //!
+//! Where the user's gateway has functions of its own ([`embedded`]), each thread runs them itself, over a link in memory.
+//!
 //! The main thread starts processes and tells them to load, drain and end. Jobs never touch it: each gateway
 //! thread has a link of its own to each isolate and each fn worker.
 
@@ -24,6 +26,7 @@ mod catalog;
 #[cfg(test)]
 pub(crate) mod dice;
 mod dispatcher;
+mod embedded;
 mod error;
 mod examination;
 mod function_calls;
@@ -62,6 +65,7 @@ use std::time::Duration;
 
 use actix::{Actor, Addr};
 use arc_swap::ArcSwap;
+use fn_workers::Embedded;
 use prometheus::proto::MetricFamily;
 use shared::logging::LogFormat;
 use shared::setup::{RendererSetup, WorkerSetup};
@@ -71,6 +75,7 @@ use crate::admission::{Admission, AdmissionSettings};
 use crate::metrics::Metrics;
 use app_metrics::AppTotals;
 use catalog::{Catalog, Offered};
+use embedded::EmbeddedWorker;
 use examination::Examinations;
 use in_flight::InFlight;
 use ports::Ports;
@@ -113,6 +118,8 @@ pub struct PoolSettings {
     pub renderer_setup: RendererSetup,
     /// What an fn worker is told.
     pub worker_setup: WorkerSetup,
+    /// Functions and routes of this process itself, beside those of fn workers.
+    pub embedded: Option<Arc<Embedded>>,
     /// The patterns of the app's own routes, to tell which of them a worker's routes hide.
     pub app_routes: Vec<String>,
     /// How many metrics the app may register for itself.
@@ -166,6 +173,8 @@ pub(crate) struct Pool {
     in_flight: Arc<InFlight>,
     /// What the fn workers have.
     catalog: ArcSwap<Catalog>,
+    /// The fn worker that this process is itself.
+    embedded: Option<EmbeddedWorker>,
     /// What the catalog is made of.
     offered: Mutex<Offered>,
     ports: Ports,
@@ -184,15 +193,23 @@ pub(crate) struct Pool {
 
 impl Pool {
     fn new(settings: PoolSettings, metrics: Metrics, scratch: Scratch) -> Self {
+        let embedded = settings
+            .embedded
+            .clone()
+            .map(|functions| EmbeddedWorker::new(functions, settings.fn_workers, settings.threads));
+        let members = embedded.iter().map(EmbeddedWorker::member).collect();
+        let own = embedded.as_ref().map(EmbeddedWorker::offer).unwrap_or_default();
+        let offered = Offered { own, ..Offered::default() };
         Self {
             scratch,
+            embedded,
             examinations: Examinations::default(),
             admission: Admission::new(settings.admission, metrics.clone()),
             in_flight: Arc::default(),
-            catalog: ArcSwap::default(),
-            offered: Mutex::default(),
+            catalog: ArcSwap::from_pointee(Catalog::new(&offered, &settings.app_routes)),
+            offered: Mutex::new(offered),
             ports: Ports::new(settings.threads),
-            roster: Mutex::default(),
+            roster: Mutex::new(Roster { members }),
             app_metrics: Mutex::new(AppTotals::new(settings.app_metrics)),
             serving: latest::Sender::new(None),
             draining: AtomicBool::new(false),
@@ -334,6 +351,12 @@ impl PoolHandle {
     pub fn begin_drain(&self) {
         self.pool.draining.store(true, Ordering::Release);
         self.pool.admission.drain();
+    }
+
+    /// Lets the functions of this process end what runs, within this time; their calls need the gateway's threads, which
+    /// are to end after it.
+    pub async fn drain_embedded(&self, within: Duration) {
+        self.pool.drain_embedded(within).await;
     }
 
     /// Waits for running jobs and calls, at most until `deadline` has passed, and ends all children. Call it on

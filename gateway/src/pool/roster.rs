@@ -62,6 +62,8 @@ pub(super) struct Member {
     pub id: ChildId,
     pub pid: u32,
     pub since: Instant,
+    /// It is this process itself and none of its children.
+    pub embedded: bool,
     /// It is to end, or is about to.
     pub leaving: bool,
     /// Empty for an fn worker.
@@ -81,6 +83,7 @@ impl Member {
             id,
             pid,
             since: Instant::now(),
+            embedded: false,
             leaving: false,
             isolates: (0..isolates).map(|_| isolate()).collect(),
             worker,
@@ -150,8 +153,8 @@ impl Roster {
         workers.filter(|member| member.state() == state).count()
     }
 
-    /// How many children of this kind live.
+    /// How many child processes of this kind live.
     pub fn alive(&self, kind: ChildKind) -> usize {
-        self.members.iter().filter(|member| member.id.kind == kind).count()
+        self.members.iter().filter(|member| member.id.kind == kind && !member.embedded).count()
     }
 }

@@ -64,7 +64,12 @@ impl Pool {
         take("gateway", 0, "self");
         // Where a place has two processes for a moment, the newer one is shown.
         let roster = self.roster();
-        let mut members: Vec<_> = roster.members.iter().map(|member| (member.id, member.pid)).collect();
+        let mut members: Vec<_> = roster
+            .members
+            .iter()
+            .filter(|member| !member.embedded)
+            .map(|member| (member.id, member.pid))
+            .collect();
         drop(roster);
         members.sort_unstable();
         for (id, pid) in members {

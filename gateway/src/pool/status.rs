@@ -50,6 +50,9 @@ pub struct ChildStatus {
     pub slot: usize,
     /// Its process id.
     pub pid: u32,
+    /// It is the gateway's own process: an fn worker that the user has built in.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub embedded: bool,
     /// Its state.
     pub state: State,
     /// Which of the processes that have held its place, from 1.
@@ -123,6 +126,7 @@ impl Pool {
             kind: member.id.kind,
             slot: member.id.slot,
             pid: member.pid,
+            embedded: member.embedded,
             state: member.state(),
             generation: member.id.generation,
             restarts: member.id.generation - 1,

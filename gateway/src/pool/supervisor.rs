@@ -21,8 +21,9 @@ mod starting;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use actix::{Actor, Context, Handler, Message};
+use actix::{Actor, AsyncContext, Context, Handler, Message};
 use shared::message::FromChild;
 use shared::message::control::LoadFailure;
 use tokio::sync::mpsc;
@@ -40,6 +41,9 @@ use super::{Pool, Start};
 use preparing::Prepared;
 pub(super) use rolling::Roll;
 use rolling::Versions;
+
+/// How often the functions of this process are asked what they have refused; workers tell it as often.
+const OWN_REFUSALS: Duration = Duration::from_secs(1);
 
 /// A link of a gateway thread has ended.
 #[derive(Debug, Message)]
@@ -170,10 +174,15 @@ impl Supervisor {
                 self.loaded(id, isolate.isolate, ctx);
             }
             FromChild::WorkerReady { functions, routes } => {
-                if let Some(member) = self.pool.roster().member(id) {
-                    member.functions = functions.iter().map(|function| function.name.clone()).collect();
+                let reported = Reported { functions, routes };
+                if let Some(failure) = self.pool.clash(&reported) {
+                    return self.refuse_worker(id, failure);
                 }
-                self.pool.offer(|offered| offered.here = Reported { functions, routes });
+                if let Some(member) = self.pool.roster().member(id) {
+                    member.functions =
+                        reported.functions.iter().map(|function| function.name.clone()).collect();
+                }
+                self.pool.offer(|offered| offered.here = reported);
                 self.loaded(id, 0, ctx);
             }
             FromChild::LoadFailed(failure) => self.load_failed(id, failure),
@@ -317,6 +326,14 @@ impl Supervisor {
         }
     }
 
+    /// A worker has what this process has itself: it takes no calls.
+    fn refuse_worker(&mut self, id: ChildId, failure: LoadFailure) {
+        self.load_failed(id, failure);
+        if let Some(handle) = self.handle_of(id) {
+            handle.tell(Command::Kill);
+        }
+    }
+
     fn load_failed(&mut self, id: ChildId, failure: LoadFailure) {
         let LoadFailure { file, problem, remedy } = &failure;
         tracing::error!(child = %id, file, problem, remedy, "the app cannot run");
@@ -353,6 +370,9 @@ impl Actor for Supervisor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        if self.pool.embedded.is_some() {
+            ctx.run_interval(OWN_REFUSALS, |supervisor, _| supervisor.take_own_refusals());
+        }
         // Spares follow when all others are ready.
         let renderers = self.pool.settings.renderers;
         let needed = |slot: &&Slot| slot.kind == ChildKind::FnWorker || slot.number < renderers;

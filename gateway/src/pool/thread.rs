@@ -34,6 +34,8 @@ pub(super) struct Thread {
     /// The sockets of the links to children of this machine.
     sockets: RefCell<Vec<Socket>>,
     pub workers: RefCell<Vec<Rc<WorkerLink>>>,
+    /// The link to the functions of this process, while there is one.
+    pub embedded: RefCell<Option<Rc<WorkerLink>>>,
     /// The link to the workers of other machines, while there is one.
     pub remote: RefCell<Option<Rc<WorkerLink>>>,
     /// Where the search for the least loaded worker starts, so that ties rotate.
@@ -51,9 +53,15 @@ impl Thread {
             isolates: RefCell::default(),
             sockets: RefCell::default(),
             workers: RefCell::default(),
+            embedded: RefCell::default(),
             remote: RefCell::default(),
             worker_rotor: Cell::new(0),
         }
+    }
+
+    /// Its number among the gateway's threads, which is its lane to the functions of this process.
+    pub fn lane(&self) -> usize {
+        usize::try_from(self.number >> COUNTER_BITS).unwrap_or_default()
     }
 
     /// An id for a job or a call, unique over all gateway threads.
@@ -114,8 +122,12 @@ impl Thread {
         Ending { thread: self.clone(), link, violation: false }
     }
 
-    /// Blocks the thread for `time`, less when something comes over one of its links, or when one ends.
+    /// Blocks the thread for `time`, less when something comes over one of its links, or when one ends. Not while it runs
+    /// functions itself: they would rest too.
     pub fn rest_for(&self, time: Duration) {
+        if self.embedded.borrow().as_ref().is_some_and(|own| own.load() > 0) {
+            return;
+        }
         let sockets = self.sockets.borrow();
         let open = sockets.iter().filter(|socket| socket.link.is_open());
         let mut polled: Vec<_> = open

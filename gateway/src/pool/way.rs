@@ -1,4 +1,4 @@
-//! Who takes a call: a worker of this machine that has the function, else one of another machine.
+//! Who takes a call: this process if it has the function, a worker of this machine that has it, else one of another machine.
 
 use std::rc::Rc;
 
@@ -27,6 +27,9 @@ impl Thread {
     /// A worker for a call of a function or for a request of `url`, and the way to it. `again`: another one has been
     /// lost with it.
     pub fn way_to(&self, target: &Target, url: &str, again: bool) -> Option<(Rc<WorkerLink>, Way)> {
+        if let Some(own) = self.own_worker(target, url) {
+            return Some((own, Way::Direct));
+        }
         let elsewhere = self.way_elsewhere(target, url, again);
         let has_here = match elsewhere {
             Some((_, _, here)) => here,

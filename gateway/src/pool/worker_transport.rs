@@ -1,4 +1,5 @@
-//! The two transports of native calls: a socket to one worker of this machine, and NATS to all of other machines.
+//! The transports of native calls: a socket to one worker of this machine, memory to the functions of this process, and
+//! NATS to all workers of other machines.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use remote::caller::Caller;
 use remote::connection::{Connection, Inbox, Incoming, Outbox, Status};
 use remote::subject::Subjects;
 use shared::link::{Channel, LinkError, Transport};
+use shared::local::LocalChannel;
 use shared::message::{FromWorker, ToWorker};
 use tokio::time::{Sleep, sleep};
 
@@ -27,6 +29,8 @@ const TICK: Duration = Duration::from_millis(50);
 pub(super) enum WorkerTransport {
     /// A socket.
     Unix(Channel<ToWorker, FromWorker>),
+    /// Memory.
+    Local(LocalChannel<ToWorker, FromWorker>),
     /// Messages.
     Nats(Box<NatsTransport>),
 }
@@ -47,6 +51,7 @@ impl Transport for WorkerTransport {
     fn outbound(&mut self) -> &mut BytesMut {
         match self {
             Self::Unix(channel) => channel.outbound(),
+            Self::Local(channel) => channel.outbound(),
             Self::Nats(nats) => &mut nats.outbound,
         }
     }
@@ -54,6 +59,7 @@ impl Transport for WorkerTransport {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
         match self {
             Self::Unix(channel) => channel.poll_flush(cx),
+            Self::Local(channel) => channel.poll_flush(cx),
             Self::Nats(nats) => nats.poll_flush(cx).map(Ok),
         }
     }
@@ -61,13 +67,14 @@ impl Transport for WorkerTransport {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<FromWorker>, LinkError>> {
         match self {
             Self::Unix(channel) => channel.poll_receive(cx),
+            Self::Local(channel) => channel.poll_receive(cx),
             Self::Nats(nats) => nats.poll_receive(cx).map(Ok),
         }
     }
 
     fn end_violator(&mut self, id: u64) -> bool {
         match self {
-            Self::Unix(_) => false,
+            Self::Unix(_) | Self::Local(_) => false,
             Self::Nats(nats) => {
                 nats.core.end_violator(id);
                 true

@@ -1,11 +1,12 @@
 //! The gateway as a whole: what is started in which order, and how it ends.
 //!
 //! ```text
-//!  start   static files indexed -> certificates read -> addresses taken -> children spawned -> admin port open
+//!  start   static files indexed -> certificates read -> addresses taken -> own functions made ready
+//!          -> children spawned -> admin port open
 //!          -> all isolates and fn workers ready -> public port open -> "listening on ..."
 //!  reload  another build read -> its files served -> renderers change over (reload)
 //!  drain   not ready any more -> public port and idle connections closed -> running requests finished
-//!          -> pool closed -> gateway threads ended -> children ended -> admin port closed
+//!          -> pool closed -> own functions finished -> gateway threads ended -> children ended -> admin port closed
 //! ```
 
 pub mod assembly;
@@ -28,6 +29,8 @@ use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
 use actix_web::http::header::{HeaderValue, InvalidHeaderValue};
+use fn_workers::registration::RegistrationError;
+use fn_workers::{Embedded, Worker};
 use prometheus::IntGauge;
 use shared::setup::{Access, CodeCacheSetup, PipelineLimits, RendererSetup, WorkerSetup};
 
@@ -102,6 +105,9 @@ pub enum RunError {
     /// The system refuses what is always needed.
     #[error("the gateway cannot run")]
     System(#[from] io::Error),
+    /// The functions that the user has built in cannot be served.
+    #[error("the functions of this gateway cannot be served")]
+    Functions(#[from] RegistrationError),
     /// Two metrics with one name.
     #[error("the metrics cannot be registered")]
     Metrics(#[from] prometheus::Error),
@@ -127,7 +133,7 @@ impl RunError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::CodeCache { .. } | Self::Certificate(_) => 64,
-            Self::App(_) => 65,
+            Self::App(_) | Self::Functions(_) => 65,
             Self::Address { .. } => 69,
             Self::Start(error) => error.exit_code(),
             Self::System(_) | Self::Tls(_) | Self::Metrics(_) | Self::OwnHost(_) | Self::Ended => 70,
@@ -179,8 +185,21 @@ pub fn index(app: &App, settings: &Settings) -> Result<Index, AppError> {
     })
 }
 
-/// Runs the gateway until it is told to stop, with the user's `hooks`, if there are some. `listening` is called once clients can connect. Must run on the
-/// main thread, in an actix system: children are killed when the thread that started them ends.
+/// What the user's own code adds to the gateway.
+#[derive(Default)]
+pub struct Extensions {
+    /// Hooks and routes.
+    pub hooks: Option<Arc<dyn Hooks>>,
+    /// What makes the worker whose functions run in this process.
+    pub worker: Option<MakeWorker>,
+}
+
+/// Makes a worker, once.
+pub type MakeWorker = Box<dyn FnOnce() -> Worker>;
+
+/// Runs the gateway until it is told to stop, with the user's `extensions`, if there are some. `listening` is called once
+/// clients can connect. Must run on the main thread, in an actix system: children are killed when the thread that started
+/// them ends.
 ///
 /// # Errors
 /// [`RunError`] when it does not start, or does not go on.
@@ -188,7 +207,7 @@ pub async fn run(
     settings: Settings,
     app: App,
     environment: &BTreeMap<String, String>,
-    hooks: Option<Arc<dyn Hooks>>,
+    extensions: Extensions,
     listening: impl FnOnce(Addresses),
 ) -> Result<End, RunError> {
     let started = Instant::now();
@@ -219,14 +238,17 @@ pub async fn run(
     let links = settings.processes.renderers * settings.processes.isolates * settings.processes.threads;
     files::raise_limit(settings.clients.max_connections, links);
 
+    let Extensions { hooks, worker } = extensions;
     let metrics = Metrics::new()?;
     let (wanted, limit) = (&settings.processes.code_cache, settings.processes.code_cache_limit);
     let code_cache = code_cache::prepare(wanted, limit, environment)
         .map_err(|(directory, source)| RunError::CodeCache { directory, source })?;
-    let pool = pool::start(
-        pool_settings(&settings, &app, environment, code_cache, addresses.admin),
-        metrics.clone(),
-    )?;
+    let mut pool_settings = pool_settings(&settings, &app, environment, code_cache, addresses.admin);
+    if let Some(make) = worker {
+        let functions = Embedded::open(make(), &pool_settings.worker_setup)?;
+        pool_settings.embedded = Some(Arc::new(functions));
+    }
+    let pool = pool::start(pool_settings, metrics.clone())?;
     if let Some(shown) = shown {
         let watcher = Watcher::new(shown, settings.protocols.certificates.clone(), metrics.clone());
         actix_web::rt::spawn(watcher.run(settings.protocols.tls_reload));
@@ -345,6 +367,7 @@ impl Running {
             );
         }
         self.pool.begin_drain();
+        self.pool.drain_embedded(deadline.saturating_duration_since(tokio::time::Instant::now())).await;
         if let Some(public) = public {
             // Flushes what clients have not taken yet.
             let _ = tokio::time::timeout_at(deadline, public.stop(true)).await;
@@ -434,6 +457,7 @@ fn pool_settings(
             forms: processes.form_limits,
             values: processes.value_limits,
         },
+        embedded: None,
         app_routes: app.routes.clone(),
         admission: AdmissionSettings {
             max_jobs_per_isolate: jobs.max_jobs_per_isolate,

@@ -296,6 +296,8 @@ pub struct FunctionInfo {
     pub name: String,
     /// Whether a call may be sent to another worker when the first one died of it or during it.
     pub idempotent: bool,
+    /// Where it was registered, for the log.
+    pub registered_at: String,
 }
 
 /// A route, as the gateway must know it.

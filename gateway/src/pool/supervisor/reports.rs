@@ -40,6 +40,12 @@ impl Supervisor {
         }
     }
 
+    pub(super) fn take_own_refusals(&self) {
+        if let Some(embedded) = &self.pool.embedded {
+            self.take_refusals(embedded.id(), &embedded.functions.take_refusals());
+        }
+    }
+
     pub(super) fn locked_in(&self, id: ChildId, layers: Layers) {
         let Layers { no_new_privs, capabilities, seccomp, landlock_abi, problems } = &layers;
         let mode = self.pool.settings.renderer_setup.sandbox;

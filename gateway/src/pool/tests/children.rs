@@ -168,7 +168,11 @@ async fn a_prepared_child_that_ends_is_no_loss() {
 #[actix_web::test]
 async fn children_load_are_seen_and_are_reaped() {
     let renderer = StandIn::that_says(&[ready()]);
-    let functions = vec![FunctionInfo { name: "threads.list".into(), idempotent: true }];
+    let functions = vec![FunctionInfo {
+        name: "threads.list".into(),
+        idempotent: true,
+        registered_at: "a.rs:1:1".into(),
+    }];
     let worker = StandIn::that_says(&[FromChild::WorkerReady { functions, routes: Vec::new() }]);
     let settings = PoolSettings {
         renderer_bin: renderer.program(),

@@ -55,6 +55,7 @@ fn settings() -> PoolSettings {
             forms: FormLimits::default(),
             values: ValueLimits::default(),
         },
+        embedded: None,
         app_routes: Vec::new(),
         app_metrics: AppMetricLimits { metrics: 4, series: 4 },
         admission: AdmissionSettings {

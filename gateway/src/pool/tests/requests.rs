@@ -207,7 +207,8 @@ async fn a_reading_request_is_tried_on_another_worker_and_a_writing_one_is_not()
 #[actix_web::test]
 async fn only_a_call_that_may_be_repeated_is_sent_again() {
     let gateway = gateway();
-    let functions = vec![FunctionInfo { name: "again".into(), idempotent: true }];
+    let functions =
+        vec![FunctionInfo { name: "again".into(), idempotent: true, registered_at: "a.rs:1:1".into() }];
     gateway.pool.offer(|offered| offered.here = Reported { functions, routes: Vec::new() });
     for (name, status) in [("again", 200), ("once", 502)] {
         let (mut first, mut second) = (gateway.worker(0), gateway.worker(1));
