@@ -200,6 +200,11 @@ impl Permit {
         self.isolate
     }
 
+    /// When it was granted.
+    pub fn granted(&self) -> Instant {
+        self.granted
+    }
+
     /// The response's head has come.
     pub fn answered(&self) {
         self.is_answered.set(true);
@@ -248,17 +253,17 @@ impl Permit {
         }
         self.standing.set(to);
         self.shared.count_slow(from, to);
-        let mut actions = std::mem::take(&mut state.actions);
-        state.queue.handle(Event::Moved { isolate, from, to }, now(), &mut actions);
-        self.shared.tell(state, actions);
+        let (mut actions, now) = (std::mem::take(&mut state.actions), now());
+        state.queue.handle(Event::Moved { isolate, from, to }, now, &mut actions);
+        self.shared.tell(state, actions, now);
         true
     }
 
-    fn release(&self) -> Release {
+    fn release(&self, now: Instant) -> Release {
         Release {
             isolate: self.isolate,
             standing: self.standing.get(),
-            held: now().saturating_duration_since(self.granted).saturating_sub(self.client_time.get()),
+            held: now.saturating_duration_since(self.granted).saturating_sub(self.client_time.get()),
             is_answered: self.is_answered.get() && !self.was_slow.get(),
         }
     }
@@ -268,7 +273,7 @@ impl Drop for Permit {
     fn drop(&mut self) {
         self.shared.metrics.jobs_in_flight.dec();
         self.shared.count_slow(self.standing.get(), Standing::Place);
-        self.shared.apply(Event::Released(self.release()));
+        self.shared.apply_at(|now| Event::Released(self.release(now)));
     }
 }
 
@@ -422,8 +427,10 @@ impl Shared {
     }
 
     fn count_slow(&self, from: Standing, to: Standing) {
-        let slow = &self.metrics.slow_clients;
-        slow.add(i64::from(to == Standing::Slow) - i64::from(from == Standing::Slow));
+        let change = i64::from(to == Standing::Slow) - i64::from(from == Standing::Slow);
+        if change != 0 {
+            self.metrics.slow_clients.add(change);
+        }
     }
 
     fn count(&self, reason: RefusalReason) {
@@ -448,6 +455,16 @@ impl Shared {
             state.actions = actions;
             return Err(reason);
         }
+        if let [Action::Grant { ticket: granted, isolate, waited }] = actions[..]
+            && granted == ticket
+        {
+            // Mostly so: there is a place, and nobody waits.
+            actions.clear();
+            state.actions = actions;
+            self.count_jobs(&state.queue);
+            drop(state);
+            return Ok(Turn(Entered::Granted(self.permit(isolate, waited, now))));
+        }
         let until = actions.iter().find_map(|action| match action {
             Action::Wait { until, .. } => Some(*until),
             _ => None,
@@ -455,37 +472,52 @@ impl Shared {
         if let Some(until) = until {
             let (sender, verdict) = oneshot::channel();
             state.waiters.insert(ticket, sender);
-            self.tell(state, actions);
+            self.tell(state, actions, now);
             let (shared, class, is_decided) = (self.clone(), wish.class, false);
             let (deadline, ask) = (until, until);
             let waiting = Waiting { shared, ticket, class, deadline, ask, is_decided, verdict };
             return Ok(Turn(Entered::Waiting(waiting)));
         }
         // Decided: no sender is registered, so the verdict comes back here.
-        let own = self.tell(state, actions);
+        let own = self.tell(state, actions, now);
         own.unwrap_or(Err(RefusalReason::QueueTimeout)).map(|permit| Turn(Entered::Granted(permit)))
     }
 
     fn apply(self: &Arc<Self>, event: Event) {
+        self.apply_at(|_| event);
+    }
+
+    /// The same with the time, which is read under the lock.
+    fn apply_at(self: &Arc<Self>, event: impl FnOnce(Instant) -> Event) {
         let mut state = self.lock();
         let mut actions = std::mem::take(&mut state.actions);
+        let now = now();
+        let event = event(now);
         if let Event::Abandoned { ticket, .. } = event {
             state.waiters.remove(&ticket);
         }
-        state.queue.handle(event, now(), &mut actions);
-        self.tell(state, actions);
+        state.queue.handle(event, now, &mut actions);
+        self.tell(state, actions, now);
     }
 
     /// Hands verdicts to those who wait; returns the one for which nobody is registered, which is the caller's.
-    fn tell(self: &Arc<Self>, mut state: MutexGuard<'_, State>, mut actions: Vec<Action>) -> Option<Verdict> {
-        self.metrics.queued_jobs.set(i64::try_from(state.queue.waiting()).unwrap_or(i64::MAX));
-        self.metrics.job_limit.set(i64::try_from(state.queue.limit()).unwrap_or(i64::MAX));
+    fn tell(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State>,
+        mut actions: Vec<Action>,
+        now: Instant,
+    ) -> Option<Verdict> {
+        self.count_jobs(&state.queue);
+        if actions.is_empty() {
+            state.actions = actions;
+            return None;
+        }
         let verdicts: Vec<_> = actions
             .drain(..)
             .filter_map(|action| match action {
                 Action::Wait { .. } => None,
                 Action::Grant { ticket, isolate, waited } => {
-                    Some((state.waiters.remove(&ticket), Ok(self.permit(isolate, waited))))
+                    Some((state.waiters.remove(&ticket), Ok(self.permit(isolate, waited, now))))
                 }
                 Action::Refuse { ticket, reason } => Some((state.waiters.remove(&ticket), Err(reason))),
             })
@@ -503,13 +535,18 @@ impl Shared {
         own
     }
 
-    fn permit(self: &Arc<Self>, isolate: IsolateId, waited: Duration) -> Permit {
+    fn count_jobs(&self, queue: &Queue) {
+        self.metrics.queued_jobs.set(i64::try_from(queue.waiting()).unwrap_or(i64::MAX));
+        self.metrics.job_limit.set(i64::try_from(queue.limit()).unwrap_or(i64::MAX));
+    }
+
+    fn permit(self: &Arc<Self>, isolate: IsolateId, waited: Duration, granted: Instant) -> Permit {
         self.metrics.queue_wait_seconds.observe(waited.as_secs_f64());
         self.metrics.jobs_in_flight.inc();
         Permit {
             shared: self.clone(),
             isolate,
-            granted: now(),
+            granted,
             is_answered: Cell::default(),
             standing: Cell::new(Standing::Place),
             client_time: Cell::default(),

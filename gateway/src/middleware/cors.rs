@@ -63,7 +63,7 @@ impl<'a> Grant<'a> {
         }
         fields.insert(header::ACCESS_CONTROL_MAX_AGE, rule.max_age.clone());
         if rule.headers.is_none() {
-            vary::on(fields, "access-control-request-headers");
+            vary::on(fields, vary::REQUESTED_FIELDS);
         }
         Some(response)
     }
@@ -85,7 +85,7 @@ impl Fields {
             return;
         }
         if self.varies {
-            vary::on(headers, "origin");
+            vary::on(headers, vary::ORIGIN);
         }
         let Some(origin) = self.origin else { return };
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);

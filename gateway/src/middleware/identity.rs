@@ -70,7 +70,7 @@ impl Identity {
 
     /// Adds the request id to a response, and the trace where that is wanted.
     pub fn tell(&self, exchange: &Exchange, headers: &mut HeaderMap) {
-        if let Ok(id) = HeaderValue::from_str(exchange.id.as_str()) {
+        if let Ok(id) = HeaderValue::from_bytes(exchange.id.as_bytes()) {
             headers.insert(REQUEST_ID, id);
         }
         if let Some(trace) = exchange.trace.filter(|_| self.traces.in_response) {

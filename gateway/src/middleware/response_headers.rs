@@ -35,13 +35,14 @@ impl Matching {
 pub fn secure(security: &Security, is_secure: bool, headers: &mut HeaderMap) {
     for (name, value) in &security.fields {
         if !headers.contains_key(name) {
-            headers.insert(name.clone(), value.clone());
+            // There is none to replace, and no look for one.
+            headers.append(name.clone(), value.clone());
         }
     }
     if let Some(hsts) = security.hsts.as_ref().filter(|_| is_secure)
         && !headers.contains_key(header::STRICT_TRANSPORT_SECURITY)
     {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, hsts.clone());
+        headers.append(header::STRICT_TRANSPORT_SECURITY, hsts.clone());
     }
 }
 

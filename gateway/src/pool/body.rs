@@ -87,7 +87,8 @@ impl Stream for RenderedBody {
             self.handle.cancel(CancelReason::Timeout);
             return self.fail(RenderError::Timeout);
         };
-        if let Some(patience) = &mut self.patience {
+        // What has come before it was waited for is taken without a look at the clock.
+        if let Some(patience) = self.patience.as_mut().filter(|patience| patience.is_waiting()) {
             patience.stop(Instant::now().into_std());
         }
         match part {

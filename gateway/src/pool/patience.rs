@@ -60,6 +60,11 @@ impl Patience {
         }
     }
 
+    /// Whether the gateway waits for the isolate.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting_since.is_some()
+    }
+
     /// Something has come: the wait is over.
     pub fn stop(&mut self, now: Instant) {
         if let Some(since) = self.waiting_since.take() {

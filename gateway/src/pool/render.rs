@@ -46,7 +46,8 @@ async fn wait_for_head(
     mut patience: Option<&mut Patience>,
     limit: Option<Duration>,
 ) -> Option<Part<ResponseHead>> {
-    let close = limit.map(|limit| Instant::now() + limit);
+    let mut now = Instant::now();
+    let close = limit.map(|limit| now + limit);
     let mut head = std::pin::pin!(std::future::poll_fn(|cx| {
         let head = handle.job.poll_head(cx);
         if let Some(hear) = on_early_hints {
@@ -57,7 +58,6 @@ async fn wait_for_head(
         head
     }));
     loop {
-        let now = Instant::now();
         if close.is_some_and(|close| close <= now) {
             return None;
         }
@@ -75,9 +75,10 @@ async fn wait_for_head(
             None => Some(head.as_mut().await),
             Some(until) => tokio::time::timeout_at(until, head.as_mut()).await.ok(),
         };
+        now = Instant::now();
         if part.is_some() {
             if let Some(patience) = patience {
-                patience.stop(Instant::now().into_std());
+                patience.stop(now.into_std());
             }
             return part;
         }
@@ -117,7 +118,7 @@ impl Thread {
                 continue;
             };
             let id = self.next_id();
-            let entry = self.pool.in_flight.enter(id, Place::Isolate(isolate));
+            let entry = self.pool.in_flight.enter_at(id, Place::Isolate(isolate), permit.granted());
             let handle = link.begin(id, head, headers, Hold::on_isolate(permit, entry));
             let has_body = body.is_some();
             if let Some(body) = body.take() {

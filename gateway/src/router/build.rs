@@ -16,13 +16,15 @@ pub struct Build {
     before: Option<Arc<Index>>,
     /// Those of the last one that was given up: some renderers may have run it for a moment.
     given_up: Option<Arc<Index>>,
-    direct_functions: HashMap<String, String>,
+    /// Only what the build has is ever put in, so that a quick hash is safe from those who choose paths.
+    direct_functions: HashMap<String, String, foldhash::fast::FixedState>,
 }
 
 impl Build {
     /// A build with these files. `direct_functions` are paths of server functions that go to an fn worker directly, and
     /// the functions' names.
     pub fn new(files: Arc<Index>, direct_functions: HashMap<String, String>) -> Self {
+        let direct_functions = direct_functions.into_iter().collect();
         Self { files, before: None, given_up: None, direct_functions }
     }
 

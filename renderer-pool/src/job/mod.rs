@@ -4,6 +4,7 @@
 //! A job is named by a `key`, a number that JavaScript can hold; on the wire it is named by the link it came
 //! over and the gateway's id. Keys start at 1: 0 means "no job".
 
+mod gathered;
 mod label;
 mod wire_ids;
 
@@ -12,7 +13,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use shared::frame::{HEADER_BYTES, extend_last};
 use shared::head::{RequestHead, ResponseHead};
 use shared::link::{Channel, LinkError};
 use shared::message::renderer::MAX_EARLY_HINTS_PER_JOB;
@@ -22,6 +22,7 @@ use shared::message::{
 };
 use shared::window::{MAX_CHUNK_BYTES, ReceiveWindow, SendWindow, WindowError};
 
+use gathered::{Gathered, Origin, Pieces};
 pub use label::JobLabel;
 pub use wire_ids::WireIds;
 
@@ -142,6 +143,8 @@ struct Job {
     /// Its request: native calls learn of it. Shares the memory of the frame that it came in.
     head: RequestHead,
     send: SendWindow,
+    /// What JavaScript wrote in this turn within the window.
+    pieces: Pieces,
     /// What JavaScript wrote beyond the window: at most one of its chunks.
     beyond: VecDeque<Bytes>,
     upload: ReceiveWindow,
@@ -153,6 +156,12 @@ struct Job {
     early_hints_left: usize,
     /// Another isolate may run it again as long as its head is not sent (RFC 9110, section 9.2.1: safe methods).
     is_safe: bool,
+}
+
+impl Job {
+    fn origin(&self, key: u32) -> Origin {
+        Origin { key, link: self.link, id: self.id }
+    }
 }
 
 /// A native call that is under way.
@@ -187,16 +196,6 @@ struct NewCall<'a> {
     input: Bytes,
 }
 
-/// The last frame that waits on a link, when it is a piece of a job's body: what the job writes next joins it.
-#[derive(Debug, Clone, Copy)]
-struct OpenBody {
-    link: usize,
-    id: u64,
-    /// Where it starts and ends among the link's waiting bytes.
-    start: usize,
-    end: usize,
-}
-
 /// The jobs of one isolate and the links that they came over.
 #[derive(Debug)]
 pub struct JobTable {
@@ -206,8 +205,7 @@ pub struct JobTable {
     keys: HashMap<(usize, u64), u32>,
     next_key: u32,
     wire_ids: Arc<WireIds>,
-    /// Of this turn.
-    open: Option<OpenBody>,
+    gathered: Gathered,
     max_jobs: usize,
     started: u64,
     draining: bool,
@@ -222,7 +220,7 @@ impl JobTable {
             keys: HashMap::new(),
             next_key: 1,
             wire_ids: Arc::default(),
-            open: None,
+            gathered: Gathered::default(),
             max_jobs,
             started: 0,
             draining: false,
@@ -296,7 +294,7 @@ impl JobTable {
     /// Writes what has been queued on the links. Pending while a socket takes no more.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>, events: &mut Vec<Event>) -> Poll<()> {
         let mut pending = false;
-        self.open = None;
+        self.settle_all();
         for link in 0..self.links.len() {
             let Some(open) = &mut self.links[link] else { continue };
             match open.poll_flush(cx) {
@@ -310,6 +308,19 @@ impl JobTable {
             }
         }
         if pending { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    /// Hands what jobs have written in this turn to their links.
+    fn settle_all(&mut self) {
+        let keys = self.gathered.end_turn();
+        for key in &keys {
+            let Some(job) = self.jobs.get_mut(key) else { continue };
+            if let Some(link) = &mut self.links[job.link] {
+                let origin = job.origin(*key);
+                self.gathered.settle(link.outbound(), &mut job.pieces, origin);
+            }
+        }
+        self.gathered.begin_turn(keys);
     }
 
     fn lose(&mut self, link: usize, end: &LinkEnd, events: &mut Vec<Event>) {
@@ -407,6 +418,7 @@ impl JobTable {
             id,
             head: head.clone(),
             send: SendWindow::default(),
+            pieces: Pieces::default(),
             beyond: VecDeque::new(),
             upload: ReceiveWindow::default(),
             head_sent: false,
@@ -427,6 +439,8 @@ impl JobTable {
         let job = self.jobs.get_mut(&key)?;
         let link = self.links[job.link].as_mut()?;
         let waited = !job.beyond.is_empty();
+        let origin = job.origin(key);
+        self.gathered.settle(link.outbound(), &mut job.pieces, origin);
         while let Some(mut bytes) = job.beyond.pop_front() {
             let length = job.send.take(bytes.len().min(MAX_CHUNK_BYTES));
             if length > 0 {
@@ -447,10 +461,12 @@ impl JobTable {
     }
 
     fn finish(&mut self, key: u32, last: impl FnOnce(&mut Link, u64)) {
-        if let Some(job) = self.jobs.remove(&key) {
+        if let Some(mut job) = self.jobs.remove(&key) {
             self.keys.remove(&(job.link, job.id));
             self.wire_ids.forget(key);
             if let Some(link) = &mut self.links[job.link] {
+                let origin = job.origin(key);
+                self.gathered.settle(link.outbound(), &mut job.pieces, origin);
                 last(link, job.id);
             }
         }
@@ -493,7 +509,8 @@ impl JobTable {
                 break;
             }
             let (now, later) = bytes.split_at(length);
-            append_body(link.outbound(), &mut self.open, (job.link, job.id), now);
+            let origin = job.origin(key);
+            self.gathered.write(link.outbound(), &mut job.pieces, origin, now);
             bytes = later;
         }
         if !bytes.is_empty() {
@@ -640,25 +657,6 @@ impl JobTable {
 }
 
 /// Adds to the frame that the same job has written before in this turn, or begins a new one.
-fn append_body(out: &mut BytesMut, open: &mut Option<OpenBody>, (link, id): (usize, u64), bytes: &[u8]) {
-    let joins = |open: &OpenBody| {
-        let payload = open.end - open.start - HEADER_BYTES + bytes.len();
-        (open.link, open.id, open.end) == (link, id, out.len()) && payload <= MAX_CHUNK_BYTES
-    };
-    let start = match open.filter(joins) {
-        Some(open) => {
-            extend_last(out, open.start, bytes);
-            open.start
-        }
-        None => {
-            let start = out.len();
-            FromRenderer::encode_body(out, id, bytes);
-            start
-        }
-    };
-    *open = Some(OpenBody { link, id, start, end: out.len() });
-}
-
 fn header_fields(raw: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut parts = raw.split(|byte| *byte == b'\n');
     std::iter::from_fn(move || Some((parts.next()?, parts.next()?)))

@@ -90,13 +90,48 @@ async fn what_a_job_writes_in_one_turn_leaves_in_one_frame() {
     assert!(table.write(1, b"next turn"));
     flush(&mut table).await;
     let mut bodies = Vec::new();
-    while bodies.len() < 4 {
+    while bodies.len() < 3 {
         if let Some(FromRenderer::Body { id, bytes }) = gateway.receive().await.unwrap() {
             bodies.push((id, String::from_utf8(bytes.into()).unwrap()));
         }
     }
-    let expected = [(9, "one two "), (10, "other"), (9, "three"), (9, "next turn")];
+    let expected = [(9, "one two three"), (10, "other"), (9, "next turn")];
     assert_eq!(bodies, expected.map(|(id, text)| (id, text.to_owned())));
+}
+
+#[tokio::test]
+async fn what_was_written_comes_in_order_and_before_the_end() {
+    let (mut table, mut gateway) = started().await;
+    gateway.send(&ToRenderer::Job { id: 10, head: head() }).await.unwrap();
+    events(&mut table).await;
+    (1..=2).for_each(|key| table.head(key, 200, b""));
+    // Short and long pieces by turns, each job's between those of the other.
+    let piece = |key: u32, number: usize| {
+        let length = [10, 9_000, 17_000, 3][(number + key as usize) % 4];
+        vec![u8::try_from(16 * key as usize + number).unwrap(); length]
+    };
+    for number in 0..8 {
+        for key in 1..=2 {
+            assert!(table.write(key, &piece(key, number)));
+        }
+    }
+    table.end(1);
+    assert!(table.fail(2, FailureKind::Threw, "late"));
+    flush(&mut table).await;
+    let (mut bodies, mut ended) = (HashMap::<u64, Vec<u8>>::new(), Vec::new());
+    while ended.len() < 2 {
+        match gateway.receive().await.unwrap().unwrap() {
+            FromRenderer::Body { id, bytes } => {
+                assert!(!ended.contains(&id) && bytes.len() <= MAX_CHUNK_BYTES);
+                bodies.entry(id).or_default().extend_from_slice(&bytes);
+            }
+            FromRenderer::End { id } | FromRenderer::Failed { id, .. } => ended.push(id),
+            _ => {}
+        }
+    }
+    for (key, id) in [(1, 9), (2, 10)] {
+        assert_eq!(bodies[&id], (0..8).flat_map(|number| piece(key, number)).collect::<Vec<_>>());
+    }
 }
 
 #[tokio::test]

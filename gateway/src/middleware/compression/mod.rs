@@ -35,7 +35,7 @@ pub fn compress(
         return response;
     }
     let mut response = response;
-    vary::on(response.headers_mut(), "accept-encoding");
+    vary::on(response.headers_mut(), vary::ACCEPT_ENCODING);
     let encoding = Accepted::of(request).best(|_| true).filter(|_| *method != Method::HEAD);
     let Some((encoding, encoder)) =
         encoding.and_then(|encoding| Some((encoding, Encoder::new(encoding, Effort::Live).ok()?)))
