@@ -107,7 +107,7 @@ async fn a_stream_of_events_lasts_whatever_its_client_does() {
     stream.rest();
     stream.lasts();
     stream.resume();
-    assert_eq!(stream.release().standing, Standing::Stream);
+    assert_eq!(stream.release(now()).standing, Standing::Stream);
     assert_eq!(admission.shared.metrics.slow_clients.get(), 0);
     let other = admission.acquire(Wish::DOCUMENT, None).await;
     assert!(other.is_ok());
@@ -123,9 +123,9 @@ async fn the_time_of_a_client_is_not_its_isolates() {
     permit.answered();
     pass(300).await;
     permit.waited_for_client(Duration::from_millis(290));
-    let Release { held, is_answered, .. } = permit.release();
+    let Release { held, is_answered, .. } = permit.release(now());
     assert_eq!((held, is_answered), (Duration::from_millis(30), true));
     permit.rest();
     permit.resume();
-    assert!(!permit.release().is_answered, "that of a job that has left its place says nothing");
+    assert!(!permit.release(now()).is_answered, "that of a job that has left its place says nothing");
 }
