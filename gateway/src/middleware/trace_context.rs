@@ -18,7 +18,10 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use super::hex::digits;
 
 /// Names the trace, and the span of whoever asks.
-pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub const TRACEPARENT: HeaderName = HeaderName::from_static(TRACEPARENT_NAME);
+
+/// The same as text.
+pub const TRACEPARENT_NAME: &str = "traceparent";
 
 /// What tracing systems on the way have to say.
 pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -31,6 +34,9 @@ const VERSION: &str = "00";
 
 /// How long that is, in bytes; later versions may be longer.
 const LENGTH: usize = 55;
+
+/// A value of `traceparent`.
+pub type TraceParent = [u8; LENGTH];
 
 /// The sampled flag.
 const SAMPLED: u8 = 1;
@@ -117,7 +123,7 @@ impl Trace {
     }
 
     /// The value of `traceparent` for those that this request goes on to.
-    pub fn to_header(&self) -> HeaderValue {
+    pub fn traceparent(&self) -> TraceParent {
         let mut text = [b'-'; LENGTH];
         text[..2].copy_from_slice(VERSION.as_bytes());
         let [left, right] = halves(self.id).map(digits);
@@ -125,16 +131,18 @@ impl Trace {
         text[19..35].copy_from_slice(&right);
         text[36..52].copy_from_slice(&digits(self.span));
         text[53..].copy_from_slice(&digits(u64::from(self.flags))[14..]);
-        // Digits and dashes are a value.
-        HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+        text
     }
 
-    /// Puts the trace into the fields of a request that goes on, in the place of what was there.
-    pub fn put(&self, headers: &mut HeaderMap) {
-        headers.insert(TRACEPARENT, self.to_header());
-        if !self.keeps_state {
-            headers.remove(TRACESTATE);
-        }
+    /// The same as the value of a field.
+    pub fn to_header(&self) -> HeaderValue {
+        // Digits and dashes are a value.
+        HeaderValue::from_bytes(&self.traceparent()).unwrap_or_else(|_| HeaderValue::from_static(""))
+    }
+
+    /// Whether this field of the request, its name in lower case, does not go on: the trace takes its place.
+    pub fn replaces(&self, name: &str) -> bool {
+        name == TRACEPARENT_NAME || (!self.keeps_state && name == TRACESTATE.as_str())
     }
 }
 

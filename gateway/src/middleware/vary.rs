@@ -13,7 +13,9 @@ pub const REQUESTED_FIELDS: HeaderValue = HeaderValue::from_static("access-contr
 pub fn on(headers: &mut HeaderMap, name: HeaderValue) {
     let says = |value: &HeaderValue| {
         let text = value.to_str().unwrap_or_default();
-        text.split(',').map(str::trim).any(|part| part == "*" || part.as_bytes().eq_ignore_ascii_case(name.as_bytes()))
+        text.split(',')
+            .map(str::trim)
+            .any(|part| part == "*" || part.as_bytes().eq_ignore_ascii_case(name.as_bytes()))
     };
     if !headers.get_all(header::VARY).any(says) {
         headers.append(header::VARY, name);

@@ -4,7 +4,6 @@
 use std::task::Poll;
 use std::time::Duration;
 
-use actix_web::http::header::HeaderMap;
 use bytes::{Bytes, BytesMut};
 use prometheus::{IntCounter, IntCounterVec};
 use shared::head::{RequestHeadRef, ResponseHead};
@@ -14,6 +13,7 @@ use tokio::time::Instant;
 
 use super::body::{Rendered, RenderedBody};
 use super::error::{NativeError, RequestBodyError};
+use super::fields::Fields;
 use super::in_flight::Place;
 use super::job::{End, Hold, Part};
 use super::thread::Thread;
@@ -30,7 +30,7 @@ pub struct NativeRequest<'a> {
     /// The request's first part.
     pub head: RequestHeadRef<'a>,
     /// Its header fields, without those that concern the client's connection alone.
-    pub headers: &'a HeaderMap,
+    pub headers: Fields<'a>,
     /// Its body; [`RequestHeadRef::has_body`] says the same.
     pub body: Option<RequestBody>,
     /// The body's length in bytes, where the client says it: a short one is waited for and goes with the request.
@@ -276,7 +276,7 @@ impl Thread {
     async fn attempt_request(
         &self,
         target: &Target,
-        (head, headers): (RequestHeadRef<'_>, &HeaderMap),
+        (head, headers): (RequestHeadRef<'_>, Fields<'_>),
         body: Option<RequestBody>,
         whole: &[u8],
         Attempt { now, until, again }: Attempt,

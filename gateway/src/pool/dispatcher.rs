@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Context, Handler};
-use actix_web::http::header::HeaderMap;
 use shared::head::RequestHeadRef;
 use shared::message::{EarlyHints, NativeCall, Outcome};
 
@@ -17,6 +16,7 @@ use super::Pool;
 use super::body::Rendered;
 use super::calls::NativeRequest;
 use super::error::{NativeError, RenderError};
+use super::fields::Fields;
 use super::ports::NewLink;
 use super::thread::Thread;
 use super::upload::RequestBody;
@@ -27,7 +27,7 @@ pub struct RenderJob<'a> {
     /// The request's first part.
     pub head: RequestHeadRef<'a>,
     /// Its header fields, without those that concern the client's connection alone.
-    pub headers: &'a HeaderMap,
+    pub headers: Fields<'a>,
     /// Its body; [`RequestHeadRef::has_body`] says the same.
     pub body: Option<RequestBody>,
     /// Whether it may be sent to a second isolate when the first is lost before any byte of the response.

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::Poll;
+use std::time::Instant;
 
-use actix_web::http::header::HeaderMap;
 use bytes::Bytes;
 use futures_core::Stream;
 use shared::head::{RequestHeadRef, ResponseHead};
@@ -20,9 +20,11 @@ use shared::window::{MAX_CHUNK_BYTES, WindowError};
 use super::body::RenderedBody;
 use super::call_flow::CallFlow;
 use super::calls::Answered;
+use super::fields::Fields;
 use super::in_flight::InFlight;
 use super::job::{CLIENT_LOOK, End, Hold, Job};
 use super::job_handle::{JobHandle, JobLink};
+use super::lateness::{Watch, Watched};
 use super::link::{Link, LinkFault, RuleError};
 use super::slot::IsolateId;
 use super::thread::Thread;
@@ -43,11 +45,13 @@ pub(super) struct IsolateLink {
     /// The jobs that the isolate has not let go of.
     jobs: RefCell<HashMap<u64, Rc<Job>, foldhash::fast::RandomState>>,
     metrics: Metrics,
+    watch: Watch,
 }
 
 impl IsolateLink {
     pub fn new(isolate: IsolateId, channel: Channel<ToRenderer, FromRenderer>, metrics: Metrics) -> Self {
-        Self { isolate, link: Link::new(channel), jobs: RefCell::default(), metrics }
+        let (jobs, watch) = (RefCell::default(), Watch::default());
+        Self { isolate, link: Link::new(channel), jobs, metrics, watch }
     }
 
     pub fn is_open(&self) -> bool {
@@ -59,15 +63,12 @@ impl IsolateLink {
         self: &Rc<Self>,
         id: u64,
         head: RequestHeadRef<'_>,
-        headers: &HeaderMap,
+        fields: Fields<'_>,
         hold: Hold,
     ) -> JobHandle {
         let job = Rc::new(Job::new(id, head.request_id, head.url, hold));
         self.jobs.borrow_mut().insert(id, job.clone());
-        self.link.append(|out| {
-            let fields = headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
-            ToRenderer::encode_job(out, id, head, fields);
-        });
+        self.link.append(|out| ToRenderer::encode_job(out, id, head, fields.iter()));
         JobHandle::new(job, self.clone())
     }
 
@@ -322,6 +323,17 @@ struct Wanted {
     name: String,
     head: Bytes,
     input: Bytes,
+}
+
+impl Watched for IsolateLink {
+    fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    fn look_for_lateness(&self, now: Instant) -> bool {
+        let jobs = self.jobs.borrow();
+        jobs.values().fold(false, |may_be, job| job.look_for_lateness(now) | may_be)
+    }
 }
 
 impl JobLink for IsolateLink {

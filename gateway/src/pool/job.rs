@@ -115,8 +115,8 @@ pub(super) struct Job {
     is_watched: Cell<bool>,
     /// The sides on which the client is slow, as bits.
     slow_sides: Cell<u8>,
-    /// Until when the response's head must have come, where its link looks for those that are late.
-    due: Option<Instant>,
+    /// Until when the response's head must have come, or who waits for it wants to be told.
+    due: Cell<Option<Instant>>,
     /// It has not come by then, and the reader has been told.
     is_late: Cell<bool>,
     state: RefCell<State>,
@@ -165,7 +165,7 @@ impl Job {
 
     /// A request that an fn worker answers, whose head must have come by `due`; its URL is in nobody's log.
     pub fn on_worker(id: u64, request_id: &str, hold: Hold, due: Instant) -> Self {
-        Self { due: Some(due), ..Self::holding(id, request_id, "", Some(hold)) }
+        Self { due: Cell::new(Some(due)), ..Self::holding(id, request_id, "", Some(hold)) }
     }
 
     /// The streams of a native call; its place is held by who has begun it.
@@ -209,7 +209,7 @@ impl Job {
             left: Cell::new(None),
             is_watched: Cell::new(false),
             slow_sides: Cell::new(0),
-            due: None,
+            due: Cell::new(None),
             is_late: Cell::new(false),
             state: RefCell::new(state),
         }
@@ -394,9 +394,15 @@ impl Job {
         }
     }
 
+    /// Who waits for the head wants to be told at this time, if it has not come by then.
+    pub fn set_due(&self, due: Option<Instant>) {
+        self.due.set(due);
+        self.is_late.set(false);
+    }
+
     /// Tells the reader if the head has not come in time. Says whether it may still come to be late.
     pub fn look_for_lateness(&self, now: Instant) -> bool {
-        let Some(due) = self.due else { return false };
+        let Some(due) = self.due.get() else { return false };
         let mut state = self.state.borrow_mut();
         if state.headed || state.end.is_some() || self.is_late.get() || self.abandoned.get() {
             return false;

@@ -1,6 +1,7 @@
 //! The way of a job: a permit, an isolate, the head of its response, and once more if the isolate was lost.
 
 use std::rc::Rc;
+use std::task::Context;
 use std::time::Duration;
 
 use shared::head::ResponseHead;
@@ -11,8 +12,10 @@ use super::body::{Rendered, RenderedBody, failure};
 use super::dispatcher::{OnEarlyHints, RenderJob};
 use super::error::RenderError;
 use super::in_flight::Place;
+use super::isolate_link::IsolateLink;
 use super::job::{End, Hold, Part};
 use super::job_handle::JobHandle;
+use super::lateness;
 use super::patience::{Due, Patience};
 use super::slot::IsolateId;
 use super::thread::Thread;
@@ -41,6 +44,7 @@ enum Attempt {
 
 /// Waits for the response's head; `None` when the job's time is over.
 async fn wait_for_head(
+    link: &Rc<IsolateLink>,
     handle: &JobHandle,
     on_early_hints: Option<OnEarlyHints<'_>>,
     mut patience: Option<&mut Patience>,
@@ -48,33 +52,34 @@ async fn wait_for_head(
 ) -> Option<Part<ResponseHead>> {
     let mut now = Instant::now();
     let close = limit.map(|limit| now + limit);
-    let mut head = std::pin::pin!(std::future::poll_fn(|cx| {
-        let head = handle.job.poll_head(cx);
+    let mut poll_head = |cx: &mut Context<'_>| {
+        let head = handle.job.poll_due_head(cx);
         if let Some(hear) = on_early_hints {
             while let Some(hints) = handle.job.take_early_hints() {
                 hear(hints);
             }
         }
         head
-    }));
+    };
     loop {
         if close.is_some_and(|close| close <= now) {
             return None;
         }
         let due = match patience.as_mut().map(|patience| patience.wait(now.into_std())) {
             None => None,
-            Some(Due::Until(due)) => Some(Instant::from_std(due)),
+            Some(Due::Until(due)) => Some(due),
             Some(Due::Abort) => {
                 handle.abort();
                 continue;
             }
             Some(Due::Close) => return None,
         };
-        let until = due.into_iter().chain(close).min();
-        let part = match until {
-            None => Some(head.as_mut().await),
-            Some(until) => tokio::time::timeout_at(until, head.as_mut()).await.ok(),
-        };
+        let due = due.into_iter().chain(close.map(Instant::into_std)).min();
+        handle.job.set_due(due);
+        if due.is_some() {
+            lateness::watch(link);
+        }
+        let part = std::future::poll_fn(&mut poll_head).await;
         now = Instant::now();
         if part.is_some() {
             if let Some(patience) = patience {
@@ -126,7 +131,7 @@ impl Thread {
             }
             let may_retry = !retried && !has_body;
             let retry = Retry { if_lost: may_retry && retry_safe, if_unstarted: may_retry };
-            match self.attempt(handle, isolate, retry, on_early_hints, limit).await {
+            match self.attempt(&link, handle, retry, on_early_hints, limit).await {
                 Attempt::Rendered(rendered) => return Ok(rendered),
                 Attempt::Failed(error) => return Err(self.failed(error)),
                 Attempt::Again(isolate) => {
@@ -139,14 +144,14 @@ impl Thread {
 
     async fn attempt(
         &self,
+        link: &Rc<IsolateLink>,
         handle: JobHandle,
-        isolate: IsolateId,
         retry: Retry,
         on_early_hints: Option<OnEarlyHints<'_>>,
         limit: Option<Duration>,
     ) -> Attempt {
         let mut patience = Patience::new(self.pool.settings.job_times);
-        let Some(part) = wait_for_head(&handle, on_early_hints, patience.as_mut(), limit).await else {
+        let Some(part) = wait_for_head(link, &handle, on_early_hints, patience.as_mut(), limit).await else {
             handle.cancel(CancelReason::Timeout);
             return Attempt::Failed(RenderError::Timeout);
         };
@@ -157,10 +162,12 @@ impl Thread {
                 headers: head.headers,
             }),
             Part::Ended(End::Lost | End::Failed(FailureKind::Displaced)) if retry.if_lost => {
-                Attempt::Again(isolate)
+                Attempt::Again(link.isolate)
             }
             // Nothing of it ran, so that it may run elsewhere whatever its method.
-            Part::Ended(End::Failed(FailureKind::NotReady)) if retry.if_unstarted => Attempt::Again(isolate),
+            Part::Ended(End::Failed(FailureKind::NotReady)) if retry.if_unstarted => {
+                Attempt::Again(link.isolate)
+            }
             Part::Ended(End::Failed(FailureKind::NotReady)) => {
                 Attempt::Failed(RenderError::Refused(RefusalReason::NoIsolate))
             }

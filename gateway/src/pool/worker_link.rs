@@ -1,12 +1,11 @@
 //! A gateway thread's link to an fn worker, or to all those of other machines: the native calls that run over it and
 //! the clients' requests that are answered over it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use actix_web::http::header::HeaderMap;
 use bytes::Bytes;
 use prometheus::IntCounterVec;
 use shared::head::{RequestHeadRef, ResponseHead};
@@ -17,10 +16,12 @@ use shared::message::{
 };
 use tokio::sync::oneshot;
 
+use super::fields::Fields;
 use super::function_calls::FunctionCalls;
 use super::in_flight::Entry;
 use super::job::{End, Hold, Job};
 use super::job_handle::{JobHandle, JobLink};
+use super::lateness::{self, Watch, Watched};
 use super::link::{Link, LinkFault, RuleError};
 use super::slot::{WorkerPlace, WorkerSlot};
 use super::thread::Thread;
@@ -30,9 +31,6 @@ use super::worker_transport::WorkerTransport;
 
 /// The calls that a worker may have running at a time, over all gateway threads; more are answered with 503.
 pub(super) const MAX_CALLS_PER_WORKER: usize = 1024;
-
-/// How often late requests are looked for.
-const LATENESS_TICK: Duration = Duration::from_millis(100);
 
 /// Who waits for the end of a call.
 #[derive(Debug)]
@@ -80,8 +78,7 @@ pub(super) struct WorkerLink {
     /// The requests that the worker has not let go of.
     jobs: RefCell<ById<Rc<Job>>>,
     failures: IntCounterVec,
-    /// A task looks for requests that are late.
-    is_watched: Cell<bool>,
+    watch: Watch,
     /// What functions of the worker have called elsewhere.
     pub function_calls: FunctionCalls,
 }
@@ -95,9 +92,9 @@ impl WorkerLink {
     ) -> Self {
         let (calls, jobs) = (RefCell::default(), RefCell::default());
         let function_calls = FunctionCalls::default();
-        let is_watched = Cell::new(false);
+        let watch = Watch::default();
         let link = Link::new(transport);
-        Self { slot, lane, link, most, calls, jobs, failures, is_watched, function_calls }
+        Self { slot, lane, link, most, calls, jobs, failures, watch, function_calls }
     }
 
     /// How many calls run on the thread that it leads to, over all gateway threads.
@@ -148,42 +145,17 @@ impl WorkerLink {
         self: &Rc<Self>,
         Opening { id, way, target, deadline_ms, due, body }: Opening<'_>,
         head: RequestHeadRef<'_>,
-        headers: &HeaderMap,
+        fields: Fields<'_>,
         hold: Hold,
     ) -> JobHandle {
         let job = Rc::new(Job::on_worker(id, head.request_id, hold, due));
         self.jobs.borrow_mut().insert(id, job.clone());
-        self.watch();
+        lateness::watch(self);
         self.link.with_transport(|transport| transport.open(id, way));
         self.link.append(|out| {
-            let fields = headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
-            ToWorker::encode_request(out, id, target, deadline_ms, head, fields, body);
+            ToWorker::encode_request(out, id, target, deadline_ms, head, fields.iter(), body);
         });
         JobHandle::new(job, self.clone())
-    }
-
-    /// Looks for late requests now and then while there are some that may be: a timer for each would cost more than
-    /// most of them have otherwise, and is hardly ever needed.
-    fn watch(self: &Rc<Self>) {
-        if self.is_watched.replace(true) {
-            return;
-        }
-        let link = Rc::downgrade(self);
-        actix_web::rt::spawn(async move {
-            loop {
-                tokio::time::sleep(LATENESS_TICK).await;
-                let Some(link) = link.upgrade() else { return };
-                if !link.look_for_lateness(tokio::time::Instant::now().into_std()) {
-                    return link.is_watched.set(false);
-                }
-            }
-        });
-    }
-
-    /// Whether there are requests left that may come to be late.
-    fn look_for_lateness(&self, now: Instant) -> bool {
-        let jobs = self.jobs.borrow();
-        jobs.values().fold(false, |may_be, job| job.look_for_lateness(now) | may_be)
     }
 
     /// Whether the worker runs this call or request.
@@ -349,6 +321,17 @@ impl WorkerLink {
             None => return Err(RuleError::UnknownId(id)),
         }
         Ok(())
+    }
+}
+
+impl Watched for WorkerLink {
+    fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    fn look_for_lateness(&self, now: Instant) -> bool {
+        let jobs = self.jobs.borrow();
+        jobs.values().fold(false, |may_be, job| job.look_for_lateness(now) | may_be)
     }
 }
 

@@ -17,7 +17,7 @@ use super::Rules;
 use super::backend::{Answer, Backend};
 use super::body::{Headless, LimitedBody};
 use super::classes::OTHER;
-use super::headers::{prepare_request, take_response};
+use super::headers::{passed_on, prepare_request, take_response};
 use super::hints::{Hinting, Learnt};
 use super::places::{self, Held, Place};
 use super::shape::shape;
@@ -84,7 +84,7 @@ pub async fn answer<B: Backend>(
 ) -> ServiceResponse {
     let Entered { place, turn, wish, timeout } = entered;
     let interim = Interim::of(&request, exchange);
-    prepare_request(request.headers_mut(), exchange);
+    let traceparent = prepare_request(request.headers_mut(), exchange);
     let (request, payload) = request.into_parts();
     let hinting = rules.early_hints.as_ref().and_then(|counts| {
         Hinting::begin(learnt, counts, &request, interim, || route(rules, exchange, request.path()))
@@ -115,7 +115,8 @@ pub async fn answer<B: Backend>(
     };
     let asks = hinting.as_ref().is_some_and(Hinting::asks);
     let on_early_hints: Option<OnEarlyHints<'_>> = if asks { Some(&hear) } else { None };
-    let job = RenderJob { head, headers: request.headers(), body, retry_safe, wish, turn, on_early_hints };
+    let headers = passed_on(request.headers(), traceparent.as_ref());
+    let job = RenderJob { head, headers, body, retry_safe, wish, turn, on_early_hints };
     let rendered = backend.render(job, timeout).await;
     rules.rests.ended(|| route(rules, exchange, request.path()), verdict(rendered.as_ref().err()));
     let mut response = match rendered {

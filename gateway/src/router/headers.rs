@@ -7,6 +7,8 @@ use shared::head::HeaderField;
 
 use crate::config::settings::ForwardedStyle;
 use crate::middleware::exchange::Exchange;
+use crate::middleware::trace_context::{TRACEPARENT_NAME, Trace, TraceParent};
+use crate::pool::Fields;
 
 /// Whether the field concerns one connection alone.
 fn is_hop_by_hop(name: &str) -> bool {
@@ -45,21 +47,25 @@ fn named<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<HeaderName> {
         .collect()
 }
 
-/// Leaves of a request's fields those that are the bundle's to see, and adds the trace that it belongs to.
-pub fn prepare_request(headers: &mut HeaderMap, exchange: &Exchange) {
-    strip_request(headers, exchange.believed);
-    if let Some(trace) = &exchange.trace {
-        trace.put(headers);
-    }
+/// Leaves of a request's fields those that are the bundle's to see. Returns the `traceparent` that goes beside them.
+pub fn prepare_request(headers: &mut HeaderMap, exchange: &Exchange) -> Option<TraceParent> {
+    strip_request(headers, exchange.believed, exchange.trace.as_ref());
+    exchange.trace.as_ref().map(Trace::traceparent)
 }
 
-fn strip_request(headers: &mut HeaderMap, believed: Option<ForwardedStyle>) {
+/// The fields of a prepared request as they go on.
+pub fn passed_on<'a>(headers: &'a HeaderMap, traceparent: Option<&'a TraceParent>) -> Fields<'a> {
+    Fields::with(headers, traceparent.map(|value| (TRACEPARENT_NAME, &value[..])))
+}
+
+fn strip_request(headers: &mut HeaderMap, believed: Option<ForwardedStyle>, trace: Option<&Trace>) {
     let named = named(headers.get_all(header::CONNECTION).map(HeaderValue::as_bytes));
     headers.retain(|name, _| {
         let text = name.as_str();
         !(is_hop_by_hop(text)
             || matches!(text, "expect" | "http2-settings")
             || is_claim(text, believed)
+            || trace.is_some_and(|trace| trace.replaces(text))
             || named.contains(name))
     });
 }
@@ -121,7 +127,7 @@ mod tests {
         for (name, value) in fields {
             headers.append(name.parse().unwrap(), HeaderValue::from_str(value).unwrap());
         }
-        strip_request(&mut headers, believed);
+        strip_request(&mut headers, believed, None);
         let mut names: Vec<_> = headers.iter().map(|(name, _)| name.to_string()).collect();
         names.sort();
         names

@@ -12,10 +12,10 @@ use super::Rules;
 use super::backend::Backend;
 use super::body::LimitedBody;
 use super::bundle::url;
-use super::headers::prepare_request;
+use super::headers::{passed_on, prepare_request};
 use crate::error::Cause;
 use crate::middleware::exchange::Exchange;
-use crate::pool::RequestBodyError;
+use crate::pool::{Fields, RequestBodyError};
 
 /// The longest name of a function, in bytes.
 const MAX_NAME_BYTES: usize = 128;
@@ -28,14 +28,17 @@ pub async fn answer<B: Backend>(
     name: String,
     mut request: ServiceRequest,
 ) -> ServiceResponse {
-    prepare_request(request.headers_mut(), exchange);
+    let traceparent = prepare_request(request.headers_mut(), exchange);
     let (request, payload) = request.into_parts();
     let response = match refusal(&name, request.method(), request.headers()) {
         Some(cause) => cause.json(),
         None => {
             let limit = rules.body_limit.min(MAX_CALL_BYTES as u64);
             match LimitedBody::new(payload, limit, rules.body_rate).collect().await {
-                Ok(input) => outcome(backend.call(call(name, input, rules, exchange, &request)).await),
+                Ok(input) => {
+                    let fields = passed_on(request.headers(), traceparent.as_ref());
+                    outcome(backend.call(call(name, input, rules, exchange, &request, fields)).await)
+                }
                 Err(RequestBodyError::TooLarge) => Cause::BodyTooLarge.json(),
                 Err(RequestBodyError::Broken) => Cause::BodyBroken.json(),
                 Err(RequestBodyError::Timeout) => Cause::BodySlow.json(),
@@ -45,7 +48,14 @@ pub async fn answer<B: Backend>(
     ServiceResponse::new(request, response)
 }
 
-fn call(name: String, input: Bytes, rules: &Rules, exchange: &Exchange, request: &HttpRequest) -> NativeCall {
+fn call(
+    name: String,
+    input: Bytes,
+    rules: &Rules,
+    exchange: &Exchange,
+    request: &HttpRequest,
+    fields: Fields<'_>,
+) -> NativeCall {
     let (url, client_ip, context) =
         (url(exchange, request), exchange.client_ip.to_string(), exchange.context());
     let told = RequestHeadRef {
@@ -58,10 +68,7 @@ fn call(name: String, input: Bytes, rules: &Rules, exchange: &Exchange, request:
         options: HandlerOptions { context: context.as_ref(), ..HandlerOptions::default() },
     };
     let mut head = BytesMut::new();
-    told.encode(
-        &mut head,
-        request.headers().iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())),
-    );
+    told.encode(&mut head, fields.iter());
     NativeCall {
         name,
         caller: Caller::Client,

@@ -12,7 +12,7 @@ use shared::message::Target;
 use super::Rules;
 use super::backend::Backend;
 use super::bundle::{body, respond, url};
-use super::headers::prepare_request;
+use super::headers::{passed_on, prepare_request};
 use crate::error::Cause;
 use crate::middleware::csrf;
 use crate::middleware::exchange::Exchange;
@@ -32,7 +32,7 @@ pub async fn answer<B: Backend>(
         let response = Cause::CrossSite.response(request.headers());
         return request.into_response(response);
     }
-    prepare_request(request.headers_mut(), exchange);
+    let traceparent = prepare_request(request.headers_mut(), exchange);
     let (request, payload) = request.into_parts();
     let body = body(payload, rules);
     let client_ip = address_text(exchange.client_ip);
@@ -50,6 +50,7 @@ pub async fn answer<B: Backend>(
     let headers = request.headers();
     let body_length =
         headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let headers = passed_on(headers, traceparent.as_ref());
     let native = NativeRequest { target, head, headers, body, body_length, timeout };
     let response = match backend.answer_natively(native).await {
         Ok(answer) => respond(answer, &request, exchange),

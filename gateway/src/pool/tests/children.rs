@@ -352,7 +352,7 @@ async fn times_out(dispatcher: &crate::pool::Dispatcher) -> RenderError {
     };
     let job = RenderJob {
         head,
-        headers: &headers,
+        headers: Fields::of(&headers),
         body: None,
         retry_safe: false,
         wish: Wish::DOCUMENT,

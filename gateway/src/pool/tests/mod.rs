@@ -31,7 +31,9 @@ use super::restart::RestartPolicy;
 use super::scratch::Scratch;
 use super::slot::{ChildId, ChildKind, IsolateId, WorkerSlot};
 use super::thread::Thread;
-use super::{AppMetricLimits, JobTimes, Pool, PoolSettings, RenderError, RenderJob, Rendered, RequestBody};
+use super::{
+    AppMetricLimits, Fields, JobTimes, Pool, PoolSettings, RenderError, RenderJob, Rendered, RequestBody,
+};
 use crate::admission::{AdmissionSettings, Wish};
 use crate::metrics::Metrics;
 
@@ -129,7 +131,7 @@ impl Gateway {
             };
             let job = RenderJob {
                 head,
-                headers: &headers,
+                headers: Fields::of(&headers),
                 body,
                 retry_safe,
                 wish: Wish::DOCUMENT,
@@ -156,9 +158,10 @@ impl Gateway {
             let hear = |hints: EarlyHints| {
                 notes.borrow_mut().push((hints.phase, hints.links().map(str::to_owned).collect()));
             };
+            let headers = HeaderMap::new();
             let job = RenderJob {
                 head,
-                headers: &HeaderMap::new(),
+                headers: Fields::of(&headers),
                 body: None,
                 retry_safe: true,
                 wish: Wish::DOCUMENT,

@@ -41,7 +41,7 @@ fn ask_within(
             .answer_natively(NativeRequest {
                 target,
                 head,
-                headers: &HeaderMap::new(),
+                headers: Fields::of(&HeaderMap::new()),
                 body,
                 body_length,
                 timeout,

@@ -66,7 +66,8 @@ impl Backend for PlayedPool {
 
     async fn render(&self, job: RenderJob<'_>, _: Duration) -> Result<Answer<Chunks>, RenderError> {
         self.note_context(job.head.options.context);
-        let mut headers: Vec<_> = job.headers.iter().map(|(name, _)| name.to_string()).collect();
+        let mut headers: Vec<_> =
+            job.headers.iter().map(|(name, _)| String::from_utf8(name.into()).unwrap()).collect();
         headers.sort();
         let body = match job.body {
             None => None,
