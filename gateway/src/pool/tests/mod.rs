@@ -2,6 +2,7 @@
 
 mod calls;
 mod children;
+mod embedded;
 mod function_calls;
 mod jobs;
 mod requests;
