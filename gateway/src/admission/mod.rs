@@ -361,7 +361,8 @@ impl Turn {
             Entered::Granted(permit) => Ok(permit),
             Entered::Waiting(waiting) => {
                 let shared = Arc::clone(&waiting.shared);
-                waiting.verdict().await.inspect_err(|reason| shared.count(*reason))
+                // Under a light load nobody waits: the future is no part of those of pages.
+                Box::pin(waiting.verdict()).await.inspect_err(|reason| shared.count(*reason))
             }
         }
     }

@@ -55,11 +55,10 @@ pub enum Begun {
 /// What makes a response.
 pub type Making = LocalBoxFuture<'static, ServiceResponse>;
 
-/// What a request waits for first.
+/// What a request waits for first, where the router is asked later.
 enum Wait {
     Rates(ServiceRequest),
     Hooks(ServiceRequest),
-    Answer(ServiceRequest, Destination),
 }
 
 /// What the response will need to know of the request.
@@ -102,10 +101,13 @@ impl<B: Backend> Chain<B> {
                 Step::Answer(response) => {
                     return Begun::Answered(self.finish(response, exchange, departure));
                 }
-                Step::On(request, destination) => Wait::Answer(request, destination),
+                Step::On(request, destination) => {
+                    let make = Rc::clone(self).make(request, destination, Rc::clone(exchange), departure);
+                    return Begun::Making(Box::pin(make));
+                }
             }
         };
-        Begun::Making(Box::pin(Rc::clone(self).make(wait, Rc::clone(exchange), departure)))
+        Begun::Making(Box::pin(Rc::clone(self).make_later(wait, Rc::clone(exchange), departure)))
     }
 
     /// Answers a request.
@@ -120,7 +122,19 @@ impl<B: Backend> Chain<B> {
         }
     }
 
+    /// By far the most common way, and so a future of its own, no longer than it needs.
     async fn make(
+        self: Rc<Self>,
+        request: ServiceRequest,
+        destination: Destination,
+        exchange: Rc<Exchange>,
+        departure: Departure<'static>,
+    ) -> ServiceResponse {
+        let response = self.router.answer(request, &exchange, destination).await;
+        self.finish(response, &exchange, departure)
+    }
+
+    async fn make_later(
         self: Rc<Self>,
         wait: Wait,
         exchange: Rc<Exchange>,
@@ -134,7 +148,6 @@ impl<B: Backend> Chain<B> {
                 None => self.pass(request, &exchange).await,
             },
             Wait::Hooks(request) => self.pass(request, &exchange).await,
-            Wait::Answer(request, destination) => self.router.answer(request, &exchange, destination).await,
         };
         self.finish(response, &exchange, departure)
     }

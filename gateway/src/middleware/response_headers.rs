@@ -4,23 +4,33 @@ use actix_web::http::header::{self, HeaderMap};
 
 use crate::config::edge::{HeaderRule, Security};
 
-/// Which of at most 128 rules a request falls under: a bit for each.
+/// Which of at most 128 rules a request falls under: a bit for each. Not one number of 16 bytes, whose alignment would make
+/// the allocation of each future around it a dear one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Matching(u128);
+pub struct Matching([u64; 2]);
 
 impl Matching {
     /// The rules that this path falls under.
     pub fn of(rules: &[HeaderRule], path: &str) -> Self {
-        let matches = |rule: &HeaderRule| u128::from(rule.path.find(path).is_some());
-        Self(rules.iter().rev().fold(0, |bits, rule| bits << 1 | matches(rule)))
+        let mut matching = Self::default();
+        for (at, _) in rules.iter().enumerate().filter(|(_, rule)| rule.path.find(path).is_some()) {
+            if let Some(bits) = matching.0.get_mut(at / 64) {
+                *bits |= 1 << (at % 64);
+            }
+        }
+        matching
+    }
+
+    fn holds(self, at: usize) -> bool {
+        self.0.get(at / 64).is_some_and(|bits| bits >> (at % 64) & 1 == 1)
     }
 
     /// Applies them, in their order.
     pub fn apply(self, rules: &[HeaderRule], headers: &mut HeaderMap) {
-        if self.0 == 0 {
+        if self.0 == [0; 2] {
             return;
         }
-        for (_, rule) in rules.iter().enumerate().filter(|(at, _)| self.0 >> at & 1 == 1) {
+        for (_, rule) in rules.iter().enumerate().filter(|(at, _)| self.holds(*at)) {
             rule.remove.iter().for_each(|name| drop(headers.remove(name)));
             // Several values of one name replace the old ones together.
             rule.set.iter().for_each(|(name, _)| drop(headers.remove(name)));
@@ -81,6 +91,20 @@ mod tests {
             (values("x-a"), values("x-b"), values("server")),
             (vec!["3".into(), "4".into()], vec!["1".into(), "2".into()], vec![])
         );
+    }
+
+    #[test]
+    fn so_many_rules_are_told_apart() {
+        let mut rules: Vec<_> = (0..128).map(|number| rule(&format!("/{}", number % 3), &[], &[])).collect();
+        for (number, rule) in rules.iter_mut().enumerate() {
+            let value = HeaderValue::from_str(&number.to_string()).unwrap();
+            rule.add.push((HeaderName::from_static("x-rule"), value));
+        }
+        let mut headers = HeaderMap::new();
+        Matching::of(&rules, "/1").apply(&rules, &mut headers);
+        let numbers: Vec<usize> =
+            headers.get_all("x-rule").map(|value| value.to_str().unwrap().parse().unwrap()).collect();
+        assert_eq!(numbers, (1..128).step_by(3).collect::<Vec<_>>());
     }
 
     #[test]

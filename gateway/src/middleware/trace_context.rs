@@ -72,7 +72,8 @@ pub struct TraceSettings {
 /// The trace of one request, and its span in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trace {
-    id: u128,
+    /// Its left and its right half: a number of 16 bytes would align all that holds it.
+    id: [u64; 2],
     /// The span of whoever asks; `None` where the trace begins here.
     parent: Option<u64>,
     span: u64,
@@ -95,16 +96,17 @@ impl Trace {
     /// A new trace.
     fn begun(sampled_percent: u8) -> Self {
         let (left, right) = (random(), random());
-        let id = (u128::from(left) << 64) | u128::from(right);
         // The right half decides, as samplers downstream do it; a bijection scatters it already.
         let is_sampled = right % 100 < u64::from(sampled_percent);
         let flags = RANDOM | if is_sampled { SAMPLED } else { 0 };
-        Self { id: id.max(1), parent: None, span: random().max(1), flags, keeps_state: false }
+        let id = if left == 0 { [0, right.max(1)] } else { [left, right] };
+        Self { id, parent: None, span: random().max(1), flags, keeps_state: false }
     }
 
     /// The id of the trace, 32 hexadecimal digits.
     pub fn id(&self) -> Hex<u128> {
-        Hex(self.id)
+        let [left, right] = self.id.map(u128::from);
+        Hex(left << 64 | right)
     }
 
     /// The id of the request's own span, 16 hexadecimal digits.
@@ -126,7 +128,7 @@ impl Trace {
     pub fn traceparent(&self) -> TraceParent {
         let mut text = [b'-'; LENGTH];
         text[..2].copy_from_slice(VERSION.as_bytes());
-        let [left, right] = halves(self.id).map(digits);
+        let [left, right] = self.id.map(digits);
         text[3..19].copy_from_slice(&left);
         text[19..35].copy_from_slice(&right);
         text[36..52].copy_from_slice(&digits(self.span));
@@ -179,7 +181,7 @@ fn given(headers: &HeaderMap) -> Option<Trace> {
     let (id, parent, flags) = parse(field.as_bytes().trim_ascii())?;
     let keeps_state = is_state(headers.get_all(&TRACESTATE).map(HeaderValue::as_bytes));
     Some(Trace {
-        id,
+        id: halves(id),
         parent: Some(parent),
         span: random().max(1),
         flags: flags & (SAMPLED | RANDOM),

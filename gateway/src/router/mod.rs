@@ -173,7 +173,8 @@ impl<B: Backend> Router<B> {
                 static_files::answer(&entry, request, self.rules.edge.compression.mode).await
             }
             Destination::Native(name) => {
-                native::answer(&self.backend, &self.rules, exchange, name, request).await
+                // Rare: its future would make those of pages longer.
+                Box::pin(native::answer(&self.backend, &self.rules, exchange, name, request)).await
             }
             Destination::Request(target) => {
                 native_request::answer(&self.backend, &self.rules, exchange, target, request).await

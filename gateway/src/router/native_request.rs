@@ -2,8 +2,6 @@
 //!
 //! The gateway passes head and body on as they came; the worker knows TanStack Start's protocol.
 
-use std::net::IpAddr;
-
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header;
 use shared::head::{HandlerOptions, RequestHeadRef};
@@ -14,6 +12,7 @@ use super::backend::Backend;
 use super::bundle::{body, respond, url};
 use super::headers::{passed_on, prepare_request};
 use crate::error::Cause;
+use crate::middleware::address::AddressText;
 use crate::middleware::csrf;
 use crate::middleware::exchange::Exchange;
 use crate::pool::{NativeError, NativeRequest, RequestBodyError};
@@ -35,13 +34,13 @@ pub async fn answer<B: Backend>(
     let traceparent = prepare_request(request.headers_mut(), exchange);
     let (request, payload) = request.into_parts();
     let body = body(payload, rules);
-    let client_ip = address_text(exchange.client_ip);
+    let client_ip = AddressText::of(exchange.client_ip);
     let url = url(exchange, &request);
     let context = exchange.context();
     let head = RequestHeadRef {
         method: request.method().as_str(),
         url: &url,
-        client_ip: &client_ip,
+        client_ip: client_ip.as_str(),
         request_id: exchange.id.as_str(),
         has_body: body.is_some(),
         options: HandlerOptions { context: context.as_ref(), ..HandlerOptions::default() },
@@ -74,33 +73,5 @@ fn cause(error: NativeError) -> Cause {
         NativeError::Body(RequestBodyError::TooLarge) => Cause::BodyTooLarge,
         NativeError::Body(RequestBodyError::Broken) => Cause::BodyBroken,
         NativeError::Body(RequestBodyError::Timeout) => Cause::BodySlow,
-    }
-}
-
-/// An address as its own `Display` writes it, without that one's padding, which costs more than all the rest.
-fn address_text(address: IpAddr) -> String {
-    let IpAddr::V4(address) = address else { return address.to_string() };
-    let mut text = String::with_capacity("255.255.255.255".len());
-    for (at, octet) in address.octets().into_iter().enumerate() {
-        if at > 0 {
-            text.push('.');
-        }
-        let digits = [octet / 100, octet / 10 % 10, octet % 10];
-        let zeros = digits.iter().take(2).take_while(|digit| **digit == 0).count();
-        text.extend(digits.into_iter().skip(zeros).map(|digit| char::from(b'0' + digit)));
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_written_as_the_standard_library_writes_them() {
-        let all = (0..=255u8).map(|octet| IpAddr::from([octet, 255 - octet, octet / 2, octet / 26]));
-        for address in all.chain(["::1".parse().unwrap(), "2001:db8::ff".parse().unwrap()]) {
-            assert_eq!(address_text(address), address.to_string());
-        }
     }
 }
