@@ -44,7 +44,17 @@ const INPUTS: &[&str] = &[
     "src/job",
 ];
 
+/// V8's functions that `src/young_objects.rs` has others for: `FactoryBase<Factory>::NewAccessorPair` and
+/// `interpreter::CreateClosureFlags::Encode`.
+const WRAPPED: [&str; 2] = [
+    "_ZN2v88internal11FactoryBaseINS0_7FactoryEE15NewAccessorPairEv",
+    "_ZN2v88internal11interpreter18CreateClosureFlags6EncodeEbb",
+];
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    for function in WRAPPED {
+        println!("cargo:rustc-link-arg-bins=-Wl,--wrap={function}");
+    }
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);
     let directory = checkout::directory()?;
     let sources = sources::lazy(&all_extensions(directory))?;

@@ -5,12 +5,14 @@
 //! - [`job`]: the jobs of an isolate, between its links and its JavaScript.
 //! - [`sandbox`]: what the process gives up before it loads the app.
 //! - [`watchdog`]: ends what runs for too long or takes too much.
+//! - [`young_objects`]: has V8 make among its young objects what refers to those of a request.
 
 mod control;
 mod isolate;
 mod job;
 mod sandbox;
 mod watchdog;
+mod young_objects;
 
 use std::process::ExitCode;
 

@@ -72,8 +72,8 @@ deno_core::extension!(
     esm = [dir "src/isolate/boot", "deno.js", "globals.js"],
     lazy_loaded_js = [
         dir "src/isolate/boot",
+        "async_context.js",
         "console.js",
-        "current_job.js",
         "environment.js",
         "errors.js",
         "fetch.js",

@@ -7,6 +7,8 @@ import { core, internals } from "ext:core/mod.js";
 const { loadExtScript } = core;
 
 core.setBuildInfo(core.ops.op_isopod_target());
+// Before anything enters a variable.
+loadExtScript("ext:isopod/async_context.js");
 
 const members = {
   "ext:deno_fs/30_fs.js": [
@@ -82,7 +84,7 @@ const deno = {
     return core.ops.op_ppid();
   },
   exit(code) {
-    const { currentJob } = loadExtScript("ext:isopod/current_job.js");
+    const { currentJob } = loadExtScript("ext:isopod/async_context.js");
     core.ops.op_isopod_exit(Number(code) || 0, currentJob.get()?.key ?? 0);
     // Execution ends at the next turn of a loop.
     for (;;);

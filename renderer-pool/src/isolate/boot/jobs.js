@@ -23,7 +23,7 @@
   const { InnerBody } = core.loadExtScript("ext:deno_fetch/22_body.js");
   const { fromInnerRequest, newInnerRequest } = core.loadExtScript("ext:deno_fetch/23_request.js");
   const { Response, toInnerResponse, wireHeaderList } = core.loadExtScript("ext:deno_fetch/23_response.js");
-  const { currentJob } = core.loadExtScript("ext:isopod/current_job.js");
+  const { currentJob } = core.loadExtScript("ext:isopod/async_context.js");
   const nativeCalls = core.loadExtScript("ext:isopod/native_calls.js");
   const pipeline = core.loadExtScript("ext:isopod/pipeline.js");
   const { waitUntil, withClient } = core.loadExtScript("ext:isopod/request.js");

@@ -2,7 +2,7 @@
 // work is lost when the process is replaced; `waitUntil` is what keeps it.
 (function () {
   const { core } = __bootstrap;
-  const { currentJob } = core.loadExtScript("ext:isopod/current_job.js");
+  const { currentJob } = core.loadExtScript("ext:isopod/async_context.js");
   const { performance } = globalThis;
 
   // Streams and routers tidy up behind a response, in milliseconds.

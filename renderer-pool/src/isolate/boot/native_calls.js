@@ -5,7 +5,7 @@
   const { FormData } = core.loadExtScript("ext:deno_fetch/21_formdata.js");
   const { Response } = core.loadExtScript("ext:deno_fetch/23_response.js");
   const { ReadableStream } = core.loadExtScript("ext:deno_web/06_streams.js");
-  const { currentJob } = core.loadExtScript("ext:isopod/current_job.js");
+  const { currentJob } = core.loadExtScript("ext:isopod/async_context.js");
   const { decode, encode } = core.loadExtScript("ext:isopod/values.js");
 
   // Kinds of answers, as in `AnswerKind`; 0 is a failure, whose content is a message.

@@ -3,7 +3,7 @@
   const { core } = __bootstrap;
   const { op_background_begin, op_background_capacity, op_background_end, op_background_limit } = core.ops;
   const { Request } = core.loadExtScript("ext:deno_fetch/23_request.js");
-  const { currentJob } = core.loadExtScript("ext:isopod/current_job.js");
+  const { currentJob } = core.loadExtScript("ext:isopod/async_context.js");
   const { clearTimeout, setTimeout } = globalThis;
 
   const FINISHED = 0;
