@@ -91,7 +91,7 @@ struct Choice {
     worker: Arc<str>,
     /// Where it goes when that one is gone.
     otherwise: String,
-    /// What opens it, once it has left.
+    /// What opens it, from when it has left until somebody accepts it.
     opening: Bytes,
 }
 
@@ -311,6 +311,8 @@ impl Caller {
             None => instance.into(),
         };
         call.received = 1;
+        // It will not be opened anywhere else.
+        call.choice = None;
         call.stage = Stage::Accepted { worker: worker.clone() };
         let peer = self.peers.entry(worker).or_insert(Peer { calls: 0, heard: now });
         if peer.calls == 0 {

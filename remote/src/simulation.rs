@@ -82,7 +82,7 @@ impl World {
     }
 
     /// One that is for this worker first.
-    fn call_at(&mut self, worker: usize) {
+    fn call_at(&mut self, worker: u64) {
         let id = self.next;
         self.caller.open_at(id, &format!("worker{worker}"), self.subjects.function("f"));
         self.send_call(id);
@@ -213,7 +213,12 @@ fn run(seed: u64) {
     let mut world = World::new(seed, [0, 50, 8][usize::try_from(seed % 3).unwrap()]);
     for _ in 0..400 {
         match world.dice.throw(10) {
-            0..4 => world.call(),
+            0..3 => world.call(),
+            // As calls that are made again are; the worker may be gone.
+            3 => {
+                let worker = world.dice.throw(3);
+                world.call_at(worker);
+            }
             4..8 => world.work(),
             8 => world.cancel(),
             _ if world.dice.throw(60) == 0 => {

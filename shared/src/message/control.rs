@@ -80,8 +80,8 @@ pub enum FromChild {
         startup_ms: u64,
         /// Where its code came from.
         code: CodeUse,
-        /// What its start went into; in one that waited for its order, `create` and `boot` were before it and
-        /// are no part of `startup_ms`.
+        /// What its start went into. In one that waited for its order, `create` and `boot` were before it and are no
+        /// part of `startup_ms`, and `load` neither, unless the app had to be compiled again.
         phases: StartPhases,
     },
     /// How the process is locked in; sent before it loads the app.
