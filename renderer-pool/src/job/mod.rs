@@ -656,7 +656,6 @@ impl JobTable {
     }
 }
 
-/// Adds to the frame that the same job has written before in this turn, or begins a new one.
 fn header_fields(raw: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut parts = raw.split(|byte| *byte == b'\n');
     std::iter::from_fn(move || Some((parts.next()?, parts.next()?)))
