@@ -49,9 +49,17 @@ unsafe extern "C" {
     safe fn closure_flags(is_old: bool, is_function_context: bool) -> u8;
 }
 
+/// What a new pair of an isolate is.
+#[derive(Debug, Clone, Copy)]
+struct Pair {
+    map: usize,
+    null: usize,
+    instance_type: u16,
+}
+
 thread_local! {
-    /// What this thread's isolate has for a new pair, learnt of its first.
-    static NEW_PAIR: Cell<Option<Words>> = const { Cell::new(None) };
+    /// That of the isolate which this thread has at the moment. One after the other it may have several.
+    static NEW_PAIR: Cell<Option<Pair>> = const { Cell::new(None) };
 }
 
 /// In place of `FactoryBase<Factory>::NewAccessorPair`.
@@ -60,22 +68,34 @@ thread_local! {
 /// Called by V8, with an isolate's factory, on the isolate's thread.
 #[unsafe(export_name = "__wrap__ZN2v88internal11FactoryBaseINS0_7FactoryEE15NewAccessorPairEv")]
 unsafe extern "C" fn new_accessor_pair(factory: Factory) -> Handle {
-    let Some(template) = NEW_PAIR.get() else {
-        // SAFETY: this is the call that V8 made.
-        let pair = unsafe { old_accessor_pair(factory) };
-        // SAFETY: the handle leads to a pair, which is its map and two references.
-        NEW_PAIR.set(Some(unsafe { *words(pair) }));
-        return pair;
-    };
-    // SAFETY: the template's map is one for all isolates of the process and never moves: it is read-only.
-    let instance_type = unsafe { *((template[0] - TAG + TYPE_AT) as *const u16) };
-    // SAFETY: V8 calls this so for all structures, of which a pair is one. What is new is not yet seen by others, and `null`
-    // is read-only, of which the collector need not be told.
+    // SAFETY: V8 calls the first so for all structures, of which a pair is one, and has called for the second. What is new
+    // is not yet seen by others, and `null` is read-only, of which the collector need not be told. That of another isolate
+    // would be none here: its map would be another too, as it comes from the same snapshot and lies beside it.
     unsafe {
-        let pair = new_struct(factory, instance_type, YOUNG);
+        let Some(known) = NEW_PAIR.get() else { return learn(factory) };
+        let pair = new_struct(factory, known.instance_type, YOUNG);
         let words = words(pair);
-        (*words)[1] = template[1];
-        (*words)[2] = template[2];
+        if (*words)[0] != known.map {
+            return learn(factory);
+        }
+        (*words)[1] = known.null;
+        (*words)[2] = known.null;
+        pair
+    }
+}
+
+/// Has V8 make a pair, and remembers what it is.
+///
+/// # Safety
+/// As for [`new_accessor_pair`].
+unsafe fn learn(factory: Factory) -> Handle {
+    // SAFETY: this is the call that V8 has made. Its handle leads to a pair, which is its map and two references; a map is
+    // an object, with the type where it says.
+    unsafe {
+        let pair = old_accessor_pair(factory);
+        let [map, null, _] = *words(pair);
+        let instance_type = *((map - TAG + TYPE_AT) as *const u16);
+        NEW_PAIR.set(Some(Pair { map, null, instance_type }));
         pair
     }
 }
