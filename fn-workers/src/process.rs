@@ -7,6 +7,7 @@
 //!                              Drain: refuse new calls, finish, exit 0  <------------------+
 //! ```
 
+use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::os::fd::RawFd;
 use std::panic::PanicHookInfo;
@@ -75,8 +76,8 @@ const DEVELOP: &str = "--develop";
 const DEVELOPMENT_MAILBOX: usize = 256;
 
 /// Whether the first argument asks for what is done without a gateway.
-pub(crate) fn is_asked_alone(args: &[String]) -> bool {
-    args.first().is_some_and(|first| first == EMIT_TYPES || first == DEVELOP)
+pub(crate) fn is_asked_alone(first: &OsStr) -> bool {
+    first == EMIT_TYPES || first == DEVELOP
 }
 
 pub(crate) fn run(worker: Worker, args: impl IntoIterator<Item = String>) -> ExitCode {

@@ -1,6 +1,7 @@
 //! The builder of a worker, and what it tells of wrong registrations.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -230,10 +231,10 @@ impl Worker {
         self.run_with(std::env::args().skip(1))
     }
 
-    /// Whether these arguments, the program's name not among them, ask for something that a worker does without a
-    /// gateway, and that [`Worker::run_with`] does: its types for the app's build, or to answer `vite dev`.
-    pub fn is_asked_alone(args: &[String]) -> bool {
-        process::is_asked_alone(args)
+    /// Whether a program's first argument asks for something that a worker does without a gateway, and that
+    /// [`Worker::run_with`] does: its types for the app's build, or to answer `vite dev`.
+    pub fn is_asked_alone(first: Option<impl AsRef<OsStr>>) -> bool {
+        first.is_some_and(|first| process::is_asked_alone(first.as_ref()))
     }
 
     /// As [`Worker::run`], for a binary that reads arguments of its own first.

@@ -124,9 +124,9 @@ impl<C: Default + Serialize + 'static> GatewayBuilder<C> {
     /// Does what the command line says, to the end. What is asked of a worker alone is done by the gateway's own:
     /// `--emit-types`, `--develop`. Must be called on the main thread, outside of any runtime.
     pub fn run(mut self) -> ExitCode {
-        let args: Vec<String> =
-            std::env::args_os().skip(1).filter_map(|arg| arg.into_string().ok()).collect();
-        if let Some(make) = self.worker.take_if(|_| Worker::is_asked_alone(&args)) {
+        if let Some(make) = self.worker.take_if(|_| Worker::is_asked_alone(std::env::args_os().nth(1))) {
+            // What is no text is named with what it has of one, as wrong as it is.
+            let args = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
             return make().run_with(args);
         }
         let cli = match Cli::try_parse() {

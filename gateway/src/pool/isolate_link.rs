@@ -24,7 +24,7 @@ use super::fields::Fields;
 use super::in_flight::InFlight;
 use super::job::{CLIENT_LOOK, End, Hold, Job};
 use super::job_handle::{JobHandle, JobLink};
-use super::lateness::{Watch, Watched};
+use super::lateness::{self, Watch, Watched};
 use super::link::{Link, LinkFault, RuleError};
 use super::slot::IsolateId;
 use super::thread::Thread;
@@ -331,8 +331,7 @@ impl Watched for IsolateLink {
     }
 
     fn look_for_lateness(&self, now: Instant) -> bool {
-        let jobs = self.jobs.borrow();
-        jobs.values().fold(false, |may_be, job| job.look_for_lateness(now) | may_be)
+        lateness::look(self.jobs.borrow().values(), now)
     }
 }
 

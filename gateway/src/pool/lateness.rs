@@ -5,6 +5,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use super::job::Job;
+
 /// How often late jobs are looked for: so much later than its time a job may be told.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -16,8 +18,13 @@ pub(super) struct Watch(Cell<bool>);
 pub(super) trait Watched: 'static {
     fn watch(&self) -> &Watch;
 
-    /// Tells those who wait for jobs that are late. Says whether there are jobs left that may come to be.
+    /// [`look`] at its jobs.
     fn look_for_lateness(&self, now: Instant) -> bool;
+}
+
+/// Tells those who wait for the late ones of these. Says whether there are some left that may come to be late.
+pub(super) fn look<'a>(jobs: impl Iterator<Item = &'a Rc<Job>>, now: Instant) -> bool {
+    jobs.fold(false, |may_be, job| job.look_for_lateness(now) | may_be)
 }
 
 /// Looks for late jobs of this link while there are some that may be.

@@ -330,8 +330,7 @@ impl Watched for WorkerLink {
     }
 
     fn look_for_lateness(&self, now: Instant) -> bool {
-        let jobs = self.jobs.borrow();
-        jobs.values().fold(false, |may_be, job| job.look_for_lateness(now) | may_be)
+        lateness::look(self.jobs.borrow().values(), now)
     }
 }
 
