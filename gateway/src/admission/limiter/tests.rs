@@ -265,6 +265,19 @@ fn hundreds_run_at_a_time_when_they_wait_and_few_are_refused_for_a_probe() {
     });
 }
 
+/// An isolate can do 2,000 in a second, which takes 6,000 at a time.
+#[test]
+fn pages_that_wait_for_seconds_run_by_the_hundred() {
+    for_seeds(SILENT - 2..SILENT + 2, |seed| {
+        let mut isolate = Isolate::within(WIDE, seed);
+        let slow = |_: &mut Dice| Page { waits: 30_000, computes: 5, streams: 0 };
+        isolate.run(30, 512, slow);
+        assert!(isolate.settled(1) >= 400, "{} at a time after thirty seconds", isolate.settled(1));
+        let rate = isolate.run(20, 512, slow);
+        assert!(rate > 150.0, "{rate} pages a second of 170");
+    });
+}
+
 /// Its head comes after 0.5 ms of computing, its last part 300 ms later.
 const STREAMS: Page = Page { waits: 0, computes: 5, streams: 3000 };
 
