@@ -210,7 +210,13 @@ impl Cause {
         let row = self.row();
         let is_ours = matches!(
             self,
-            Self::MethodUnknown | Self::Maintenance | Self::Version | Self::RouteBusy | Self::RouteResting
+            Self::MethodUnknown
+                | Self::Maintenance
+                | Self::Version
+                | Self::RouteBusy
+                | Self::RouteResting
+                | Self::RewriteChain
+                | Self::Panic
         );
         if row.status < 500 || is_ours { Some(row.reason) } else { None }
     }

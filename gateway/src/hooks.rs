@@ -5,6 +5,7 @@
 //! way of the request there. A panic in a hook is answered 500 and hurts no other request.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -21,6 +22,7 @@ use shared::route::{Conflict, Pattern, PatternError, Policy, Tree, TreeBuilder};
 use crate::error::Cause;
 use crate::middleware::exchange::Exchange;
 use crate::middleware::trace_context::Trace;
+use crate::router::path;
 
 /// What a hook decides.
 #[derive(Debug)]
@@ -42,9 +44,11 @@ pub struct Visit<'a, C> {
 }
 
 impl<C> Visit<'_, C> {
-    /// The path, percent-encoded as it was sent.
-    pub fn path(&self) -> &str {
-        self.request.uri().path()
+    /// The path, decoded once, before rewrites: `/%61bc` is `/abc`. Paths that can be read in two ways come to no hook.
+    /// The app may take other spellings for the same page (`/ABC`, `/abc/`): what guards a part of it belongs to
+    /// [`Server::before_on`], which knows them. As it was sent the path is `request.uri().path()`.
+    pub fn path(&self) -> Cow<'_, str> {
+        path::decoded(self.request.uri().path())
     }
 
     /// A header's value, if it is text.
@@ -145,7 +149,7 @@ impl<C, F: AsyncFn(Call<'_, C>) -> HttpResponse + Send + Sync> Handler<C> for F 
 #[derive(Debug, thiserror::Error)]
 pub enum RouteError {
     /// Its path is no pattern.
-    #[error("{path:?} is no path of a route: {error}")]
+    #[error("{path:?} is no path of a route or hook: {error}")]
     Pattern {
         /// What was given.
         path: String,
@@ -167,9 +171,12 @@ pub enum RouteError {
 
 type Methods<C> = Vec<(Method, Box<dyn Handler<C>>)>;
 
+/// A hook, and the paths for which it runs; all where there is `None`.
+type Guard<P, C> = (Option<P>, Box<dyn Before<C>>);
+
 /// The gateway as the user's own code extends it: hooks and routes, in the order in which they are added.
 pub struct Server<C> {
-    before: Vec<Box<dyn Before<C>>>,
+    before: Vec<Guard<Pattern, C>>,
     after: Vec<Box<dyn After<C>>>,
     routes: Vec<(Pattern, Methods<C>)>,
     problems: Vec<RouteError>,
@@ -195,7 +202,22 @@ impl<C: Default + Serialize + 'static> Default for Server<C> {
 impl<C: Default + Serialize + 'static> Server<C> {
     /// Adds a hook that sees each request before static files, routes and the app do.
     pub fn before(&mut self, hook: impl AsyncFn(Visit<'_, C>) -> Flow + Send + Sync + 'static) -> &mut Self {
-        self.before.push(Box::new(hook));
+        self.before.push((None, Box::new(hook)));
+        self
+    }
+
+    /// Adds such a hook for paths in TanStack's syntax alone: `/account/$` is all of `/account`. It runs for every spelling
+    /// that the app takes for such a path (percent-encoding, case and trailing slash, as `path_case` and
+    /// `path_trailing_slash` say), before rewrites. What is wrong with the path is said when the gateway starts.
+    pub fn before_on(
+        &mut self,
+        path: &str,
+        hook: impl AsyncFn(Visit<'_, C>) -> Flow + Send + Sync + 'static,
+    ) -> &mut Self {
+        match Pattern::parse(path) {
+            Ok(pattern) => self.before.push((Some(pattern), Box::new(hook))),
+            Err(error) => self.problems.push(RouteError::Pattern { path: path.to_owned(), error }),
+        }
         self
     }
 
@@ -250,14 +272,26 @@ impl<C: Default + Serialize + 'static> Server<C> {
                 self.problems.push(conflict.into());
             }
         }
+        let mut before = Vec::new();
+        for (pattern, hook) in self.before {
+            let mut paths = None;
+            if let Some(pattern) = pattern {
+                let mut tree = TreeBuilder::new(policy);
+                match tree.insert(pattern, ()) {
+                    Ok(()) => paths = Some(tree.build()),
+                    Err(conflict) => self.problems.push(conflict.into()),
+                }
+            }
+            before.push((paths, hook));
+        }
         if !self.problems.is_empty() {
             return Err(self.problems);
         }
         let routes = routes.build();
-        if self.before.is_empty() && self.after.is_empty() && routes.is_empty() {
+        if before.is_empty() && self.after.is_empty() && routes.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Box::new(Typed { before: self.before, after: self.after, routes })))
+        Ok(Some(Box::new(Typed { before, after: self.after, routes })))
     }
 }
 
@@ -289,7 +323,7 @@ pub trait Hooks: Send + Sync + fmt::Debug {
 }
 
 struct Typed<C> {
-    before: Vec<Box<dyn Before<C>>>,
+    before: Vec<Guard<Tree<()>, C>>,
     after: Vec<Box<dyn After<C>>>,
     routes: Tree<Methods<C>>,
 }
@@ -315,7 +349,10 @@ impl<C: Default + Serialize + 'static> Hooks for Typed<C> {
         Box::pin(async move {
             let mut context = Box::<C>::default();
             let mut answer = None;
-            for hook in &self.before {
+            for (paths, hook) in &self.before {
+                if paths.as_ref().is_some_and(|paths| paths.find(request.uri().path()).is_none()) {
+                    continue;
+                }
                 let visit = Visit { request: &mut *request, context: &mut *context, exchange };
                 if let Flow::Answer(response) = hook.run(visit).await {
                     answer = Some(response);

@@ -35,6 +35,8 @@ pub struct Metrics {
     pub refusals: IntCounterVec,
     /// Requests that were turned away and got no line in the access log.
     pub access_lines_skipped: IntCounter,
+    /// Requests with fields that only a trusted proxy may send, from somebody else.
+    pub forged_forwards: IntCounter,
     /// Connections of clients, open now.
     pub connections: IntGauge,
     /// TLS handshakes by outcome: completed, failed, timeout.
@@ -145,6 +147,13 @@ impl Metrics {
                 IntGauge::new("isopod_requests_in_flight", "Requests being answered.")?,
             )?,
             refusals: counters(r, "refusals_total", "Requests refused.", &["reason"])?,
+            forged_forwards: registered(
+                r,
+                IntCounter::new(
+                    "isopod_forged_forwards_total",
+                    "Requests whose X-Forwarded-*, Forwarded, X-Real-IP or X-Request-Id was dropped: no trusted proxy sent it.",
+                )?,
+            )?,
             access_lines_skipped: registered(
                 r,
                 IntCounter::new(

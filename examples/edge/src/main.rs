@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use actix_web::HttpResponse;
 use actix_web::http::Method;
-use actix_web::http::header::{CONTENT_LANGUAGE, HeaderValue};
+use actix_web::http::header::{CONTENT_LANGUAGE, HeaderValue, X_FORWARDED_FOR};
 use isopod_gateway::Gateway;
 use isopod_gateway::hooks::{Call, Leave, Server};
 use serde::Serialize;
@@ -34,11 +34,12 @@ fn main() -> ExitCode {
 }
 
 fn extend(app: &mut Server<Context>) {
-    app.before(locale::choose).before(session::check).after(name_language).route(
-        Method::GET,
-        "/edge/whoami/{-$field}",
-        whoami,
-    );
+    app.before(locale::choose)
+        .before(session::check)
+        .before_on("/account/$", session::require)
+        .after(name_language)
+        .route(Method::GET, "/edge/whoami/{-$field}", whoami)
+        .route(Method::GET, "/edge/forwarded", forwarded);
 }
 
 /// Says in which language the page is, unless the app has said so.
@@ -56,4 +57,10 @@ async fn whoami(call: Call<'_, Context>) -> HttpResponse {
         Some("locale") => HttpResponse::Ok().body(call.context.locale),
         Some(_) => HttpResponse::NotFound().finish(),
     }
+}
+
+/// For whom a trusted proxy has sent the request: what others claim does not come this far.
+async fn forwarded(call: Call<'_, Context>) -> HttpResponse {
+    let said = call.request.headers().get(X_FORWARDED_FOR).and_then(|value| value.to_str().ok());
+    HttpResponse::Ok().body(said.unwrap_or("nobody").to_owned())
 }

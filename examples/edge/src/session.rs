@@ -19,16 +19,22 @@ const USERS: [(&str, User); 2] = [
     ("token-of-bob", User { name: "bob", admin: false }),
 ];
 
-/// Finds the visitor, and sends those away who may not see the account pages.
+/// Finds the visitor.
 pub async fn check(visit: Visit<'_, Context>) -> Flow {
     let token = visit.cookie("session");
     let user = USERS.into_iter().find(|(known, _)| Some(*known) == token).map(|(_, user)| user);
-    let needs_session = visit.path().starts_with("/account");
-    if needs_session && user.is_none() {
-        return Flow::Answer(HttpResponse::SeeOther().insert_header((LOCATION, "/login")).finish());
-    }
     // A token that breaks this code breaks one request.
     assert!(token != Some("broken"), "a session that cannot be read");
     visit.context.user = user;
     Flow::Next
+}
+
+/// Sends those away who are not signed in. For parts of the site: [`Server::before_on`] knows all spellings of their paths.
+///
+/// [`Server::before_on`]: isopod_gateway::hooks::Server::before_on
+pub async fn require(visit: Visit<'_, Context>) -> Flow {
+    if visit.context.user.is_some() {
+        return Flow::Next;
+    }
+    Flow::Answer(HttpResponse::SeeOther().insert_header((LOCATION, "/login")).finish())
 }

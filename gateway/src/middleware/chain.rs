@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::HeaderMap;
 use futures_util::future::LocalBoxFuture;
 
 use super::exchange::{Exchange, RouteClass};
@@ -32,6 +33,8 @@ use crate::config::edge::Edge;
 use crate::error::Cause;
 use crate::hooks::Hooks;
 use crate::router::backend::Backend;
+use crate::router::headers::drop_claims;
+use crate::router::path::RequestPath;
 use crate::router::{Destination, Router, Step};
 
 /// The chain of one gateway thread.
@@ -82,7 +85,11 @@ impl<B: Backend> Chain<B> {
     }
 
     /// Answers a request at once, if nothing is to be waited for.
-    pub fn begin(self: &Rc<Self>, request: ServiceRequest, exchange: &Rc<Exchange>) -> Begun {
+    pub fn begin(self: &Rc<Self>, mut request: ServiceRequest, exchange: &Rc<Exchange>) -> Begun {
+        // What only the app and workers see is dropped on the way to them.
+        if !self.edge.rate_limits.is_empty() || self.hooks.is_some() {
+            drop_claims(request.headers_mut(), exchange);
+        }
         let mut departure = Departure {
             is_secure: exchange.is_secure,
             matching: Matching::of(&self.edge.headers, request.uri().path()),
@@ -186,14 +193,23 @@ impl<B: Backend> Chain<B> {
         departure.rate.as_ref()?.refusal(headers)
     }
 
-    /// The user's hooks, and the router between them.
+    /// The user's hooks, and the router between them. Hooks see no path that can be read in two ways.
     async fn pass(&self, mut request: ServiceRequest, exchange: &Exchange) -> ServiceResponse {
         let Some(hooks) = &self.hooks else { return self.router.route(request, exchange).await };
+        if let Err(error) = RequestPath::parse(request.uri().path()) {
+            let refusal = Cause::Path(error).response(request.headers());
+            return request.into_response(refusal);
+        }
         let response = match hooks.before(&mut request, exchange).await {
             Some(answer) => request.into_response(answer),
             None => self.router.route(request, exchange).await,
         };
         hooks.after(response, exchange).await
+    }
+
+    /// The fields of an answer that is none of the chain's own.
+    pub fn dress(&self, exchange: &Exchange, headers: &mut HeaderMap) {
+        secure(&self.edge.security, exchange.is_secure, headers);
     }
 
     fn finish(

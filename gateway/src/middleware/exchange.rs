@@ -72,6 +72,8 @@ pub struct Exchange {
     cause: Cell<Option<Cause>>,
     /// The pattern of the app's route, by its place in the manifest.
     pattern: Cell<Option<u32>>,
+    /// Fields were dropped that only a trusted proxy may send.
+    has_forged: Cell<bool>,
     /// What the user's hooks know of the request.
     visit: RefCell<Option<Box<dyn Any>>>,
     /// The same, as the app gets it.
@@ -98,6 +100,7 @@ impl Exchange {
             class: Cell::new(RouteClass::None),
             cause: Cell::new(None),
             pattern: Cell::new(None),
+            has_forged: Cell::new(false),
             visit: RefCell::default(),
             context: RefCell::default(),
         }
@@ -123,6 +126,16 @@ impl Exchange {
     /// Says why the request is turned away.
     pub fn set_cause(&self, cause: Cause) {
         self.cause.set(Some(cause));
+    }
+
+    /// Notes that fields were dropped that only a trusted proxy may send.
+    pub fn drops_claims(&self) {
+        self.has_forged.set(true);
+    }
+
+    /// Whether there were such fields.
+    pub fn has_forged(&self) -> bool {
+        self.has_forged.get()
     }
 
     /// Which part of the router answers.

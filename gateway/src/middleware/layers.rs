@@ -11,13 +11,16 @@ use std::task::{Context, Poll};
 use actix_web::Error;
 use actix_web::body::BoxBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
+use actix_web::error::InternalError;
+use actix_web::http::header::HeaderMap;
 
 use super::chain::{Begun, Chain, Making};
 use super::exchange::Exchange;
 use super::identity::Identity;
 use super::limits::Limits;
 use super::observe::{Counters, Observation, Observed};
-use super::panic_barrier::behind;
+use super::panic_barrier::{Panicked, behind};
+use crate::error::Cause;
 use crate::router::backend::Backend;
 
 /// The layers of one gateway thread.
@@ -52,6 +55,16 @@ impl<B: Backend> Stack<B> {
     fn end(&self, mut response: ServiceResponse, observation: Observation) -> Answer {
         self.identity.tell(observation.exchange(), response.headers_mut());
         Ok(observation.of(response))
+    }
+
+    /// The answer to a request that has gone down with a panic: an error, since there is no request to answer.
+    fn end_panicked(&self, observation: Observation) -> Answer {
+        let exchange = observation.exchange();
+        let mut response = Cause::Panic.response(&HeaderMap::new());
+        self.chain.dress(exchange, response.headers_mut());
+        self.identity.tell(exchange, response.headers_mut());
+        observation.failed(Cause::Panic);
+        Err(InternalError::from_response("panic", response).into())
     }
 }
 
@@ -89,13 +102,10 @@ impl<B: Backend> Service<ServiceRequest> for LayersService<B> {
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let exchange = Rc::new(self.stack.identity.exchange(&request));
         let observation = Observation::begin(&self.stack.counters, &request, &exchange);
-        LayersFuture(match behind(|| self.stack.begin(request, &exchange)) {
+        LayersFuture(match behind(&exchange, || self.stack.begin(request, &exchange)) {
             Ok(Begun::Answered(response)) => State::Answered(Some(self.stack.end(response, observation))),
             Ok(Begun::Making(making)) => State::Making(making, Some((Rc::clone(&self.stack), observation))),
-            Err(error) => {
-                observation.failed(&error);
-                State::Answered(Some(Err(error)))
-            }
+            Err(Panicked) => State::Answered(Some(self.stack.end_panicked(observation))),
         })
     }
 }
@@ -118,17 +128,15 @@ impl<B: Backend> Future for LayersFuture<B> {
         match &mut self.0 {
             State::Answered(answer) => answer.take().map_or(Poll::Pending, Poll::Ready),
             State::Making(making, rest) => {
-                let made = match behind(|| making.as_mut().poll(cx)) {
+                let Some((_, observation)) = rest else { return Poll::Pending };
+                let made = match behind(observation.exchange(), || making.as_mut().poll(cx)) {
                     Ok(made) => Ok(std::task::ready!(made)),
-                    Err(error) => Err(error),
+                    Err(panicked) => Err(panicked),
                 };
                 let Some((stack, observation)) = rest.take() else { return Poll::Pending };
                 Poll::Ready(match made {
                     Ok(response) => stack.end(response, observation),
-                    Err(error) => {
-                        observation.failed(&error);
-                        Err(error)
-                    }
+                    Err(Panicked) => stack.end_panicked(observation),
                 })
             }
         }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use actix_web::HttpResponse;
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::{Method, Uri, Version};
-use actix_web::{Error, HttpResponse};
 use bytes::Bytes;
 use prometheus::{Histogram, IntCounter, IntGauge};
 
@@ -230,11 +230,13 @@ impl Observation {
         response.map_body(|_, body| Observed { body, observation: self })
     }
 
-    /// Notes that the request ends with an error, whose response can be taken out only once, and not here.
-    pub fn failed(mut self, error: &Error) {
-        self.status = error.as_response_error().status_code().as_u16();
-        self.reason = Cause::Panic.row().reason;
-        self.outcome = Outcome::Complete;
+    /// Notes that the request was answered with an error, past all layers.
+    pub fn failed(mut self, cause: Cause) {
+        let row = cause.row();
+        (self.status, self.reason, self.outcome) = (row.status, row.reason, Outcome::Complete);
+        if let Some(reason) = cause.refusal() {
+            self.counters.count_refusal(reason);
+        }
     }
 
     /// The rest of the response will not come. HTTP/1.0 has no other mark for that than an abrupt end.
@@ -273,6 +275,9 @@ impl Drop for Observation {
         let elapsed = now.saturating_duration_since(self.started);
         let (class, seconds) = (self.exchange.class(), elapsed.as_secs_f64());
         self.counters.in_flight.dec();
+        if self.exchange.has_forged() {
+            self.counters.metrics.forged_forwards.inc();
+        }
         self.counters.count(class, &self.method, self.status, seconds);
         let pattern = self.exchange.pattern();
         if let Some(counters) = pattern.and_then(|pattern| self.counters.patterns.get(pattern as usize)) {

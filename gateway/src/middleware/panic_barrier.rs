@@ -1,40 +1,41 @@
 //! A panic answers 500 and hurts no other request.
 //!
-//! The answer travels as an error: the request itself went down with the panic.
+//! The request itself goes down with the panic: its answer is made without it.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use actix_web::Error;
-use actix_web::error::InternalError;
-use actix_web::http::header::HeaderMap;
+use super::exchange::Exchange;
 
-use crate::error::Cause;
+/// A request has panicked; the log has its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Panicked;
 
 /// Does something for a request, behind the barrier.
 ///
 /// # Errors
-/// The answer, if it panicked.
-pub fn behind<R>(act: impl FnOnce() -> R) -> Result<R, Error> {
+/// [`Panicked`].
+pub fn behind<R>(exchange: &Exchange, act: impl FnOnce() -> R) -> Result<R, Panicked> {
     // What a request has panicked with is dropped with it.
-    catch_unwind(AssertUnwindSafe(act)).map_err(|panic| answer(&*panic))
+    catch_unwind(AssertUnwindSafe(act)).map_err(|panic| tell(exchange, &*panic))
 }
 
-fn answer(panic: &(dyn Any + Send)) -> Error {
+fn tell(exchange: &Exchange, panic: &(dyn Any + Send)) -> Panicked {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
-    tracing::error!(panic = text, "a request panicked");
-    InternalError::from_response("panic", Cause::Panic.response(&HeaderMap::new())).into()
+    tracing::error!(request_id = exchange.id.as_str(), panic = text, "a request panicked");
+    Panicked
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::middleware::exchange::RequestId;
 
     #[test]
     fn a_panic_is_an_answer_and_what_follows_goes_on() {
-        let error = behind(|| panic!("boom")).map(|()| 0).unwrap_err();
-        assert_eq!(error.as_response_error().error_response().status(), 500);
-        assert_eq!(behind(|| 1).unwrap(), 1);
+        let exchange = Exchange::new(RequestId::fresh(), [127, 0, 0, 1].into(), false, None, None);
+        assert_eq!(behind(&exchange, || panic!("boom")), Err::<(), _>(Panicked));
+        assert_eq!(behind(&exchange, || 1), Ok(1));
     }
 }

@@ -47,9 +47,20 @@ fn named<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<HeaderName> {
         .collect()
 }
 
+/// Drops what only a trusted proxy may say, where the request's sender is none.
+pub fn drop_claims(headers: &mut HeaderMap, exchange: &Exchange) {
+    let before = headers.len();
+    headers.retain(|name, _| !is_claim(name.as_str(), exchange.believed));
+    if headers.len() < before {
+        exchange.drops_claims();
+    }
+}
+
 /// Leaves of a request's fields those that are the bundle's to see. Returns the `traceparent` that goes beside them.
 pub fn prepare_request(headers: &mut HeaderMap, exchange: &Exchange) -> Option<TraceParent> {
-    strip_request(headers, exchange.believed, exchange.trace.as_ref());
+    if strip_request(headers, exchange.believed, exchange.trace.as_ref()) {
+        exchange.drops_claims();
+    }
     exchange.trace.as_ref().map(Trace::traceparent)
 }
 
@@ -58,16 +69,21 @@ pub fn passed_on<'a>(headers: &'a HeaderMap, traceparent: Option<&'a TraceParent
     Fields::with(headers, traceparent.map(|value| (TRACEPARENT_NAME, &value[..])))
 }
 
-fn strip_request(headers: &mut HeaderMap, believed: Option<ForwardedStyle>, trace: Option<&Trace>) {
+/// Says whether something was dropped that only a trusted proxy may say.
+fn strip_request(headers: &mut HeaderMap, believed: Option<ForwardedStyle>, trace: Option<&Trace>) -> bool {
+    let mut claimed = false;
     let named = named(headers.get_all(header::CONNECTION).map(HeaderValue::as_bytes));
     headers.retain(|name, _| {
         let text = name.as_str();
-        !(is_hop_by_hop(text)
+        let is_claim = is_claim(text, believed);
+        claimed |= is_claim;
+        !(is_claim
+            || is_hop_by_hop(text)
             || matches!(text, "expect" | "http2-settings")
-            || is_claim(text, believed)
             || trace.is_some_and(|trace| trace.replaces(text))
             || named.contains(name))
     });
+    claimed
 }
 
 /// A response that cannot be sent.
@@ -127,7 +143,8 @@ mod tests {
         for (name, value) in fields {
             headers.append(name.parse().unwrap(), HeaderValue::from_str(value).unwrap());
         }
-        strip_request(&mut headers, believed, None);
+        let claims = fields.iter().any(|(name, _)| is_claim(&name.to_ascii_lowercase(), believed));
+        assert_eq!(strip_request(&mut headers, believed, None), claims);
         let mut names: Vec<_> = headers.iter().map(|(name, _)| name.to_string()).collect();
         names.sort();
         names

@@ -4,10 +4,10 @@
 //! path     ambiguous?                       400
 //! static   GET, HEAD of a file of client/   the file
 //! redirect [[redirects]]                    where it is now; [[rewrites]] begin again with another path
-//! native   routes of the user's own hooks   their response
-//!          /_native/<name>                  the function's value
+//! native   /_native/<name>                  the function's value
 //!          /_serverFn/<id> of a direct one  the function's answer, as TanStack Start's client reads it
 //!          a path of a worker's route       the route's response
+//! route    one of the user's own hooks      its response
 //! cache                                     its place, once there is one
 //! bundle   everything else                  the app's response
 //! ```

@@ -78,6 +78,11 @@ impl<'a> RequestPath<'a> {
     }
 }
 
+/// The decoded path; one that is refused is left as it is.
+pub fn decoded(raw: &str) -> Cow<'_, str> {
+    RequestPath::parse(raw).map_or(Cow::Borrowed(raw), |path| path.decoded)
+}
+
 fn decode(raw: &str) -> Result<(Cow<'_, str>, bool), PathError> {
     let mut decoded = Vec::with_capacity(raw.len());
     let mut has_separator = false;
@@ -124,6 +129,8 @@ mod tests {
             assert_eq!(parsed.file(), Some(path));
         }
         assert_eq!(RequestPath::parse("/caf%C3%A9%20x").unwrap().file(), Some("/caf\u{e9} x"));
+        assert_eq!(decoded("/caf%C3%A9/a%2Fb"), "/caf\u{e9}/a/b");
+        assert_eq!(decoded("/%zz"), "/%zz");
     }
 
     #[test]

@@ -82,6 +82,35 @@ async fn a_hook_can_answer_and_a_route_needs_no_isolate() {
 }
 
 #[tokio::test]
+async fn no_spelling_of_a_path_gets_past_its_hook() {
+    let cluster = edge().await;
+    for path in ["/account", "/account/", "/%61ccount/settings", "/Account/settings", "/account/%73ettings"] {
+        let away = cluster.get(path).await;
+        assert_eq!((away.status, away.header("location")), (303, "/login"), "{path}");
+    }
+    for path in ["/account//settings", "/x/../account", "/account/%zz"] {
+        let mut connection = cluster.connect().await;
+        connection.send(format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")).await;
+        let answer = connection.read_to_end().await;
+        assert_eq!(answer.status, 400, "{path}: hooks see no path with two meanings");
+    }
+    assert_eq!(cluster.get("/accounts").await.status, 200, "another page");
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn hooks_see_no_claims_of_strangers() {
+    let cluster = edge().await;
+    let forged = cluster.client().get(cluster.url("/edge/forwarded")).header("x-forwarded-for", "6.6.6.6");
+    assert_eq!(cluster.answer(forged).await.text(), "nobody");
+    assert_eq!(cluster.metrics().await.sum("isopod_forged_forwards_total", &[]), 1.0);
+    let plain = cluster.client().get(cluster.url("/page"));
+    assert_eq!(cluster.answer(plain).await.status, 200);
+    assert_eq!(cluster.metrics().await.sum("isopod_forged_forwards_total", &[]), 1.0);
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn a_hook_that_panics_costs_its_own_request_alone() {
     let cluster = edge().await;
     let others: Vec<_> = (0..8).map(|_| cluster.get("/page")).collect();
@@ -89,6 +118,13 @@ async fn a_hook_that_panics_costs_its_own_request_alone() {
     let (broken, others) = tokio::join!(cluster.answer(broken), futures_util::future::join_all(others));
     assert_eq!(broken.status, 500);
     assert!(!broken.text().contains("session that cannot be read"), "{}", broken.text());
+    assert_eq!(broken.header("x-content-type-options"), "nosniff");
+    assert_eq!(broken.header("referrer-policy"), "strict-origin-when-cross-origin", "the site's own fields");
+    let id = broken.header("x-request-id").to_owned();
+    let line = |line: &str| (line.contains("a request panicked") && line.contains(&id)).then_some(());
+    assert!(cluster.log().find(line).await.is_some(), "{}", cluster.log());
+    let refused = [("reason", "panic")];
+    assert_eq!(cluster.metrics().await.sum("isopod_refusals_total", &refused), 1.0);
     assert!(others.iter().all(|answer| answer.status == 200));
     assert_eq!(cluster.get("/page").await.status, 200);
     assert_eq!(cluster.metrics().await.sum("isopod_requests_in_flight", &[]), 0.0);

@@ -64,6 +64,17 @@ to = "/shell.html"
 }
 
 #[tokio::test]
+async fn more_rewrites_than_a_request_may_have_lead_nowhere() {
+    let rows = (0..20).map(|row| format!("[[rewrites]]\nfrom = \"/r{row}\"\nto = \"/r{}\"\n", row + 1));
+    let cluster = Cluster::of(echo()).config(&rows.collect::<String>()).start().await;
+    assert_eq!(said(&cluster.get("/r4").await), "GET /r20", "sixteen are made");
+    assert_eq!(cluster.get("/r3").await.status, 508);
+    let counted = cluster.metrics().await.sum("isopod_refusals_total", &[("reason", "rewrite_chain")]);
+    assert_eq!(counted, 1.0);
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn loops_ambiguities_and_mistakes_are_told_together_before_anything_starts() {
     let config = r#"
 [[redirects]]

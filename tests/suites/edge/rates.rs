@@ -31,6 +31,18 @@ async fn who_asks_too_often_is_told_when_to_come_back() {
     cluster.stop().await;
 }
 
+/// What a stranger says of whom he asks for makes him nobody else.
+#[tokio::test]
+async fn a_forged_address_gets_no_bucket_of_its_own() {
+    let config = "[[rate_limits]]\nkey = \"header:x-forwarded-for\"\nlimit = 1\nwindow = \"1h\"";
+    let cluster = Cluster::of(echo()).config(config).start().await;
+    let ask = |address: &str| cluster.client().get(cluster.url("/a")).header("x-forwarded-for", address);
+    assert_eq!(cluster.answer(ask("1.1.1.1")).await.status, 200);
+    assert_eq!(cluster.answer(ask("2.2.2.2")).await.status, 429);
+    assert_eq!(cluster.metrics().await.sum("isopod_forged_forwards_total", &[]), 2.0);
+    cluster.stop().await;
+}
+
 #[tokio::test]
 async fn gateways_count_together_on_redis_and_alone_while_it_is_gone() {
     let mut redis = Redis::start().await;

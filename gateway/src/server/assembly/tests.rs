@@ -439,7 +439,7 @@ async fn another_site_calls_no_direct_function() {
 async fn what_hooks_know_reaches_isolates_and_workers() {
     let mut hooks = Server::<BTreeMap<&'static str, String>>::default();
     hooks.before(async |visit: Visit<'_, BTreeMap<&'static str, String>>| {
-        visit.context.insert("from", visit.path().to_owned());
+        visit.context.insert("from", visit.path().into_owned());
         Flow::Next
     });
     let hooks = hooks.finish(Policy::default()).unwrap().map(Arc::from);
