@@ -18,7 +18,7 @@ fn app() -> Bundle {
              timer = setInterval(say, 100)
            },
            cancel() { clearInterval(timer); globalThis.open-- },
-         }), { headers: { 'content-type': 'text/event-stream' } })",
+         }), { headers: { 'content-type': 'Text/Event-Stream' } })",
     )
 }
 

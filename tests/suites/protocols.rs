@@ -100,7 +100,7 @@ async fn changed_certificates_are_taken_over_and_wrong_ones_are_not() {
     };
     cluster.metrics_until("the failure is counted", reloads("failed")).await;
     assert!(second.connect(tcp(&cluster).await, &[]).await.is_ok(), "the old one stays in use");
-    assert!(cluster.log().to_string().contains("the old ones stay in use"), "{}", cluster.log());
+    assert!(cluster.log().to_string().contains("the old one stays in use"), "{}", cluster.log());
 }
 
 #[tokio::test]
@@ -142,6 +142,18 @@ async fn a_unix_socket_serves_and_leaves_nothing_behind() {
     second.expect_code(69).expect_said(&["cannot be used"]);
     cluster.stop().await;
     assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn over_a_unix_socket_come_the_connections_of_many() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("public.sock");
+    let listen = format!("unix:{}", path.display());
+    let cluster = Cluster::of(app()).listen(&listen).config("max_connections_per_ip = 1").start().await;
+    let _held = UnixStream::connect(&path).await.unwrap();
+    cluster.metrics_until("it is open", |metrics| metrics.sum("isopod_connections", &[]) == 1.0).await;
+    assert_eq!(asked(UnixStream::connect(&path).await.unwrap()).await.status, 200);
+    cluster.stop().await;
 }
 
 #[tokio::test]

@@ -144,7 +144,7 @@ struct State {
 }
 
 /// Whether the response lasts as long as its client listens (the HTML standard, server-sent events).
-fn is_event_stream(head: &ResponseHead) -> bool {
+pub(super) fn is_event_stream(head: &ResponseHead) -> bool {
     let kind = |(name, value): &(Bytes, Bytes)| {
         name.eq_ignore_ascii_case(b"content-type")
             && value.get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))

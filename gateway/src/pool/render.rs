@@ -13,7 +13,7 @@ use super::dispatcher::{OnEarlyHints, RenderJob};
 use super::error::RenderError;
 use super::in_flight::Place;
 use super::isolate_link::IsolateLink;
-use super::job::{End, Hold, Part};
+use super::job::{End, Hold, Part, is_event_stream};
 use super::job_handle::JobHandle;
 use super::lateness;
 use super::patience::{Due, Patience};
@@ -88,12 +88,6 @@ async fn wait_for_head(
             return part;
         }
     }
-}
-
-/// A stream of events goes on for as long as its client listens.
-fn is_event_stream(head: &ResponseHead) -> bool {
-    let mut types = head.headers.iter().filter(|(name, _)| name == "content-type");
-    types.any(|(_, value)| value.starts_with(b"text/event-stream"))
 }
 
 impl Thread {

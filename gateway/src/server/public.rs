@@ -191,7 +191,7 @@ where
     /// Serves a connection to its end.
     async fn serve(&self, stream: ClientStream) {
         let peer = peer(&stream);
-        let Ok(_counted) = self.count(peer) else {
+        let Ok(_counted) = self.count(&stream, peer) else {
             return self.refuse(ClientSocket::new(stream), peer).await;
         };
         let _open = Open::of(&self.entrance.connections);
@@ -218,7 +218,8 @@ where
     }
 
     /// Counts a connection from `peer`, unless it is one of those that bring the connections of many.
-    fn count(&self, peer: Option<SocketAddr>) -> Result<Option<Counted>, TooMany> {
+    fn count(&self, stream: &ClientStream, peer: Option<SocketAddr>) -> Result<Option<Counted>, TooMany> {
+        let peer = peer.filter(|_| matches!(stream, ClientStream::Tcp(_)));
         match peer.map(|peer| peer.ip().to_canonical()) {
             Some(peer) if !self.entrance.is_exempt(peer) => self.entrance.peers.enter(peer),
             _ => Ok(None),

@@ -313,6 +313,10 @@ impl<S: Socket> AsyncWrite for Guarded<S> {
         }
         ready!(Pin::new(&mut this.socket).poll_flush(cx))?;
         this.state.flushed();
+        if !this.state.is_answering() {
+            // How quickly one response was taken says nothing of the next.
+            this.writing = Pace::default();
+        }
         if this.held.is_some() && !this.state.is_answering() {
             // It is the turn of what came behind.
             cx.waker().wake_by_ref();

@@ -97,7 +97,11 @@ impl Certificate {
         files.iter().map(|files| Self::read(files, now)).collect()
     }
 
-    fn read(files: &CertificateFiles, now: SystemTime) -> Result<Self, CertificateError> {
+    /// Reads and checks one, as of `now`.
+    ///
+    /// # Errors
+    /// [`CertificateError`] when it may not be shown.
+    pub fn read(files: &CertificateFiles, now: SystemTime) -> Result<Self, CertificateError> {
         let CertificateFiles { chain: path, key: key_path } = files;
         let chain = chain(path)?;
         let facts = Facts::of(chain.first().map_or(&[], |first| first.as_ref()))

@@ -47,8 +47,12 @@ impl Shown {
         Ok(Self { certificates: Arc::new(ArcSwap::from_pointee(Certificate::read_all(files)?)) })
     }
 
-    /// Shows these from now on.
-    fn replace(&self, certificates: Vec<Certificate>) {
+    /// Shows this one from now on in place of the one with this number.
+    fn replace(&self, number: usize, certificate: Certificate) {
+        let mut certificates = Vec::clone(&self.certificates.load());
+        if let Some(shown) = certificates.get_mut(number) {
+            *shown = certificate;
+        }
         self.certificates.store(Arc::new(certificates));
     }
 

@@ -1,4 +1,5 @@
-//! Takes certificates over when their files change. New ones that are not right leave the old ones in use.
+//! Takes certificates over when their files change. New ones that are not right leave the old ones in use, and are looked at
+//! again until they are: one may only begin to be valid, or get its key a moment later.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -10,22 +11,35 @@ use crate::metrics::Metrics;
 use super::Shown;
 use super::certificate::{Certificate, CertificateError};
 
-/// What tells one state of the files from another.
-type Fingerprint = Vec<Option<(u64, u64, SystemTime)>>;
+/// What tells one state of a file from another: its number, its length, and when content or rights changed.
+type FileState = Option<(u64, u64, (i64, i64))>;
+
+/// The states of a chain and its key.
+type State = [FileState; 2];
 
 /// Looks at the files of certificates.
 #[derive(Debug)]
 pub struct Watcher {
     shown: Shown,
-    files: Vec<CertificateFiles>,
-    seen: Fingerprint,
+    watched: Vec<Watched>,
     metrics: Metrics,
+}
+
+/// One certificate, which is taken over without regard to the others.
+#[derive(Debug)]
+struct Watched {
+    files: CertificateFiles,
+    /// What is shown was read from files in this state.
+    taken: State,
+    /// Why what is there now cannot be shown, as it was told.
+    told: Option<(State, String)>,
 }
 
 impl Watcher {
     /// Watches the files that `shown` was read from.
     pub fn new(shown: Shown, files: Vec<CertificateFiles>, metrics: Metrics) -> Self {
-        let watcher = Self { shown, seen: fingerprint(&files), files, metrics };
+        let watch = |files: CertificateFiles| Watched { taken: state(&files), files, told: None };
+        let watcher = Self { shown, watched: files.into_iter().map(watch).collect(), metrics };
         watcher.tell_expiry();
         watcher
     }
@@ -43,29 +57,27 @@ impl Watcher {
         }
     }
 
-    /// Takes changed files over. Says what came of it; `None` when nothing has changed.
-    fn look(&mut self) -> Option<Result<(), CertificateError>> {
-        let now = fingerprint(&self.files);
-        if now == self.seen {
-            return None;
+    /// Takes changed files over. What came of those that have changed since they were looked at last.
+    fn look(&mut self) -> Vec<Result<(), CertificateError>> {
+        let mut outcomes = Vec::new();
+        for (number, watched) in self.watched.iter_mut().enumerate() {
+            let Some(outcome) = watched.look() else { continue };
+            let label = if outcome.is_ok() { "taken" } else { "failed" };
+            self.metrics.tls_reloads.with_label_values(&[label]).inc();
+            let chain = watched.files.chain.display();
+            outcomes.push(outcome.map(|certificate| {
+                tracing::info!(%chain, "a changed certificate was taken over");
+                self.shown.replace(number, certificate);
+            }));
+            if let Some(Err(error)) = outcomes.last() {
+                let cause = std::error::Error::source(error).map(tracing::field::display);
+                tracing::error!(%error, cause, "a changed certificate is not right; the old one stays in use");
+            }
         }
-        self.seen = now;
-        let read = Certificate::read_all(&self.files);
-        let outcome = if read.is_ok() { "taken" } else { "failed" };
-        self.metrics.tls_reloads.with_label_values(&[outcome]).inc();
-        Some(match read {
-            Ok(certificates) => {
-                tracing::info!(certificates = certificates.len(), "changed certificates were taken over");
-                self.shown.replace(certificates);
-                self.tell_expiry();
-                Ok(())
-            }
-            Err(error) => {
-                let cause = std::error::Error::source(&error).map(tracing::field::display);
-                tracing::error!(%error, cause, "changed certificates are not right; the old ones stay in use");
-                Err(error)
-            }
-        })
+        if outcomes.iter().any(Result::is_ok) {
+            self.tell_expiry();
+        }
+        outcomes
     }
 
     fn tell_expiry(&self) {
@@ -77,12 +89,36 @@ impl Watcher {
     }
 }
 
-fn fingerprint(files: &[CertificateFiles]) -> Fingerprint {
+impl Watched {
+    /// What is there now, if it is not what is shown, and what is wrong with it was not told yet.
+    fn look(&mut self) -> Option<Result<Certificate, CertificateError>> {
+        let now = state(&self.files);
+        if now == self.taken {
+            self.told = None;
+            return None;
+        }
+        match Certificate::read(&self.files, SystemTime::now()) {
+            Ok(certificate) => {
+                (self.taken, self.told) = (now, None);
+                Some(Ok(certificate))
+            }
+            Err(error) => {
+                let told = Some((now, error.to_string()));
+                let is_known = self.told == told;
+                self.told = told;
+                (!is_known).then_some(Err(error))
+            }
+        }
+    }
+}
+
+fn state(files: &CertificateFiles) -> State {
     let of = |path: &Path| {
         let metadata = path.metadata().ok()?;
-        Some((metadata.ino(), metadata.len(), metadata.modified().ok()?))
+        // The time of any change: rights that were given later count too.
+        Some((metadata.ino(), metadata.len(), (metadata.ctime(), metadata.ctime_nsec())))
     };
-    files.iter().flat_map(|files| [of(&files.chain), of(&files.key)]).collect()
+    [of(&files.chain), of(&files.key)]
 }
 
 #[cfg(test)]
@@ -93,24 +129,57 @@ mod tests {
     #[test]
     fn changed_files_are_taken_over_and_wrong_ones_are_not() {
         let dir = tempfile::tempdir().unwrap();
-        let files = vec![written(dir.path(), "shop.example", (2020, 2120))];
+        let files: Vec<_> =
+            ["shop.example", "blog.example"].map(|name| written(dir.path(), name, (2020, 2120))).into();
         let metrics = Metrics::new().unwrap();
         let shown = Shown::read(&files).unwrap();
         let mut watcher = Watcher::new(shown.clone(), files.clone(), metrics.clone());
-        let serial = || shown.certificates.load()[0].key.cert[0].clone();
-        let first = serial();
-        assert!(watcher.look().is_none());
+        let serial = |number: usize| shown.certificates.load()[number].key.cert[0].clone();
+        let first = serial(0);
+        assert!(watcher.look().is_empty());
 
         written(dir.path(), "shop.example", (2020, 2121));
-        assert!(matches!(watcher.look(), Some(Ok(()))));
-        let second = serial();
+        assert!(matches!(watcher.look()[..], [Ok(())]));
+        let second = serial(0);
         assert_ne!(first, second);
 
         std::fs::write(&files[0].key, "no key").unwrap();
-        assert!(matches!(watcher.look(), Some(Err(CertificateError::NoKey { .. }))));
-        assert!(watcher.look().is_none(), "a failure is told once");
-        assert_eq!(serial(), second, "the old one stays");
+        assert!(matches!(watcher.look()[..], [Err(CertificateError::NoKey { .. })]));
+        assert!(watcher.look().is_empty(), "a failure is told once");
+        assert_eq!(serial(0), second, "the old one stays");
+        let other = serial(1);
+        written(dir.path(), "blog.example", (2020, 2121));
+        assert!(matches!(watcher.look()[..], [Ok(())]), "one that is not right holds no other up");
+        assert_ne!(serial(1), other);
+
+        for (years, wrong) in [((2010, 2011), "expired"), ((2110, 2111), "is not valid before")] {
+            written(dir.path(), "shop.example", years);
+            let told = watcher.look();
+            assert!(matches!(&told[..], [Err(error)] if error.to_string().contains(wrong)), "{told:?}");
+        }
+        std::fs::remove_file(&files[0].chain).unwrap();
+        assert!(matches!(watcher.look()[..], [Err(CertificateError::Unreadable { .. })]));
+        assert_eq!(serial(0), second);
+        written(dir.path(), "shop.example", (2020, 2122));
+        assert!(matches!(watcher.look()[..], [Ok(())]));
         let count = |outcome| metrics.tls_reloads.with_label_values(&[outcome]).get();
-        assert_eq!((count("taken"), count("failed")), (1, 1));
+        assert_eq!((count("taken"), count("failed")), (3, 4));
+    }
+
+    #[test]
+    fn what_is_right_only_later_is_taken_over_then() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = vec![written(dir.path(), "shop.example", (2020, 2120))];
+        let shown = Shown::read(&files).unwrap();
+        let mut watcher = Watcher::new(shown, files.clone(), Metrics::new().unwrap());
+        let [chain, key] = ["chain", "key"].map(|name| dir.path().join(name));
+        written(dir.path(), "shop.example", (2020, 2121));
+        std::fs::rename(&files[0].key, &key).unwrap();
+        std::fs::rename(&files[0].chain, &chain).unwrap();
+        assert!(matches!(watcher.look()[..], [Err(CertificateError::Unreadable { .. })]));
+        std::fs::rename(&chain, &files[0].chain).unwrap();
+        assert!(matches!(watcher.look()[..], [Err(CertificateError::Unreadable { .. })]));
+        std::fs::rename(&key, &files[0].key).unwrap();
+        assert!(matches!(watcher.look()[..], [Ok(())]));
     }
 }
