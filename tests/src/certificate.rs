@@ -39,6 +39,12 @@ impl Certificate {
         Self { name: name.into(), der: certificate.der().clone(), chain, key }
     }
 
+    /// The same, for clients that ask for this name.
+    #[must_use]
+    pub fn asked_for(&self, name: &str) -> Self {
+        Self { name: name.to_owned(), ..self.clone() }
+    }
+
     /// The flags of the gateway that show it.
     pub fn flags(&self) -> [(&'static str, &str); 2] {
         [("--tls-cert", self.chain.to_str().unwrap()), ("--tls-key", self.key.to_str().unwrap())]

@@ -1,7 +1,10 @@
 //! Server-sent events: they last as long as somebody listens, and stand in nobody's way.
 
 use tests::http::RawConnection;
+use tests::http2::Http2;
+use tests::wait::within_patience;
 use tests::{Bundle, Cluster};
+use tokio::net::TcpStream;
 
 /// An app with a stream of events that says a word every 100 ms.
 fn app() -> Bundle {
@@ -42,6 +45,27 @@ async fn events_come_one_by_one_beyond_the_time_of_documents_and_end_with_their_
     drop(connection);
     cluster.metrics_until("the job is gone", |metrics| metrics.jobs_in_flight() == 0.0).await;
     assert_eq!(cluster.get("/open").await.json()["open"], 0);
+}
+
+#[tokio::test]
+async fn events_come_over_http2_as_well() {
+    let config = "job_timeout = \"500ms\"\nwrite_timeout = \"500ms\"\nh2c = true";
+    let cluster = Cluster::of(app()).config(config).start().await;
+    let stream = TcpStream::connect(cluster.address()).await.unwrap();
+    let mut http2 = Http2::over(stream, "localhost").await;
+    let (response, sender) = http2.begin("GET", "/events", &[], false).await.unwrap();
+    let mut events = within_patience("the head", response).await.unwrap().into_body();
+    let mut received = String::new();
+    while !received.contains("data: 12\n\n") {
+        let piece = within_patience("an event", events.data()).await.unwrap().unwrap();
+        events.flow_control().release_capacity(piece.len()).unwrap();
+        received.push_str(std::str::from_utf8(&piece).unwrap());
+    }
+    assert_eq!(cluster.get("/open").await.json()["open"], 1);
+    drop((events, sender));
+    cluster.metrics_until("the job is gone", |metrics| metrics.jobs_in_flight() == 0.0).await;
+    assert_eq!(cluster.get("/open").await.json()["open"], 0);
+    assert_eq!(http2.get("/", &[]).await.body, "ok", "the connection goes on");
 }
 
 #[tokio::test]

@@ -82,6 +82,21 @@ async fn each_name_has_its_certificate_and_the_first_is_for_others() {
 }
 
 #[tokio::test]
+async fn a_wildcard_is_shown_for_one_label() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Certificate::write(dir.path(), "first.example");
+    let wild = Certificate::write(dir.path(), "*.wild.example");
+    let cluster = with(&[&first, &wild], "").await;
+    assert!(wild.asked_for("shop.wild.example").connect(tcp(&cluster).await, &[]).await.is_ok());
+    for other in ["wild.example", "a.shop.wild.example"] {
+        assert!(
+            wild.asked_for(other).connect(tcp(&cluster).await, &[]).await.is_err(),
+            "{other} is shown the first"
+        );
+    }
+}
+
+#[tokio::test]
 async fn changed_certificates_are_taken_over_and_wrong_ones_are_not() {
     let dir = tempfile::tempdir().unwrap();
     let first = Certificate::write(dir.path(), "localhost");
@@ -170,6 +185,20 @@ async fn gateways_can_share_a_port() {
     first.stop().await;
     assert_eq!(asked(tcp(&second).await).await.status, 200, "the other one goes on");
     Cluster::of(app()).listen(&address).start_to_end().await.expect_code(69);
+}
+
+#[tokio::test]
+async fn there_are_only_so_many_connections_and_more_wait_to_be_accepted() {
+    let cluster = Cluster::of(app()).config("threads = 1\nmax_connections = 2").start().await;
+    let held = [tcp(&cluster).await, tcp(&cluster).await];
+    let both = |metrics: &tests::metrics::Metrics| metrics.sum("isopod_connections", &[]) == 2.0;
+    cluster.metrics_until("both are open", both).await;
+    let waits = tokio::spawn(asked(tcp(&cluster).await));
+    cluster.metrics_until("no more are", both).await;
+    assert!(!waits.is_finished());
+    drop(held);
+    assert_eq!(waits.await.unwrap().status, 200);
+    cluster.stop().await;
 }
 
 #[tokio::test]
