@@ -92,7 +92,9 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "headers",
-        doc: "Header fields of responses. All rows that match apply, in their order.",
+        doc: "Header fields of responses. All rows that match apply, in their order, before compression decides; fields \
+              that frame a message (content-length, content-encoding, transfer-encoding, connection, upgrade) are not \
+              theirs.",
         most: 100,
         fields: &[
             EVERYWHERE,

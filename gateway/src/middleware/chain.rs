@@ -4,12 +4,12 @@
 //!      request                                         response
 //!         |                                               ^
 //!   +-----v-----------------------------------------------+-----+
+//!   | compression                           zstd, br, gzip      |
+//!   | headers                               security, [[headers]]
 //!   | access          addresses, closed site, passwords         |
 //!   | csrf            403 for what another site causes          |
 //!   | cors            preflights            Access-Control-*    |
-//!   | headers                               security, [[headers]]
 //!   | rate_limit      429                   RateLimit           |
-//!   | compression                           zstd, br, gzip      |
 //!   | hooks           before: context       after               |
 //!   | router          static -> redirects -> native -> bundle   |
 //!   +-----------------------------------------------------------+
@@ -220,10 +220,6 @@ impl<B: Backend> Chain<B> {
     ) -> ServiceResponse {
         let edge = &*self.edge;
         let (request, mut response) = response.into_parts();
-        // Files have encodings of their own.
-        if exchange.class() != RouteClass::Static {
-            response = compression::compress(edge.compression, request.method(), request.headers(), response);
-        }
         let headers = response.headers_mut();
         if let Some(rate) = departure.rate {
             rate.add_to(headers);
@@ -233,6 +229,10 @@ impl<B: Backend> Chain<B> {
         }
         secure(&edge.security, departure.is_secure, headers);
         departure.matching.apply(&edge.headers, headers);
+        // Last, so that it sees what the rows say of the type and of no-transform. Files have encodings of their own.
+        if exchange.class() != RouteClass::Static {
+            response = compression::compress(edge.compression, request.method(), request.headers(), response);
+        }
         ServiceResponse::new(request, response)
     }
 }

@@ -143,6 +143,52 @@ async fn what_must_not_be_compressed_is_not() {
 }
 
 #[tokio::test]
+async fn rows_of_the_configuration_decide_before_compression_does() {
+    let bundle = Bundle::fetch(
+        "const headers = { 'content-type': 'text/html', vary: 'cookie', etag: '\"app\"' }
+         return new Response('again and again '.repeat(500), { headers })",
+    )
+    .file("client/kept/b.js", "original ".repeat(500))
+    .file("client/kept/b.js.br", "built");
+    let config = r#"
+[[headers]]
+path = "/kept/$"
+set = { cache-control = "private, no-transform" }
+[[headers]]
+path = "/picture"
+set = { content-type = "image/png" }
+[[headers]]
+path = "/bare"
+set = { etag = "\"row\"" }
+remove = ["vary"]
+"#;
+    let cluster = Cluster::of(bundle).config(config).start().await;
+    let page = asked(&cluster, "/kept/page", "br, gzip, zstd").await;
+    assert_eq!(
+        (page.header("cache-control"), page.header("content-encoding")),
+        ("private, no-transform", "")
+    );
+    assert_eq!(page.text(), "again and again ".repeat(500));
+    assert_eq!(page.headers("vary"), ["cookie"], "nobody gets it compressed");
+    assert_eq!(asked(&cluster, "/picture", "br").await.header("content-encoding"), "");
+    // A row never hides from caches that the page is compressed for some, nor calls the encoded bytes the same.
+    let bare = asked(&cluster, "/bare", "br").await;
+    assert_eq!((bare.header("content-encoding"), bare.headers("vary")), ("br", vec!["accept-encoding"]));
+    assert_eq!((bare.header("etag"), bare.header("x-content-type-options")), ("W/\"row\"", "nosniff"));
+    assert_eq!(decoded(&bare), "again and again ".repeat(500).as_bytes());
+    let other = asked(&cluster, "/page", "br").await;
+    assert_eq!(
+        (other.header("content-encoding"), other.headers("vary")),
+        ("br", vec!["cookie", "accept-encoding"])
+    );
+    // Of files the form is chosen before: what was built is what no proxy is to change.
+    let file = asked(&cluster, "/kept/b.js", "br").await;
+    assert_eq!((file.header("content-encoding"), &*file.text()), ("br", "built"));
+    assert_eq!(file.header("cache-control"), "private, no-transform");
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn compression_can_be_left_to_the_build_or_off() {
     let page = || {
         Bundle::fetch("return new Response('x'.repeat(5000), { headers: { 'content-type': 'text/html' } })")

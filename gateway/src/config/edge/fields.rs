@@ -65,7 +65,7 @@ const STRICT_FIELDS: &[(&str, &str)] = &[
 pub(super) fn header_rule(row: &mut Row<'_>, policy: Policy) -> Option<HeaderRule> {
     let pattern = path(row, "path");
     let (set, add) = (row.pairs("set", header), row.pairs("add", header));
-    let remove = row.list("remove", value::header_name);
+    let remove = row.list("remove", field_name);
     let (set, add, remove) = (set?, add?, remove?);
     if set.is_empty() && add.is_empty() && remove.is_empty() {
         let remedy = "say what to do with which field, or remove the row";
@@ -74,10 +74,13 @@ pub(super) fn header_rule(row: &mut Row<'_>, policy: Policy) -> Option<HeaderRul
     Some(HeaderRule { path: single(pattern?, policy), set, add, remove })
 }
 
-/// Fields that say how a message is framed are not the configuration's to write.
 fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
-    let name = value::header_name(name)?;
+    Some((field_name(name)?, HeaderValue::from_str(value).ok()?))
+}
+
+/// Fields that say how a message is framed are not the configuration's to write, nor to take: a body that its app has
+/// encoded cannot be read without the word that it is.
+fn field_name(name: &str) -> Option<HeaderName> {
     let framing = ["content-length", "transfer-encoding", "connection", "content-encoding", "upgrade"];
-    let value = HeaderValue::from_str(value).ok()?;
-    (!framing.contains(&name.as_str())).then_some((name, value))
+    value::header_name(name).filter(|name| !framing.contains(&name.as_str()))
 }

@@ -61,6 +61,17 @@ fn all_problems_of_all_rows_come_together() {
 }
 
 #[test]
+fn what_frames_a_message_is_neither_set_nor_taken() {
+    for name in ["content-length", "Content-Encoding", "transfer-encoding", "connection", "upgrade"] {
+        for row in [format!("set = {{ {name} = \"1\" }}"), format!("remove = [\"{name}\"]")] {
+            let text = edge(&format!("[[headers]]\n{row}\n")).unwrap_err();
+            assert!(text.contains("headers.") && text.contains(name), "{row}: {text}");
+        }
+    }
+    assert!(edge("[[headers]]\nset = { vary = \"cookie\" }\nremove = [\"etag\"]\n").is_ok());
+}
+
+#[test]
 fn a_loop_is_refused_with_its_steps() {
     for rows in [
         &[("/a", "/b"), ("/b", "/a")][..],
