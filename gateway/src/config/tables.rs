@@ -121,8 +121,8 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "cors",
-        doc: "Which other sites may read responses (CORS, the Fetch standard). Preflights are answered here. A site \
-              that may is trusted by the check of cross-site requests too.",
+        doc: "Which other sites may read responses (CORS, the Fetch standard). Preflights are answered here, without \
+              a password. A site that may is trusted by the check of cross-site requests too.",
         most: 100,
         fields: &[
             EVERYWHERE,

@@ -14,15 +14,22 @@ use subtle::ConstantTimeEq;
 use crate::config::edge::{Access, BasicAuth, Maintenance};
 use crate::error::Cause;
 
-/// The answer to who may not come in.
+/// The answer to an address that may not come in.
+pub fn denied(access: &Access, client: IpAddr, headers: &HeaderMap) -> Option<HttpResponse> {
+    is_shut_out(access, client).then(|| Cause::AddressDenied.response(headers))
+}
+
+/// The answer to who may not come in while the site is closed, or without a password.
 pub fn refusal(access: &Access, client: IpAddr, path: &str, headers: &HeaderMap) -> Option<HttpResponse> {
-    if is_shut_out(access, client) {
-        return Some(Cause::AddressDenied.response(headers));
-    }
     let maintenance = &access.maintenance;
     if maintenance.is_closed() && !within(client, &maintenance.allow) {
         return Some(closed(maintenance, headers));
     }
+    locked(access, path, headers)
+}
+
+/// The answer to who does not have the password that a path asks for.
+pub fn locked(access: &Access, path: &str, headers: &HeaderMap) -> Option<HttpResponse> {
     let door = access.basic_auth.find(path)?.value;
     if may_enter(door, headers) {
         return None;
@@ -97,7 +104,9 @@ mod tests {
         for (name, value) in fields {
             headers.insert(name.parse().unwrap(), HeaderValue::from_str(value).unwrap());
         }
-        refusal(access, client.parse().unwrap(), path, &headers)
+        let client = client.parse().unwrap();
+        denied(access, client, &headers)
+            .or_else(|| refusal(access, client, path, &headers))
             .map_or(200, |answer| answer.status().as_u16())
     }
 

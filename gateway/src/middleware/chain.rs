@@ -6,14 +6,17 @@
 //!   +-----v-----------------------------------------------+-----+
 //!   | compression                           zstd, br, gzip      |
 //!   | headers                               security, [[headers]]
-//!   | access          addresses, closed site, passwords         |
-//!   | csrf            403 for what another site causes          |
+//!   | addresses       403                                       |
 //!   | cors            preflights            Access-Control-*    |
+//!   | access          closed site, passwords                    |
+//!   | csrf            403 for what another site causes          |
 //!   | rate_limit      429                   RateLimit           |
 //!   | hooks           before: context       after               |
 //!   | router          static -> redirects -> native -> bundle   |
 //!   +-----------------------------------------------------------+
 //! ```
+//!
+//! Refusals of the chain carry `Access-Control-*` and the configured fields too: another site's page can read why.
 //!
 //! A layer that has nothing to do costs a branch, and what need not wait makes no future.
 
@@ -168,16 +171,21 @@ impl<B: Backend> Chain<B> {
     ) -> Option<HttpResponse> {
         let (edge, headers, method) = (&*self.edge, request.headers(), request.method());
         let path = request.uri().path();
+        let cors = edge.cors.find(path).map(|found| found.value);
+        let grant = cors.map(|rule| cors::Grant::of(rule, headers));
+        departure.cors = grant.map(cors::Grant::fields);
+        if let Some(refusal) = access::denied(&edge.access, exchange.client_ip, headers) {
+            return Some(refusal);
+        }
+        // Browsers send no password with a preflight, and show a page no answer that its preflight did not allow.
+        if let Some(answer) = grant.and_then(|grant| grant.preflight(method, headers)) {
+            return Some(answer);
+        }
         if let Some(refusal) = access::refusal(&edge.access, exchange.client_ip, path, headers) {
             return Some(refusal);
         }
-        let cors = edge.cors.find(path).map(|found| found.value);
-        if csrf::refuses(&edge.csrf, method, headers, path, exchange, cors) {
-            return Some(Cause::CrossSite.response(headers));
-        }
-        let grant = cors::Grant::of(cors?, headers);
-        departure.cors = Some(grant.fields());
-        grant.preflight(method, headers)
+        let is_foreign = csrf::refuses(&edge.csrf, method, headers, path, exchange, cors);
+        is_foreign.then(|| Cause::CrossSite.response(headers))
     }
 
     /// The answer to a request that comes too soon.

@@ -83,6 +83,55 @@ async fn sites_that_may_read_are_told_so() {
     cluster.stop().await;
 }
 
+#[tokio::test]
+async fn a_page_of_another_site_gets_past_a_door_with_its_password_and_reads_refusals() {
+    let config = "ip_deny = [\"203.0.113.66\"]\n\
+                  [[cors]]\npath = \"/staging/$\"\norigins = [\"https://app.example\"]\ncredentials = true\n\
+                  headers = [\"authorization\"]\n\
+                  [[basic_auth]]\npath = \"/staging/$\"\nusers = [\"ann:plain:let me in\"]";
+    let cluster = Cluster::of(echo()).flag("--trusted-proxy", "127.0.0.1").config(config).start().await;
+    let ask = |method: &str, path: &str, origin: &str| {
+        let request = cluster.client().request(reqwest_method(method), cluster.url(path));
+        request.header("origin", origin)
+    };
+    let preflight = |path: &str, origin: &str| {
+        let request = ask("OPTIONS", path, origin).header("access-control-request-method", "GET");
+        request.header("access-control-request-headers", "authorization")
+    };
+    let allows = |answer: &tests::http::Answer| answer.header("access-control-allow-origin").to_owned();
+    let app = "https://app.example";
+
+    let allowed = cluster.answer(preflight("/staging/a", app)).await;
+    assert_eq!((allowed.status, allows(&allowed).as_str()), (204, app));
+    assert_eq!(allowed.header("access-control-allow-headers"), "authorization");
+    assert_eq!(allowed.header("access-control-allow-credentials"), "true");
+    let refused = cluster.answer(ask("GET", "/staging/a", app)).await;
+    assert_eq!((refused.status, allows(&refused).as_str()), (401, app));
+    assert!(refused.header("www-authenticate").starts_with("Basic"));
+    let entered = ask("GET", "/staging/a", app).basic_auth("ann", Some("let me in"));
+    let entered = cluster.answer(entered).await;
+    assert_eq!((entered.status, allows(&entered).as_str()), (200, app));
+
+    // Others get no further than before.
+    let foreign = cluster.answer(preflight("/staging/a", "https://evil.example")).await;
+    assert_eq!((foreign.status, allows(&foreign).as_str()), (403, ""));
+    let foreign = cluster.answer(ask("GET", "/staging/a", "https://evil.example")).await;
+    assert_eq!((foreign.status, allows(&foreign).as_str()), (401, ""));
+    // What is no preflight needs the password, whatever its method.
+    assert_eq!(cluster.answer(ask("OPTIONS", "/staging/a", app)).await.status, 401);
+    let shut_out = preflight("/staging/a", app).header("x-forwarded-for", "203.0.113.66");
+    let shut_out = cluster.answer(shut_out).await;
+    assert_eq!((shut_out.status, allows(&shut_out).as_str()), (403, app));
+
+    let admin = cluster.client().put(cluster.admin_url("/maintenance"));
+    assert_eq!(cluster.answer(admin).await.text(), "closed\n");
+    assert_eq!(cluster.answer(preflight("/staging/a", app)).await.status, 204);
+    let closed = cluster.answer(ask("GET", "/staging/a", app)).await;
+    assert_eq!((closed.status, allows(&closed).as_str()), (503, app));
+    assert!(!closed.header("retry-after").is_empty());
+    cluster.stop().await;
+}
+
 fn reqwest_method(name: &str) -> reqwest::Method {
     reqwest::Method::from_bytes(name.as_bytes()).unwrap()
 }

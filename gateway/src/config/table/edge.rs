@@ -13,8 +13,8 @@ pub const ACCESS: Section = Section {
             "maintenance",
             Kind::Switch,
             Text("false"),
-            "Whether the site is closed at first: every request is answered 503. PUT and DELETE of /maintenance on the \
-             admin port close and open it while it runs.",
+            "Whether the site is closed at first: every request but preflights of [[cors]] is answered 503. PUT and \
+             DELETE of /maintenance on the admin port close and open it while it runs.",
         ),
         key(
             "maintenance_allow",
