@@ -81,7 +81,9 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "rewrites",
         doc: "Paths that another one answers, without the client's knowledge: the app sees the other path. Rewriting \
-              goes on until none matches; rewrites that may lead back to themselves are refused.",
+              goes on until none matches; rewrites that may lead back to themselves are refused. [[basic_auth]] of \
+              the other path is asked too; [[rate_limits]], [[headers]], [[cors]] and csrf_exempt go by the path \
+              that was asked for.",
         most: 10_000,
         fields: &[
             field("from", PATH, Required, "The path that was asked for."),
@@ -162,8 +164,8 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "basic_auth",
-        doc: "Paths that ask for a name and a password (RFC 7617). Use it over TLS alone. Of several rows that match, \
-              the most specific counts.",
+        doc: "Paths that ask for a name and a password (RFC 7617), also when [[rewrites]] lead there. Use it over TLS \
+              alone. Of several rows that match, the most specific counts.",
         most: 100,
         fields: &[
             EVERYWHERE,

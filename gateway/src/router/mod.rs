@@ -3,7 +3,8 @@
 //! ```text
 //! path     ambiguous?                       400
 //! static   GET, HEAD of a file of client/   the file
-//! redirect [[redirects]]                    where it is now; [[rewrites]] begin again with another path
+//! redirect [[redirects]]                    where it is now; [[rewrites]] begin again with another path,
+//!                                           if its [[basic_auth]] lets the request in
 //! native   /_native/<name>                  the function's value
 //!          /_serverFn/<id> of a direct one  the function's answer, as TanStack Start's client reads it
 //!          a path of a worker's route       the route's response
@@ -41,6 +42,7 @@ use crate::admission::respite::Respite;
 use crate::config::edge::{Edge, RouteLimit};
 use crate::error::Cause;
 use crate::hooks::Hooks;
+use crate::middleware::access;
 use crate::middleware::exchange::{Exchange, RouteClass};
 use crate::server::connection::pace::Rate;
 use backend::Backend;
@@ -216,10 +218,12 @@ impl<B: Backend> Router<B> {
                 exchange.set_class(RouteClass::Redirect);
                 return Way::Answer(answer);
             }
-            match redirects::rewrite(edge, request.uri()) {
-                Some(uri) => request.head_mut().uri = uri,
-                None => return Way::To(target),
+            let Some(uri) = redirects::rewrite(edge, request.uri()) else { return Way::To(target) };
+            // The chain has asked for the password of the first path alone: no rewrite leads past a door.
+            if let Some(refusal) = access::locked(&edge.access, uri.path(), request.headers()) {
+                return Way::Answer(refusal);
             }
+            request.head_mut().uri = uri;
         }
         tracing::error!(path = request.uri().path(), "more rewrites than a request may have");
         Way::Answer(Cause::RewriteChain.response(request.headers()))

@@ -75,6 +75,49 @@ async fn more_rewrites_than_a_request_may_have_lead_nowhere() {
 }
 
 #[tokio::test]
+async fn no_rewrite_leads_past_a_door() {
+    let config = r#"
+[[basic_auth]]
+path = "/staging/$"
+users = ["ann:plain:let me in"]
+[[rewrites]]
+from = "/open/$"
+to = "/staging/$"
+[[rewrites]]
+from = "/far/$"
+to = "/open/$"
+[[rewrites]]
+from = "/public/$"
+to = "/pages/$"
+[[headers]]
+path = "/open/$"
+set = { x-asked = "open" }
+[[headers]]
+path = "/staging/$"
+set = { x-led-to = "staging" }
+"#;
+    let cluster = Cluster::of(echo().file("client/staging/a.txt", "file")).config(config).start().await;
+    for path in ["/open/a.txt", "/Open/%61.txt", "/far/a.txt", "/open/page", "/open"] {
+        let closed = cluster.get(path).await;
+        assert_eq!(closed.status, 401, "{path}");
+        assert!(closed.header("www-authenticate").starts_with("Basic"), "{path}");
+        let known = cluster.client().get(cluster.url(path)).basic_auth("ann", Some("let me in"));
+        assert_eq!(cluster.answer(known).await.status, 200, "{path}");
+    }
+    assert_eq!(said(&cluster.get("/public/a").await), "GET /pages/a");
+    let refused = cluster.metrics().await.sum("isopod_refusals_total", &[("reason", "basic_auth")]);
+    assert_eq!(refused, 5.0);
+    // All else goes by the path that was asked for.
+    let known = cluster.client().get(cluster.url("/open/a.txt")).basic_auth("ann", Some("let me in"));
+    let known = cluster.answer(known).await;
+    assert_eq!(
+        (said(&known).as_str(), known.header("x-asked"), known.header("x-led-to")),
+        ("file", "open", "")
+    );
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn loops_ambiguities_and_mistakes_are_told_together_before_anything_starts() {
     let config = r#"
 [[redirects]]
