@@ -14,6 +14,7 @@ pub mod remote;
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::Method;
@@ -69,8 +70,7 @@ impl Limiter {
             if !falls_under || rule.path.find(path).is_none() {
                 continue;
             }
-            let window = u64::try_from(rule.window.as_micros()).unwrap_or(u64::MAX);
-            let bucket = Bucket::new(rule.limit, window, rule.burst);
+            let bucket = Bucket::new(rule.limit, micros(rule.window), rule.burst);
             let client = client(&rule.key, client_ip, headers);
             let standing = self.take(number, rule, &client, bucket).await;
             let verdict = Verdict { rule, number, standing };
@@ -132,7 +132,7 @@ impl Verdict<'_> {
     /// Tells the client how it stands.
     pub fn add_to(&self, headers: &mut HeaderMap) {
         let (name, rule, standing) = (self.number + 1, self.rule, self.standing);
-        let window = rule.window.as_secs();
+        let window = seconds(micros(rule.window));
         let policy = format!("\"rule-{name}\";q={};w={window}", rule.limit);
         let stands = format!("\"rule-{name}\";r={};t={}", standing.remaining, seconds(standing.reset));
         for (name, text) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, stands)] {
@@ -143,14 +143,17 @@ impl Verdict<'_> {
     }
 }
 
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Rounded up: who comes back when the seconds are over is not too early, and no promise is larger than the limit.
 fn seconds(micros: u64) -> u64 {
     micros.div_ceil(1_000_000)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use shared::route::{Pattern, Policy, TreeBuilder};
 
     use super::*;
@@ -201,6 +204,32 @@ mod tests {
         assert_eq!(headers.get("ratelimit-policy").unwrap(), "\"rule-2\";q=2;w=60");
         assert_eq!(headers.get("ratelimit").unwrap(), "\"rule-2\";r=0;t=60");
         assert!(asked(&limiter, &rules, "192.0.2.2", "/api/a", NONE).await.unwrap().standing.allowed);
+    }
+
+    #[actix_web::test]
+    async fn a_part_of_a_second_counts_as_a_whole_one() {
+        for (window, limit, told) in [(1500, 1, [2, 2, 2]), (1900, 2, [2, 1, 2]), (1000, 1, [1, 1, 1])] {
+            let window = Duration::from_millis(window);
+            let rules = [RateRule { window, burst: limit, ..rule("/$", RateKey::Ip, limit) }];
+            let limiter = limiter();
+            for _ in 0..limit {
+                assert!(asked(&limiter, &rules, "192.0.2.1", "/", NONE).await.unwrap().standing.allowed);
+            }
+            let verdict = asked(&limiter, &rules, "192.0.2.1", "/", NONE).await.unwrap();
+            let refusal = verdict.refusal(&HeaderMap::new()).unwrap();
+            let mut headers = HeaderMap::new();
+            verdict.add_to(&mut headers);
+            let field =
+                |headers: &HeaderMap, name: &str| headers.get(name).unwrap().to_str().unwrap().to_owned();
+            let [w, retry, t] = told;
+            assert_eq!(
+                field(&headers, "ratelimit-policy"),
+                format!("\"rule-1\";q={limit};w={w}"),
+                "{window:?}"
+            );
+            assert_eq!(field(refusal.headers(), "retry-after"), retry.to_string(), "{window:?}");
+            assert_eq!(field(&headers, "ratelimit"), format!("\"rule-1\";r=0;t={t}"), "{window:?}");
+        }
     }
 
     #[actix_web::test]
