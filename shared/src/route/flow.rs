@@ -1,57 +1,96 @@
 //! Where paths go: the paths that a pattern stands for, taken through redirects and rewrites. Guards against loops.
 
-use super::pattern::{Named, Pattern, SPLAT, Segment};
+use std::borrow::Cow;
 
-/// A set of paths: its segments, each a literal, any text within a prefix and a suffix, or at the end any rest.
+use super::pattern::{Named, Pattern, SPLAT, Segment};
+use super::tree::{CasePolicy, Policy, TrailingSlash};
+
+/// A set of paths.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Paths(Vec<Segment>);
+pub struct Paths {
+    /// Each a literal, any text within a prefix and a suffix, or at the end any rest.
+    segments: Vec<Segment>,
+    /// Whether they end in a slash; `None` where some do and some do not. The root does not.
+    has_slash: Option<bool>,
+}
 
 /// What a parameter is bound to.
 type Bindings<'f> = Vec<(&'f Named, Vec<Segment>)>;
 
 impl Paths {
     /// All paths of a pattern; one set for each choice of its optional segments.
-    pub fn of(pattern: &Pattern) -> Vec<Self> {
-        let plain = |at: usize| match &pattern.segments()[at] {
+    pub fn of(pattern: &Pattern, policy: Policy) -> Vec<Self> {
+        let plain = |segment: &Segment| match segment {
             Segment::Optional(named) => Segment::Param(named.clone()),
             segment => segment.clone(),
         };
-        pattern.variants().into_iter().map(|variant| Self(variant.into_iter().map(plain).collect())).collect()
+        let variants = pattern.variants().into_iter().map(|variant| chosen(pattern, &variant));
+        let sets = variants.filter_map(|variant| {
+            let has_slash = match slash_of(pattern, &variant, policy) {
+                Some(true) if variant.is_empty() => return None,
+                has_slash => has_slash,
+            };
+            Some(Self { segments: variant.into_iter().map(plain).collect(), has_slash })
+        });
+        sets.collect()
     }
 
     /// What all of them begin with, in lower case, if that is a literal.
     pub fn first_literal(&self) -> Option<String> {
-        match self.0.first() {
-            Some(Segment::Literal(text)) => Some(folded(text)),
+        match self.segments.first() {
+            Some(Segment::Literal(text)) => Some(text.to_ascii_lowercase()),
             // The root alone: no row that begins with a literal takes it.
             None => Some(String::new()),
             _ => None,
         }
     }
 
-    /// Where those of these paths go that `from` matches, when `to` takes their parameters over. Letters of either
-    /// case are one.
-    pub fn through(&self, from: &Pattern, to: &Pattern) -> Vec<Self> {
-        let variants = from.variants().into_iter();
-        let bound = variants.filter_map(|variant| {
-            let from: Vec<&Segment> = variant.into_iter().map(|at| &from.segments()[at]).collect();
+    /// Where those of these paths go that `from` matches, when `to` takes their parameters over.
+    pub fn through(&self, from: &Pattern, to: &Pattern, policy: Policy) -> Vec<Self> {
+        let bound = from.variants().into_iter().filter_map(|variant| {
+            let variant = chosen(from, &variant);
+            let slashes = self.has_slash.zip(slash_of(from, &variant, policy));
             let mut bindings = Vec::new();
-            bind(&self.0, &from, &mut bindings).then_some(bindings)
+            let fits = slashes.is_none_or(|(has, wants)| has == wants)
+                && bind(&self.segments, &variant, policy.case, &mut bindings);
+            fits.then_some(bindings)
         });
-        bound.map(|bindings| Self(filled(to, &bindings))).collect()
+        bound.map(|bindings| Self::at(filled(to, &bindings), to)).collect()
+    }
+
+    /// Those that a target leads to.
+    fn at(segments: Vec<Segment>, to: &Pattern) -> Self {
+        let has_slash = match segments.first() {
+            // A rest may be empty, which leaves the root.
+            Some(Segment::Splat(_)) if to.has_trailing_slash() => None,
+            first => Some(first.is_some() && to.has_trailing_slash()),
+        };
+        Self { segments, has_slash }
     }
 }
 
+/// The segments of one variant of a pattern.
+fn chosen<'p>(pattern: &'p Pattern, variant: &[usize]) -> Vec<&'p Segment> {
+    variant.iter().map(|at| &pattern.segments()[*at]).collect()
+}
+
+/// Whether paths must end in a slash to match; `None` where that does not count, as for a splat.
+fn slash_of(pattern: &Pattern, variant: &[&Segment], policy: Policy) -> Option<bool> {
+    let is_open = matches!(variant.last(), Some(Segment::Splat(_)));
+    let is_strict = policy.trailing_slash == TrailingSlash::Strict;
+    (is_strict && !is_open).then(|| pattern.has_trailing_slash())
+}
+
 /// Whether some of the paths match, and what the parameters are then.
-fn bind<'f>(paths: &[Segment], from: &[&'f Segment], bindings: &mut Bindings<'f>) -> bool {
+fn bind<'f>(paths: &[Segment], from: &[&'f Segment], case: CasePolicy, bindings: &mut Bindings<'f>) -> bool {
     match (paths, from) {
         ([], []) => true,
         (rest, [Segment::Splat(splat)]) => {
             let fits = is_bare(splat)
                 || match (rest.first(), rest.last()) {
                     (Some(first), Some(last)) => {
-                        agree(ends(first).0, &splat.prefix, |a, b| a.starts_with(b))
-                            && agree(ends(last).1, &splat.suffix, |a, b| a.ends_with(b))
+                        agree(ends(first).0, &splat.prefix, case, |a, b| a.starts_with(b))
+                            && agree(ends(last).1, &splat.suffix, case, |a, b| a.ends_with(b))
                     }
                     _ => false,
                 };
@@ -62,31 +101,32 @@ fn bind<'f>(paths: &[Segment], from: &[&'f Segment], bindings: &mut Bindings<'f>
         }
         ([Segment::Splat(rest)], []) => is_bare(rest),
         ([Segment::Splat(_)], [first, others @ ..]) => {
-            bind_one(&any_segment(), first, bindings) && bind(&[any_rest()], others, bindings)
+            bind_one(&any_segment(), first, case, bindings) && bind(&[any_rest()], others, case, bindings)
         }
         ([path, paths @ ..], [first, others @ ..]) => {
-            bind_one(path, first, bindings) && bind(paths, others, bindings)
+            bind_one(path, first, case, bindings) && bind(paths, others, case, bindings)
         }
         _ => false,
     }
 }
 
-fn bind_one<'f>(path: &Segment, from: &'f Segment, bindings: &mut Bindings<'f>) -> bool {
+fn bind_one<'f>(path: &Segment, from: &'f Segment, case: CasePolicy, bindings: &mut Bindings<'f>) -> bool {
     let named = match from {
         Segment::Literal(text) => {
+            let text = folded(text, case);
             return match path {
-                Segment::Literal(path) => path.eq_ignore_ascii_case(text),
+                Segment::Literal(path) => folded(path, case) == text,
                 _ => {
                     let (prefix, suffix) = ends(path);
-                    folded(text).starts_with(&folded(prefix)) && folded(text).ends_with(&folded(suffix))
+                    text.starts_with(&*folded(prefix, case)) && text.ends_with(&*folded(suffix, case))
                 }
             };
         }
         Segment::Param(named) | Segment::Optional(named) | Segment::Splat(named) => named,
     };
     let (prefix, suffix) = ends(path);
-    let fits = agree(prefix, &named.prefix, |a, b| a.starts_with(b))
-        && agree(suffix, &named.suffix, |a, b| a.ends_with(b));
+    let fits = agree(prefix, &named.prefix, case, |a, b| a.starts_with(b))
+        && agree(suffix, &named.suffix, case, |a, b| a.ends_with(b));
     let bound = match path {
         path if is_bare(named) => path.clone(),
         Segment::Literal(text) if text.len() > named.prefix.len() + named.suffix.len() => {
@@ -151,13 +191,16 @@ fn any_rest() -> Segment {
     Segment::Splat(Named { name: SPLAT.into(), prefix: String::new(), suffix: String::new() })
 }
 
-fn agree(a: &str, b: &str, holds: impl Fn(&str, &str) -> bool) -> bool {
-    let (a, b) = (folded(a), folded(b));
+fn agree(a: &str, b: &str, case: CasePolicy, holds: impl Fn(&str, &str) -> bool) -> bool {
+    let (a, b) = (folded(a, case), folded(b, case));
     holds(&a, &b) || holds(&b, &a)
 }
 
-fn folded(text: &str) -> String {
-    text.to_ascii_lowercase()
+fn folded(text: &str, case: CasePolicy) -> Cow<'_, str> {
+    match case {
+        CasePolicy::Insensitive => text.to_ascii_lowercase().into(),
+        CasePolicy::Sensitive => text.into(),
+    }
 }
 
 #[cfg(test)]
@@ -175,13 +218,19 @@ mod tests {
             Segment::Splat(named) => format!("{}**{}", named.prefix, named.suffix),
             other => format!("{}*{}", ends(other).0, ends(other).1),
         };
-        format!("/{}", paths.0.iter().map(segment).collect::<Vec<_>>().join("/"))
+        let slash = if paths.has_slash == Some(true) { "/" } else { "" };
+        format!("/{}{slash}", paths.segments.iter().map(segment).collect::<Vec<_>>().join("/"))
     }
 
     fn gone(start: &str, steps: &[(&str, &str)]) -> Vec<String> {
-        let mut paths = Paths::of(&pattern(start));
+        gone_under(Policy::default(), start, steps)
+    }
+
+    fn gone_under(policy: Policy, start: &str, steps: &[(&str, &str)]) -> Vec<String> {
+        let mut paths = Paths::of(&pattern(start), policy);
         for (from, to) in steps {
-            paths = paths.iter().flat_map(|paths| paths.through(&pattern(from), &pattern(to))).collect();
+            let through = |paths: &Paths| paths.through(&pattern(from), &pattern(to), policy);
+            paths = paths.iter().flat_map(through).collect();
         }
         paths.iter().map(shown).collect()
     }
@@ -204,6 +253,45 @@ mod tests {
             ("/{-$l}/a", "/{-$l}/a", "/{-$l}/b", &["/*/b", "/b"]),
         ] {
             assert_eq!(gone(start, &[(from, to)]), expected, "{start}: {from} -> {to}");
+        }
+    }
+
+    #[test]
+    fn a_slash_at_the_end_tells_paths_apart_where_it_counts() {
+        let strict = Policy { trailing_slash: TrailingSlash::Strict, ..Policy::default() };
+        for (start, from, to, expected) in [
+            ("/a/", "/a/", "/a", &["/a"][..]),
+            ("/a", "/a/", "/a", &[]),
+            ("/A/", "/a/", "/b/", &["/b/"]),
+            ("/a", "/$", "/b/$/", &["/b/a/"]),
+            ("/a/", "/$", "/b/$", &["/b/a"]),
+            ("/a/$", "/a/b/", "/c", &["/c"]),
+            ("/a/$", "/a/b", "/c/", &["/c/"]),
+            ("/", "/", "/a/", &["/a/"]),
+            ("/{-$l}/", "/{-$l}/", "/{-$l}", &["/*"]),
+        ] {
+            assert_eq!(gone_under(strict, start, &[(from, to)]), expected, "{start}: {from} -> {to}");
+        }
+        assert!(gone_under(strict, "/a/", &[("/a/", "/a"), ("/a/", "/a")]).is_empty());
+        assert_eq!(gone("/a/", &[("/a/", "/a"), ("/a/", "/a")]), ["/a"]);
+        // What a rest leaves may be the root, which has no slash of its own.
+        assert_eq!(gone_under(strict, "/$", &[("/$", "/$/"), ("/", "/x")]), ["/x"]);
+        assert_eq!(gone_under(strict, "/$", &[("/$", "/$/"), ("/a/", "/x")]), ["/x"]);
+    }
+
+    #[test]
+    fn letters_of_another_case_are_others_where_that_counts() {
+        let sensitive = Policy { case: CasePolicy::Sensitive, ..Policy::default() };
+        for (start, from, to, expected) in [
+            ("/A", "/A", "/a", &["/a"][..]),
+            ("/a", "/A", "/a", &[]),
+            ("/$", "/A", "/a", &["/a"]),
+            ("/Files/{$x}.TXT", "/Files/{$x}.txt", "/f/$x", &[]),
+            ("/Docs/$", "/Docs/$", "/docs/$", &["/docs/**"]),
+            ("/docs/$", "/Docs/$", "/docs/$", &[]),
+            ("/Doc-a", "/doc-{$}", "/d/$", &[]),
+        ] {
+            assert_eq!(gone_under(sensitive, start, &[(from, to)]), expected, "{start}: {from} -> {to}");
         }
     }
 

@@ -43,6 +43,30 @@ to = "/feeds/$name"
 }
 
 #[tokio::test]
+async fn paths_lead_to_their_one_spelling() {
+    let config = r#"
+path_trailing_slash = "strict"
+path_case = "sensitive"
+[[redirects]]
+from = "/about/"
+to = "/about"
+status = 308
+[[redirects]]
+from = "/Docs/$"
+to = "/docs/$"
+status = 308
+"#;
+    let cluster = Cluster::of(echo()).config(config).start().await;
+    for (path, location) in [("/about/?x=1", "/about?x=1"), ("/Docs/a/B", "/docs/a/B")] {
+        let answer = cluster.get(path).await;
+        assert_eq!((answer.status, answer.header("location")), (308, location), "{path}");
+        assert_eq!(said(&cluster.get(location).await), format!("GET {location}"));
+    }
+    assert_eq!(said(&cluster.get("/About/").await), "GET /About/");
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn rewrites_show_the_app_another_path() {
     let config = r#"
 [[rewrites]]

@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use shared::route::Pattern;
 use shared::route::flow::Paths;
 use shared::route::pattern::Segment;
+use shared::route::{Pattern, Policy};
 
 use crate::config::read::Reader;
 
@@ -12,8 +12,13 @@ use crate::config::read::Reader;
 pub(super) type Way<'a> = (&'a Pattern, Option<&'a Pattern>);
 
 /// Says which rows may lead back to themselves: the paths of each are followed through all rows that take them.
-pub(super) fn refuse_loops(reader: &mut Reader<'_>, name: &'static str, ways: &[Way<'_>]) -> bool {
-    let loops = Loops::of(ways);
+pub(super) fn refuse_loops(
+    reader: &mut Reader<'_>,
+    name: &'static str,
+    policy: Policy,
+    ways: &[Way<'_>],
+) -> bool {
+    let loops = Loops::of(ways, policy);
     let mut fine = true;
     let mut told = HashSet::new();
     for start in 0..ways.len() {
@@ -27,8 +32,9 @@ pub(super) fn refuse_loops(reader: &mut Reader<'_>, name: &'static str, ways: &[
         let steps = way.iter().map(|row| format!("{} -> row {}", ways[*row].0, row + 1));
         let given = format!("{} -> {}", steps.collect::<Vec<_>>().join(" -> "), ways[start].0);
         let allowed = "rows whose targets do not lead back".to_owned();
-        let remedy = "make from more specific, or to a path that no row takes".to_owned();
-        reader.refuse_row(name, "to", start + 1, format!("a loop: {given}"), allowed, remedy);
+        let remedy = "make from more specific, or to a path that no row takes; path_trailing_slash and path_case say \
+                      whether /a/ and /A are /a";
+        reader.refuse_row(name, "to", start + 1, format!("a loop: {given}"), allowed, remedy.to_owned());
     }
     fine
 }
@@ -36,8 +42,9 @@ pub(super) fn refuse_loops(reader: &mut Reader<'_>, name: &'static str, ways: &[
 /// The most different sets of paths with which one row is tried again while a loop is looked for.
 const MAX_VISITS: usize = 8;
 
-/// Rows, by what their paths begin with: thousands of redirects are not tried in pairs.
+/// Rows, by what their paths begin with, in lower case whatever the policy: thousands of redirects are not tried in pairs.
 struct Loops<'a> {
+    policy: Policy,
     ways: &'a [Way<'a>],
     by_first: HashMap<String, Vec<usize>>,
     /// Those whose paths may begin with anything.
@@ -45,8 +52,8 @@ struct Loops<'a> {
 }
 
 impl<'a> Loops<'a> {
-    fn of(ways: &'a [Way<'a>]) -> Self {
-        let mut loops = Self { ways, by_first: HashMap::new(), open: Vec::new() };
+    fn of(ways: &'a [Way<'a>], policy: Policy) -> Self {
+        let mut loops = Self { policy, ways, by_first: HashMap::new(), open: Vec::new() };
         for (row, (from, _)) in ways.iter().enumerate() {
             match first_literal(from) {
                 Some(first) => loops.by_first.entry(first).or_default().push(row),
@@ -70,7 +77,8 @@ impl<'a> Loops<'a> {
     fn way_back(&self, start: usize) -> Option<Vec<usize>> {
         let (from, to) = self.ways[start];
         let to = to?;
-        let left = Paths::of(from).into_iter().flat_map(|paths| paths.through(from, to));
+        let policy = self.policy;
+        let left = Paths::of(from, policy).into_iter().flat_map(|paths| paths.through(from, to, policy));
         let mut queue: VecDeque<(Paths, Vec<usize>)> = left.map(|paths| (paths, vec![start])).collect();
         let mut visits: HashMap<usize, HashSet<Paths>> = HashMap::new();
         while let Some((paths, way)) = queue.pop_front() {
@@ -78,7 +86,7 @@ impl<'a> Loops<'a> {
                 let (from, to) = self.ways[row];
                 // A target on another site is an end; that it takes paths of this row is no loop.
                 let Some(to) = to else { continue };
-                for next in paths.through(from, to) {
+                for next in paths.through(from, to, policy) {
                     if row == start {
                         return Some(way);
                     }

@@ -40,7 +40,7 @@ pub(super) fn redirects(reader: &mut Reader<'_>, policy: Policy) -> Option<Tree<
         Some((from, Redirect { to, status: status?, keep_query: keep_query? }))
     })?;
     let ways: Vec<_> = rows.iter().map(|(from, redirect)| (from, redirect.to.own_path())).collect();
-    let fine = refuse_loops(reader, "redirects", &ways);
+    let fine = refuse_loops(reader, "redirects", policy, &ways);
     let tree = unambiguous(reader, "redirects", "from", policy, rows);
     tree.filter(|_| fine)
 }
@@ -63,7 +63,7 @@ pub(super) fn rewrites(reader: &mut Reader<'_>, policy: Policy) -> Option<Tree<R
         Some((from, Rewrite { to, keep_query: keep_query? }))
     })?;
     let ways: Vec<_> = rows.iter().map(|(from, rewrite)| (from, rewrite.to.own_path())).collect();
-    let fine = refuse_loops(reader, "rewrites", &ways);
+    let fine = refuse_loops(reader, "rewrites", policy, &ways);
     let tree = unambiguous(reader, "rewrites", "from", policy, rows);
     tree.filter(|_| fine)
 }

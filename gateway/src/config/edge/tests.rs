@@ -92,6 +92,27 @@ fn a_loop_is_refused_with_its_steps() {
 }
 
 #[test]
+fn a_path_may_lead_to_its_one_spelling_where_spellings_differ() {
+    let under = |policy: &str, from: &str, to: &str| {
+        edge(&format!("{policy}\n[[redirects]]\nfrom = {from:?}\nto = {to:?}\n"))
+    };
+    let (strict, sensitive) = ("path_trailing_slash = \"strict\"", "path_case = \"sensitive\"");
+    for (policy, from, to) in [
+        (strict, "/a/", "/a"),
+        (strict, "/a", "/a/"),
+        (strict, "/$x/$y/", "/$x/$y"),
+        (sensitive, "/A", "/a"),
+        (sensitive, "/Docs/$", "/docs/$"),
+    ] {
+        assert!(under(policy, from, to).is_ok(), "{policy}: {from} -> {to}");
+        assert!(under("", from, to).unwrap_err().contains("a loop: "), "{from} -> {to}");
+    }
+    let both = "path_trailing_slash = \"strict\"\n[[redirects]]\nfrom = \"/b\"\nto = \"/b/\"";
+    assert!(under(both, "/b/", "/b").unwrap_err().contains("a loop: "));
+    assert!(under(strict, "/A/", "/a/").unwrap_err().contains("a loop: "));
+}
+
+#[test]
 fn authorities_are_for_redis_over_tls_and_must_be_certificates() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("ca.pem");
