@@ -1,6 +1,7 @@
 //! What the gateway does with requests and responses around the app, as its configuration and hooks say.
 
 mod access;
+mod base_path;
 mod compression;
 mod hooks;
 mod metrics;
