@@ -1,5 +1,7 @@
 //! What no client should send: answered with 4xx before any isolate hears of it.
 
+use std::collections::HashMap;
+
 use tests::http::RawAnswer;
 use tests::metrics::Metrics;
 use tests::{Bundle, Cluster};
@@ -18,6 +20,17 @@ async fn ask(cluster: &Cluster, request: impl AsRef<[u8]>) -> RawAnswer {
     let mut connection = cluster.connect().await;
     connection.send(request).await;
     connection.read_to_end().await
+}
+
+/// What has been refused so far for this reason.
+fn refused(metrics: &Metrics, reason: &str) -> f64 {
+    metrics.sum("isopod_refusals_total", &[("reason", reason)])
+}
+
+/// Waits until so many requests in all have been refused for this reason. Only then is the next one sent.
+async fn counted(cluster: &Cluster, reason: &str, times: f64) {
+    let what = format!("{reason} is counted {times} times");
+    cluster.metrics_until(&what, |metrics| refused(metrics, reason) == times).await;
 }
 
 /// Asserts that none of the requests so far became a job.
@@ -52,28 +65,49 @@ async fn ambiguous_paths_are_refused() {
 #[tokio::test]
 async fn heads_that_are_none_are_refused() {
     let cluster = Cluster::of(app()).start().await;
-    for head in [
-        "GARBAGE",
-        "GET",
-        "GET / HTTP/9.9\r\nhost: localhost",
-        "GET / HTTP/1.1",
-        "GET / HTTP/1.1\r\nhost: a\r\nhost: b",
-        "GET / HTTP/1.1\r\nhost: a b",
-        "GET / HTTP/1.1\r\nhost: user@localhost",
-        "GET / HTTP/1.1\r\nhost: localhost/path",
-        "GET / HTTP/1.1\r\nhost: localhost:port",
-        "GET / HTTP/1.1\r\nhost: localhost\r\nbad header: x",
-        "GET / HTTP/1.1\r\nhost: localhost\r\nx: a\0b",
-        "G\u{e9}T / HTTP/1.1\r\nhost: localhost",
-        "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: -1",
-        "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\ncontent-length: 2",
-        "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 3\r\ntransfer-encoding: chunked",
-        "TRACE / HTTP/1.1\r\nhost: localhost",
-        "CONNECT localhost:22 HTTP/1.1\r\nhost: localhost:22",
+    let mut so_far: HashMap<&str, f64> = HashMap::new();
+    for (head, status, reason) in [
+        ("GARBAGE", 400, "head_malformed"),
+        ("GET", 400, "head_malformed"),
+        ("GET / HTTP/9.9\r\nhost: localhost", 505, "version"),
+        ("GET / HTTP/1.1", 400, "host"),
+        ("GET / HTTP/1.1\r\nhost: a\r\nhost: b", 400, "host"),
+        ("GET / HTTP/1.1\r\nhost: a b", 400, "host"),
+        ("GET / HTTP/1.1\r\nhost: user@localhost", 400, "host"),
+        ("GET / HTTP/1.1\r\nhost: localhost/path", 400, "host"),
+        ("GET / HTTP/1.1\r\nhost: localhost:port", 400, "host"),
+        ("GET / HTTP/1.1\r\nhost: localhost\r\nbad header: x", 400, "head_malformed"),
+        ("GET / HTTP/1.1\r\nhost: localhost\r\nx: a\0b", 400, "head_malformed"),
+        ("G\u{e9}T / HTTP/1.1\r\nhost: localhost", 400, "head_malformed"),
+        ("POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: -1", 400, "body_length"),
+        (
+            "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99999999999999999999999",
+            400,
+            "body_length",
+        ),
+        (
+            "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\ncontent-length: 2",
+            400,
+            "body_length",
+        ),
+        (
+            "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 3\r\ntransfer-encoding: chunked",
+            400,
+            "body_length",
+        ),
+        ("GET ftp://localhost/ HTTP/1.1\r\nhost: localhost", 400, "target"),
+        ("TRACE / HTTP/1.1\r\nhost: localhost", 405, "method"),
+        ("BREW / HTTP/1.1\r\nhost: localhost", 501, "method"),
+        ("CONNECT localhost:22 HTTP/1.1\r\nhost: localhost:22", 405, "method"),
+        ("GET /_native/a/b HTTP/1.1\r\nhost: localhost", 404, "no_function"),
+        ("GET /_native/a HTTP/1.1\r\nhost: localhost", 405, "native_method"),
+        ("POST /_native/a HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0", 415, "media_type"),
     ] {
         let answer = ask(&cluster, format!("{head}\r\nconnection: close\r\n\r\n")).await;
-        let refused = answer.is_client_error() || matches!(answer.status, 501 | 505);
-        assert!(refused, "{head:?}: {}", answer.status);
+        assert_eq!(answer.status, status, "{head:?}");
+        let times = so_far.entry(reason).or_default();
+        *times += 1.0;
+        counted(&cluster, reason, *times).await;
     }
     nothing_reached_an_isolate(&cluster).await;
 }
@@ -88,7 +122,8 @@ async fn a_head_beyond_its_limit_is_431() {
     let fields = ask(&cluster, format!("GET / HTTP/1.1\r\nhost: localhost\r\n{many}\r\n")).await;
     assert_eq!(fields.status, 431);
     let path = ask(&cluster, format!("GET /{long} HTTP/1.1\r\nhost: localhost\r\n\r\n")).await;
-    assert!(matches!(path.status, 414 | 431), "{}", path.status);
+    assert_eq!(path.status, 431);
+    counted(&cluster, "head_too_large", 3.0).await;
     nothing_reached_an_isolate(&cluster).await;
 }
 
@@ -107,8 +142,7 @@ async fn what_is_no_request_behind_a_good_one_is_answered_and_counted() {
             text.match_indices("HTTP/1.1 ").map(|(at, _)| &text[at + 9..at + 12]).collect();
         assert_eq!(statuses, ["200", "200", status], "{bad}: nothing behind it is read: {text}");
         assert!(text.ends_with(message), "{text}");
-        let refused = |metrics: &Metrics| metrics.sum("isopod_refusals_total", &[("reason", reason)]);
-        cluster.metrics_until("it is counted", |metrics| refused(metrics) == 1.0).await;
+        counted(&cluster, reason, 1.0).await;
         let all = cluster.metrics().await.sum("isopod_refusals_total", &[]);
         assert_eq!(all, so_far, "{bad}: once");
     }
@@ -124,6 +158,7 @@ async fn a_body_beyond_its_limit_is_413() {
     )
     .await;
     assert_eq!(announced.status, 413);
+    counted(&cluster, "body_too_large", 1.0).await;
     nothing_reached_an_isolate(&cluster).await;
 
     let chunk = format!("400\r\n{}\r\n", "x".repeat(1024));
@@ -133,6 +168,7 @@ async fn a_body_beyond_its_limit_is_413() {
     assert!(fits.body.contains("read:1024"), "{fits:?}");
     let streamed = ask(&cluster, format!("{head}{chunk}1\r\nx\r\n0\r\n\r\n")).await;
     assert_eq!(streamed.status, 413);
+    counted(&cluster, "body_too_large", 2.0).await;
     cluster.metrics_until("the job is gone", |metrics| metrics.jobs_in_flight() == 0.0).await;
 }
 

@@ -100,14 +100,42 @@ fn fault_of(head: &[u8]) -> Cause {
         return Cause::Version;
     }
     let count = |name: &[u8]| fields(head).filter(|(own, _)| own.eq_ignore_ascii_case(name)).count();
-    let is_length = |value: &[u8]| !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    // actix-http reads a length as a number of 64 bits.
+    let is_length = |value: &[u8]| {
+        let digits = value.iter().all(u8::is_ascii_digit);
+        digits && std::str::from_utf8(value).is_ok_and(|value| value.parse::<u64>().is_ok())
+    };
     let (lengths, codings) = (count(b"content-length"), count(b"transfer-encoding"));
     let bad_length =
         fields(head).any(|(name, value)| name.eq_ignore_ascii_case(b"content-length") && !is_length(value));
     if lengths + codings > 1 || bad_length || codings > 0 {
         return Cause::BodyLength;
     }
-    Cause::HeadMalformed
+    // Only of a head whose end was kept, and whose fields are some, can be said that its host is missing.
+    let hosts = count(b"host");
+    let names_none = hosts == 0 && version == b"HTTP/1.1" && is_whole(head);
+    if hosts > 1 || names_none { Cause::Host } else { Cause::HeadMalformed }
+}
+
+/// Whether a head ends, and all behind its first line are fields (RFC 9110 section 5).
+fn is_whole(head: &[u8]) -> bool {
+    let is_token = |name: &[u8]| {
+        let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+        !name.is_empty() && name.iter().all(allowed)
+    };
+    let is_value = |value: &[u8]| value.iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control());
+    for line in head.split_inclusive(|byte| *byte == b'\n').skip(1) {
+        let Some(line) = line.strip_suffix(b"\n") else { return false };
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() {
+            return true;
+        }
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else { return false };
+        if !is_token(&line[..colon]) || !is_value(&line[colon + 1..]) {
+            return false;
+        }
+    }
+    false
 }
 
 fn fields(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
@@ -129,7 +157,13 @@ mod tests {
             ("GARBAGE\r\n\r\n", Cause::HeadMalformed),
             ("GET / HTTP/9.9\r\nhost: a\r\n\r\n", Cause::Version),
             ("GET / HTTP/1.1\r\nbad header: x\r\n\r\n", Cause::HeadMalformed),
+            ("GET / HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n", Cause::Host),
+            ("GET / HTTP/1.1\r\naccept: */*\r\n\r\n", Cause::Host),
+            ("GET / HTTP/1.1\r\nx: a\0b\r\n\r\n", Cause::HeadMalformed),
+            ("GET / HTTP/1.1\r\naccept: */*\r\n", Cause::HeadMalformed),
+            ("G\u{e9}T / HTTP/1.1\r\nhost: a\r\n\r\n", Cause::HeadMalformed),
             ("POST / HTTP/1.1\r\ncontent-length: -1\r\n\r\n", Cause::BodyLength),
+            ("POST / HTTP/1.1\r\ncontent-length: 99999999999999999999\r\n\r\n", Cause::BodyLength),
             ("POST / HTTP/1.1\r\nContent-Length: 1\r\ncontent-length: 2\r\n\r\n", Cause::BodyLength),
             ("POST / HTTP/1.1\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n", Cause::BodyLength),
             ("POST / HTTP/1.1\r\ntransfer-encoding: chunked, gzip\r\n\r\n", Cause::BodyLength),
