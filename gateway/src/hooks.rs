@@ -416,7 +416,8 @@ impl<C: Default + Serialize + 'static> Hooks for Typed<C> {
             let call = Call { request: &mut request, context: &mut *context, params };
             let response = handler.run(call).await;
             exchange.keep_visit(context as Box<dyn Any>);
-            request.into_response(response)
+            // With the error that it was made of, which `into_response` would lose.
+            ServiceResponse::new(request.into_parts().0, response)
         })
     }
 }

@@ -11,6 +11,7 @@ fn app() -> Bundle {
     Bundle::fetch(
         "globalThis.jobs = (globalThis.jobs ?? 0) + 1
          if (url.pathname === '/count') return new Response(`count:${--globalThis.jobs}`)
+         if (url.pathname === '/echo') return new Response(request.body)
          if (url.pathname === '/read') return new Response(`read:${(await request.arrayBuffer()).byteLength}`)
          return Response.json({ url: request.url, headers: [...request.headers] })",
     )
@@ -80,16 +81,8 @@ async fn heads_that_are_none_are_refused() {
         ("GET / HTTP/1.1\r\nhost: localhost\r\nx: a\0b", 400, "head_malformed"),
         ("G\u{e9}T / HTTP/1.1\r\nhost: localhost", 400, "head_malformed"),
         ("POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: -1", 400, "body_length"),
-        (
-            "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99999999999999999999999",
-            400,
-            "body_length",
-        ),
-        (
-            "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\ncontent-length: 2",
-            400,
-            "body_length",
-        ),
+        ("POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99999999999999999999999", 400, "body_length"),
+        ("POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\ncontent-length: 2", 400, "body_length"),
         (
             "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 3\r\ntransfer-encoding: chunked",
             400,
@@ -172,6 +165,66 @@ async fn a_body_beyond_its_limit_is_413() {
     cluster.metrics_until("the job is gone", |metrics| metrics.jobs_in_flight() == 0.0).await;
 }
 
+/// The head of a request whose body comes in chunks.
+fn chunked(path: &str) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         accept: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+    )
+}
+
+#[tokio::test]
+async fn a_body_that_is_none_is_400() {
+    let cluster = Cluster::of(app()).start().await;
+    let mut so_far = 0.0;
+    for (path, body, comes_later) in [
+        ("/read", "ZZ\r\n", false),
+        ("/read", "ZZ\r\n", true),
+        ("/read", "3\r\nabc\r\nZZ\r\n", false),
+        ("/read", "3\r\nabc\r\nZZ\r\n", true),
+        ("/read", "3\r\nabcd\r\n", false),
+        ("/read", "3\r\nabcd\r\n", true),
+        ("/_native/foo", "ZZ\r\n", false),
+        ("/_native/foo", "3\r\nabc\r\nZZ\r\n", true),
+    ] {
+        let mut connection = cluster.connect().await;
+        connection.send(chunked(path)).await;
+        if comes_later {
+            let begun = |metrics: &Metrics| metrics.sum("isopod_requests_in_flight", &[]) == 1.0;
+            cluster.metrics_until("the request has begun", begun).await;
+        }
+        connection.send(body).await;
+        let text = connection.read_to_end_as_text().await;
+        assert!(text.starts_with("HTTP/1.1 400 "), "{path} {body:?}: {text:?}");
+        assert!(text.contains("{\"error\":\"The body of this request is not complete.\"}\n"), "{text:?}");
+        so_far += 1.0;
+        counted(&cluster, "body_broken", so_far).await;
+    }
+    let metrics = cluster
+        .metrics_until("no job is left", |metrics| {
+            metrics.jobs_in_flight() == 0.0 && metrics.sum("isopod_requests_in_flight", &[]) == 0.0
+        })
+        .await;
+    assert_eq!(metrics.sum("isopod_requests_total", &[("status", "400")]), so_far);
+    assert_eq!(metrics.sum("isopod_requests_total", &[("status", "499")]), 0.0);
+}
+
+#[tokio::test]
+async fn a_body_that_is_none_behind_the_head_of_its_answer_is_counted() {
+    let cluster = Cluster::of(app()).start().await;
+    let mut connection = cluster.connect().await;
+    connection.send(chunked("/echo") + "3\r\nabc\r\n").await;
+    assert!(connection.read_until("abc").await.starts_with("HTTP/1.1 200 "));
+    connection.send("ZZ\r\n").await;
+    let text = connection.read_to_end_as_text().await;
+    assert!(!text.ends_with("0\r\n\r\n"), "it does not end as if it were whole: {text:?}");
+    counted(&cluster, "body_broken", 1.0).await;
+    let line = |line: &str| (line.contains("body_broken") && line.contains("/echo")).then(|| line.to_owned());
+    let line = cluster.log().find(line).await.unwrap();
+    assert!(line.contains("200") && line.contains("cut"), "{line}");
+    cluster.metrics_until("the job is gone", |metrics| metrics.jobs_in_flight() == 0.0).await;
+}
+
 #[tokio::test]
 async fn a_body_that_breaks_off_ends_its_job() {
     let cluster = Cluster::of(app()).start().await;
@@ -181,6 +234,9 @@ async fn a_body_that_breaks_off_ends_its_job() {
     drop(connection);
     cluster.metrics_until("the job is gone", |metrics| metrics.jobs_in_flight() == 0.0).await;
     assert!(cluster.get("/read").await.text().starts_with("read:0"));
+    let metrics = cluster.metrics().await;
+    assert_eq!(metrics.sum("isopod_requests_total", &[("status", "499")]), 1.0, "its client has gone");
+    assert_eq!(refused(&metrics, "body_broken"), 0.0);
 }
 
 #[tokio::test]

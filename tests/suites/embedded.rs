@@ -97,6 +97,23 @@ fn children(status: &Value) -> Vec<Value> {
 }
 
 #[tokio::test]
+async fn a_body_that_is_none_is_refused() {
+    let cluster = start().await;
+    let mut connection = cluster.connect().await;
+    let head = "POST /_serverFn/id-own.note HTTP/1.1\r\nhost: localhost\r\nx-tsr-serverFn: true\r\n\
+                sec-fetch-site: same-origin\r\ncontent-type: application/json\r\n\
+                transfer-encoding: chunked\r\n\r\n";
+    connection.send([head, "ZZ\r\n"].concat()).await;
+    let answer = connection.read_to_end().await;
+    assert_eq!(answer.status, 400, "{answer:?}");
+    let refused = [("reason", "body_broken")];
+    cluster
+        .metrics_until("it is counted", |metrics| metrics.sum("isopod_refusals_total", &refused) == 1.0)
+        .await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn a_page_calls_them_from_its_isolate() {
     let cluster = alone("return [await call('own.double', 4), await call('own.note', 'x')]").start().await;
     let answer = cluster.get("/").await;

@@ -121,6 +121,31 @@ async fn a_stream_that_is_reset_ends_its_job() {
 }
 
 #[tokio::test]
+async fn a_body_of_another_length_than_announced_is_told_from_a_client_that_gave_up() {
+    let cluster = cluster("").await;
+    let mut client = connect(&cluster).await;
+    let begin = ("content-length", "5");
+    for (so_far, is_short) in [(1.0, true), (2.0, false)] {
+        let (response, mut upload) = client.begin("POST", "/read", &[begin], true).await.unwrap();
+        cluster.metrics_until("it runs", |metrics| metrics.jobs_in_flight() == 1.0).await;
+        upload.send_data(Bytes::from_static(if is_short { b"abc" } else { b"abcdef" }), true).unwrap();
+        assert_eq!(response.await.unwrap_err().reason(), Some(Reason::PROTOCOL_ERROR));
+        cluster.metrics_until("it is counted", |metrics| refusals(metrics, "body_broken") == so_far).await;
+    }
+    let (response, mut upload) = client.begin("POST", "/read", &[begin], true).await.unwrap();
+    cluster.metrics_until("it runs", |metrics| metrics.jobs_in_flight() == 1.0).await;
+    upload.send_reset(Reason::PROTOCOL_ERROR);
+    drop(response);
+    let gone = [("status", "499")];
+    let metrics = cluster
+        .metrics_until("it has gone", |metrics| metrics.sum("isopod_requests_total", &gone) == 1.0)
+        .await;
+    assert_eq!(refusals(&metrics, "body_broken"), 2.0);
+    assert_eq!(metrics.sum("isopod_requests_total", &[("status", "400")]), 2.0);
+    assert_eq!(client.get("/", &[]).await.status, 200, "the connection goes on");
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_ends_all_of_its_jobs() {
     let cluster = cluster("").await;
     let mut client = connect(&cluster).await;

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use actix_web::HttpResponse;
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::error::{JsonPayloadError, PayloadError, UrlencodedError};
 use actix_web::http::{Method, Uri, Version};
+use actix_web::{Error, HttpResponse};
 use bytes::Bytes;
 use prometheus::{Histogram, IntCounter, IntGauge};
 
@@ -224,6 +225,7 @@ impl Observation {
     /// The response, whose body is observed to its last byte.
     pub fn of<B: MessageBody>(mut self, response: ServiceResponse<B>) -> ServiceResponse<Observed<B>> {
         self.answered(response.response());
+        self.responds();
         if matches!(response.response().body().size(), BodySize::None | BodySize::Sized(0)) {
             self.outcome = Outcome::Complete;
         }
@@ -237,6 +239,25 @@ impl Observation {
         if let Some(reason) = cause.refusal() {
             self.counters.count_refusal(reason);
         }
+    }
+
+    fn responds(&self) {
+        if let Some(connection) = &self.exchange.connection {
+            connection.respond();
+        }
+    }
+
+    /// Notes that the request ends because its body is none. Where nothing has been answered, the guarded connection
+    /// does so over HTTP/1; over HTTP/2 the stream has been reset.
+    fn break_off(&mut self) {
+        let row = Cause::BodyBroken.row();
+        let is_answered = self.status == CLIENT_CLOSED_REQUEST && self.version <= Version::HTTP_11;
+        self.outcome = if is_answered { Outcome::Complete } else { Outcome::Cut };
+        if self.status == CLIENT_CLOSED_REQUEST {
+            self.status = row.status;
+        }
+        self.reason = row.reason;
+        self.counters.count_refusal(row.reason);
     }
 
     /// The rest of the response will not come. HTTP/1.0 has no other mark for that than an abrupt end.
@@ -255,6 +276,7 @@ impl Observation {
             return;
         }
         let cause = self.exchange.cause().or_else(|| response.extensions().get::<Cause>().copied());
+        let cause = cause.or_else(|| is_of_broken_body(response.error()?).then_some(Cause::BodyBroken));
         if let Some(cause) = cause {
             self.reason = cause.row().reason;
             self.is_turned_away = cause.turns_away();
@@ -270,6 +292,9 @@ impl Drop for Observation {
         let now = tokio::time::Instant::now();
         if let Some(connection) = &self.exchange.connection {
             connection.end(now);
+            if self.outcome == Outcome::ClientGone && connection.is_body_broken() {
+                self.break_off();
+            }
         }
         let now = now.into_std();
         let elapsed = now.saturating_duration_since(self.started);
@@ -314,6 +339,20 @@ impl Drop for Observation {
             line!(INFO);
         }
     }
+}
+
+/// Whether an extractor of an embedder's own route says that the request's body is none.
+fn is_of_broken_body(error: &Error) -> bool {
+    let broken = |error: &PayloadError| {
+        matches!(error, PayloadError::EncodingCorrupted | PayloadError::Incomplete(_) | PayloadError::Io(_))
+    };
+    if let Some(error) = error.as_error::<PayloadError>() {
+        return broken(error);
+    }
+    if let Some(JsonPayloadError::Payload(error)) = error.as_error::<JsonPayloadError>() {
+        return broken(error);
+    }
+    matches!(error.as_error::<UrlencodedError>(), Some(UrlencodedError::Payload(error)) if broken(error))
 }
 
 pin_project_lite::pin_project! {
@@ -382,6 +421,30 @@ mod tests {
             assert_eq!(metrics.requests_in_flight.get(), 0);
             assert_eq!(metrics.requests.with_label_values(&["none", "GET", "200"]).get(), 1);
             assert_eq!(metrics.request_seconds.with_label_values(&["none"]).get_sample_count(), 1);
+        }
+    }
+
+    #[actix_web::test]
+    async fn an_extractors_word_on_a_broken_body_is_a_refusal() {
+        let json: fn(PayloadError) -> Error = |error| JsonPayloadError::Payload(error).into();
+        let form: fn(PayloadError) -> Error = |error| UrlencodedError::Payload(error).into();
+        for (error, counted) in [
+            (Error::from(PayloadError::EncodingCorrupted), 1),
+            (json(PayloadError::Incomplete(None)), 1),
+            (form(PayloadError::EncodingCorrupted), 1),
+            (Error::from(PayloadError::Overflow), 0),
+            (actix_web::error::ErrorBadRequest("the route's own"), 0),
+        ] {
+            let metrics = Metrics::new().unwrap();
+            let counters = Rc::new(Counters::new(metrics.clone(), &[], Arc::new(LogBudget::new(10))));
+            let exchange =
+                Rc::new(Exchange::new(RequestId::fresh(), [127, 0, 0, 1].into(), false, None, None));
+            let request = TestRequest::post().to_srv_request();
+            let observation = Observation::begin(&counters, &request, &exchange);
+            let shown = error.to_string();
+            let response = ServiceResponse::new(request.into_parts().0, HttpResponse::from_error(error));
+            drop(observation.of(response));
+            assert_eq!(metrics.refusals.with_label_values(&["body_broken"]).get(), counted, "{shown}");
         }
     }
 

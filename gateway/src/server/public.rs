@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -204,11 +205,15 @@ where
         };
         let is_secure = matches!(transport, Transport::Tls(_));
         let state = Rc::new(ConnectionState::new(protocol, is_secure, peer.map(|peer| peer.ip())));
-        let guarded = Guarded::new(transport, unread, Rc::clone(&self.entrance.rules), state);
+        let guarded = Guarded::new(transport, unread, Rc::clone(&self.entrance.rules), Rc::clone(&state));
         match protocol {
             Protocol::Http1 => {
-                // What went wrong was the client's affair, and was noted where it was found.
-                let _ = self.http1.call((guarded, peer)).await;
+                let mut serving = pin!(self.http1.call((guarded, peer)));
+                // An error was the client's affair, and was noted where it was found. Without one, what is still being
+                // answered is dropped with the future, behind this.
+                if serving.as_mut().await.is_ok() {
+                    state.give_up();
+                }
             }
             Protocol::Http2 => {
                 let (app, settings) = (Rc::clone(&self.app), Rc::clone(&self.entrance.http2));

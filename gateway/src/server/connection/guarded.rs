@@ -208,6 +208,13 @@ impl<S: Socket> Guarded<S> {
         true
     }
 
+    /// Answers a request whose body is none, where that is owed. Whoever observes the request counts and logs it.
+    fn take_owed(&mut self) {
+        if self.state.owes_refusal.take() {
+            self.own.extend_from_slice(&Cause::BodyBroken.raw(accept_of(&self.head.kept)));
+        }
+    }
+
     fn noted(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(result) => {
@@ -255,6 +262,9 @@ impl<S: Socket> AsyncRead for Guarded<S> {
             return this.poll_patience(cx).map(Err);
         }
         ready!(read)?;
+        if buffer.filled().len() == before {
+            this.state.has_ended.set(true);
+        }
         let passed = this.received(cx, &buffer.filled()[before..])?;
         let rest = &buffer.filled()[before + passed..];
         if !rest.is_empty() {
@@ -325,12 +335,27 @@ impl<S: Socket> AsyncWrite for Guarded<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+        let this = &mut *self;
+        this.state.give_up();
+        this.take_owed();
+        if !this.own.is_empty() {
+            let written = this.poll_own(cx).map_ok(|()| 0);
+            ready!(this.noted(cx, written))?;
+            ready!(Pin::new(&mut this.socket).poll_flush(cx))?;
+        }
+        Pin::new(&mut this.socket).poll_shutdown(cx)
     }
 }
 
 impl<S: Socket> Drop for Guarded<S> {
     fn drop(&mut self) {
+        self.take_owed();
+        if !self.own.is_empty() {
+            // As far as the client takes it at once. Whether it still reads is its own affair.
+            let mut cx = Context::from_waker(Waker::noop());
+            let _ = self.poll_own(&mut cx);
+            let _ = Pin::new(&mut self.socket).poll_flush(&mut cx);
+        }
         if self.state.is_cut() {
             self.socket.reset();
         }
@@ -499,6 +524,42 @@ mod tests {
         bench.server.flush().await.unwrap();
         bench.state.begin(true);
         assert!(!bench.state.write_ahead(b"103;"), "100 may be under way");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_none_is_answered_when_actix_http_ends_the_connection() {
+        let head = "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\naccept: application/json\r\n\r\n";
+        let refusal = "{\"error\":\"The body of this request is not complete.\"}\n";
+        for (has_body, responds, leaves, shuts_down, expected) in [
+            (true, false, false, true, refusal),
+            (true, false, false, false, refusal),
+            (true, true, false, true, ""),
+            (true, true, false, false, ""),
+            (true, false, true, true, ""),
+            (false, false, false, false, ""),
+        ] {
+            let mut bench = connection();
+            bench.client.write_all([head, "ZZ\r\n"].concat().as_bytes()).await.unwrap();
+            if leaves {
+                bench.client.shutdown().await.unwrap();
+            }
+            let mut buffer = [0; 128];
+            assert_eq!(bench.server.read(&mut buffer).await.unwrap(), head.len() + 4);
+            bench.state.begin(has_body);
+            assert_eq!(bench.server.read(&mut buffer).now_or_never().is_some(), leaves);
+            if responds {
+                bench.state.respond();
+            }
+            if shuts_down {
+                bench.server.shutdown().await.unwrap();
+            }
+            bench.state.give_up();
+            assert_eq!(bench.state.is_body_broken(), has_body && !leaves);
+            drop(bench.server);
+            let mut heard = String::new();
+            bench.client.read_to_string(&mut heard).await.unwrap();
+            assert!(heard.ends_with(expected) && heard.is_empty() == expected.is_empty(), "{heard}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

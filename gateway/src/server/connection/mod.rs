@@ -114,6 +114,14 @@ pub struct ConnectionState {
     requests: Cell<u64>,
     /// What comes next may be the rest of a body that nobody wanted.
     follows_body: Cell<bool>,
+    /// The head of the response to the newest request has been made.
+    responds: Cell<bool>,
+    /// The body of the request that ends now is none: no stream of bytes that its framing allows.
+    body_broken: Cell<bool>,
+    /// That request is still to be answered so.
+    owes_refusal: Cell<bool>,
+    /// The client has ended its side.
+    has_ended: Cell<bool>,
     cut: Cell<bool>,
     idle_since: Cell<Instant>,
     head_since: Cell<Option<Instant>>,
@@ -140,6 +148,10 @@ impl ConnectionState {
             answered: Cell::new(false),
             requests: Cell::new(0),
             follows_body: Cell::new(false),
+            responds: Cell::new(false),
+            body_broken: Cell::new(false),
+            owes_refusal: Cell::new(false),
+            has_ended: Cell::new(false),
             cut: Cell::new(false),
             idle_since: Cell::new(now),
             head_since: Cell::new(None),
@@ -165,10 +177,40 @@ impl ConnectionState {
         self.answering.set(self.answering.get() + 1);
         self.requests.set(self.requests.get() + 1);
         self.follows_body.set(has_body);
+        self.responds.set(false);
+        self.body_broken.set(false);
         self.head_since.set(None);
         self.began_quiet.set(self.is_quiet.replace(false));
         // Of several heads that came together only the first was waited for; HTTP/2 reads its frames itself.
         self.head_came.take().unwrap_or_else(Instant::now)
+    }
+
+    /// The head of a response has been made.
+    pub fn respond(&self) {
+        self.responds.set(true);
+    }
+
+    /// Whether the request that ends now ends because its body is none.
+    pub fn is_body_broken(&self) -> bool {
+        self.body_broken.get()
+    }
+
+    /// Notes that the request that ends now, or no longer, ends because its body is none.
+    pub fn set_body_broken(&self, is_broken: bool) {
+        self.body_broken.set(is_broken);
+    }
+
+    /// actix-http ends the connection, and with it what is being answered. It does so for two reasons: the client has
+    /// ended its side, or the body of that request is none. As long as nothing of its response has been made, the
+    /// guarded connection then owes an answer.
+    pub fn give_up(&self) {
+        let is_broken = self.protocol == Protocol::Http1
+            && self.is_answering()
+            && self.follows_body.get()
+            && !self.has_ended.get();
+        if is_broken && !self.body_broken.replace(true) {
+            self.owes_refusal.set(!self.responds.get());
+        }
     }
 
     /// A response is complete, or nobody waits for it, as of now.

@@ -52,12 +52,17 @@ pub(super) async fn answer<S, B>(
 {
     let (parts, body) = request.into_parts();
     let is_head = parts.method == http::Method::HEAD;
-    let payload = match body.is_end_stream() {
-        true => Payload::None,
+    let (payload, body) = match body.is_end_stream() {
+        true => (Payload::None, None),
         false => {
-            let payload: BoxedPayloadStream = Box::pin(Upload(body));
-            Payload::Stream { payload }
+            let body = Rc::new(RefCell::new(body));
+            let payload: BoxedPayloadStream = Box::pin(Upload(Rc::clone(&body)));
+            (Payload::Stream { payload }, Some(body))
         }
+    };
+    let given_up = || {
+        shared.state.set_body_broken(body.as_deref().is_some_and(is_none));
+        shared.note_reset();
     };
     let respond: Respond = Rc::new(RefCell::new(respond));
     let Ok(mut request) = translate::request(&parts, payload) else {
@@ -66,25 +71,56 @@ pub(super) async fn answer<S, B>(
     request.head_mut().peer_addr = shared.peer;
     request.extensions_mut().insert(Rc::clone(&shared.state));
     request.extensions_mut().insert(Rc::clone(&respond));
-    match unless_reset(&respond, app.call(request)).await {
-        Ok(Ok(response)) => send(response.into(), &respond, is_head, &shared).await,
-        Ok(Err(error)) => send(error.into(), &respond, is_head, &shared).await,
-        Err(Gone) => shared.note_reset(),
+    match unless_reset(&respond, app.call(request), given_up).await {
+        Ok(Ok(response)) => send(response.into(), &respond, is_head, &shared, given_up).await,
+        Ok(Err(error)) => send(error.into(), &respond, is_head, &shared, given_up).await,
+        Err(Gone) => {}
+    }
+    // It was for those that observe this request's end, and has been seen.
+    shared.state.set_body_broken(false);
+}
+
+/// Whether a body, once its stream was reset, is one that h2 refused: another length than was announced. A client that
+/// gives up resets the stream itself.
+fn is_none(body: &RefCell<RecvStream>) -> bool {
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    let mut body = body.borrow_mut();
+    loop {
+        match body.poll_data(&mut cx) {
+            Poll::Ready(Some(Ok(_))) => {}
+            Poll::Ready(Some(Err(error))) => {
+                return error.is_library() && error.reason() == Some(Reason::PROTOCOL_ERROR);
+            }
+            Poll::Ready(None) | Poll::Pending => return false,
+        }
     }
 }
 
-async fn unless_reset<T>(respond: &Respond, making: impl Future<Output = T>) -> Result<T, Gone> {
+/// Makes a response; when the stream is reset before, `given_up` is called, and what makes it is dropped.
+async fn unless_reset<T>(
+    respond: &Respond,
+    making: impl Future<Output = T>,
+    given_up: impl Fn(),
+) -> Result<T, Gone> {
     let mut making = pin!(making);
     std::future::poll_fn(|cx| {
         if let Poll::Ready(made) = making.as_mut().poll(cx) {
             return Poll::Ready(Ok(made));
         }
-        respond.borrow_mut().poll_reset(cx).map(|_| Err(Gone))
+        std::task::ready!(respond.borrow_mut().poll_reset(cx)).ok();
+        given_up();
+        Poll::Ready(Err(Gone))
     })
     .await
 }
 
-async fn send<B: MessageBody>(response: Response<B>, respond: &Respond, is_head: bool, shared: &Shared) {
+async fn send<B: MessageBody>(
+    response: Response<B>,
+    respond: &Respond,
+    is_head: bool,
+    shared: &Shared,
+    given_up: impl Fn(),
+) {
     let (response, body) = response.into_parts();
     let size = match response.status().as_u16() {
         204 => BodySize::None,
@@ -104,7 +140,7 @@ async fn send<B: MessageBody>(response: Response<B>, respond: &Respond, is_head:
     }
     match send_body(body, stream, shared).await {
         Ok(()) => {}
-        Err(Stop::Gone) => shared.note_reset(),
+        Err(Stop::Gone) => given_up(),
         Err(Stop::TooSlow) => shared.settings.refusals.note_cut(shared.peer.map(|peer| peer.ip())),
     }
 }
@@ -178,16 +214,17 @@ fn poll_once(stream: &mut SendStream<Bytes>) -> Option<Option<Result<usize, h2::
 }
 
 /// A request's body; the client may send more as it is read.
-struct Upload(RecvStream);
+struct Upload(Rc<RefCell<RecvStream>>);
 
 impl Stream for Upload {
     type Item = Result<Bytes, PayloadError>;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let next = std::task::ready!(self.0.poll_data(cx));
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut body = self.0.borrow_mut();
+        let next = std::task::ready!(body.poll_data(cx));
         Poll::Ready(next.map(|piece| {
             let piece = piece.map_err(broken)?;
-            self.0.flow_control().release_capacity(piece.len()).map_err(broken)?;
+            body.flow_control().release_capacity(piece.len()).map_err(broken)?;
             Ok(piece)
         }))
     }
