@@ -1,10 +1,12 @@
 //! A client of HTTP/2 that shows what libraries hide: interim responses, resets, windows, the end of a connection.
+//! And one whose frames are made by hand, for what no library sends.
 
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use crate::wait::within_patience;
@@ -122,5 +124,91 @@ impl Http2Answer {
     /// A header's value, or "" when it is not there.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+/// What a server makes of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It begins a response.
+    Answered,
+    /// It resets the stream.
+    Reset(Reason),
+    /// It ends the connection.
+    GoAway(Reason),
+}
+
+/// A connection whose frames are made by hand.
+#[derive(Debug)]
+pub struct Frames {
+    stream: TcpStream,
+    next: u32,
+}
+
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const GOAWAY: u8 = 7;
+/// END_HEADERS and END_STREAM.
+const WHOLE: u8 = 5;
+
+impl Frames {
+    /// Begins HTTP/2.
+    ///
+    /// # Panics
+    /// When the other side is gone.
+    pub async fn over(mut stream: TcpStream) -> Self {
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+        let mut frames = Self { stream, next: 1 };
+        frames.send(SETTINGS, 0, 0, &[]).await;
+        frames
+    }
+
+    /// Sends a request without a body whose head has these fields, as they are, and says what becomes of it.
+    ///
+    /// # Panics
+    /// When nothing does.
+    pub async fn ask(&mut self, fields: &[(&str, &[u8])]) -> Fate {
+        let mut block = Vec::new();
+        for (name, value) in fields {
+            // A literal without indexing, with a new name, no Huffman code (RFC 7541, section 6.2.2).
+            block.push(0);
+            for text in [name.as_bytes(), value] {
+                block.push(u8::try_from(text.len()).ok().filter(|length| *length < 127).unwrap());
+                block.extend_from_slice(text);
+            }
+        }
+        let stream = self.next;
+        self.next += 2;
+        self.send(HEADERS, WHOLE, stream, &block).await;
+        within_patience("the stream's fate", self.fate(stream)).await
+    }
+
+    async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let mut frame = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
+        frame.extend([kind, flags]);
+        frame.extend(stream.to_be_bytes());
+        frame.extend_from_slice(payload);
+        self.stream.write_all(&frame).await.unwrap();
+    }
+
+    async fn fate(&mut self, asked: u32) -> Fate {
+        loop {
+            let mut head = [0; 9];
+            self.stream.read_exact(&mut head).await.unwrap();
+            let [l0, l1, l2, kind, _, stream @ ..] = head;
+            let mut payload = vec![0; u32::from_be_bytes([0, l0, l1, l2]) as usize];
+            self.stream.read_exact(&mut payload).await.unwrap();
+            let reason = |at: usize| {
+                let code = payload[at..at + 4].try_into().unwrap();
+                Reason::from(u32::from_be_bytes(code))
+            };
+            match kind {
+                GOAWAY => return Fate::GoAway(reason(4)),
+                HEADERS if u32::from_be_bytes(stream) == asked => return Fate::Answered,
+                RST_STREAM if u32::from_be_bytes(stream) == asked => return Fate::Reset(reason(0)),
+                _ => {}
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use h2::Reason;
-use tests::http2::{Http2, Http2Answer};
+use tests::http2::{Fate, Frames, Http2, Http2Answer};
 use tests::wait::{eventually, settled};
 use tests::{Bundle, Cluster};
 use tokio::net::TcpStream;
@@ -92,16 +92,62 @@ async fn many_requests_share_a_connection_and_its_refusals_hurt_no_other() {
     let longer = "x".repeat(200_000);
     assert_eq!(client.get("/", &[("x-long", &longer)]).await.status, 431, "h2 answers that by itself");
     // The connection's task counts h2's own when it has sent it.
-    let refused = [("reason", "head_too_large")];
-    cluster
-        .metrics_until("both are counted", |metrics| metrics.sum("isopod_refusals_total", &refused) == 2.0)
-        .await;
+    let metrics =
+        cluster.metrics_until("both are counted", |metrics| refusals(metrics, "head_too_large") == 2.0).await;
+    assert_eq!(refusals(&metrics, "head_malformed"), 0.0, "the reset behind h2's answer is none of its own");
     let (response, mut upload) = client.begin("POST", "/read", &[], true).await.unwrap();
     upload.send_data(Bytes::from_static(&[0; 1000]), true).unwrap();
     assert_eq!(Http2Answer::read(response.await.unwrap()).await.unwrap().body, "read:1000");
     assert_eq!(Http2Answer::read(slow.await.unwrap()).await.unwrap().body, "0;1;2;3;4;");
     let head = client.begin("HEAD", "/", &[], false).await.unwrap().0.await.unwrap();
     assert_eq!((head.status().as_u16(), head.body().is_end_stream()), (200, true));
+}
+
+/// A head that is fine, but for `fields`.
+fn head<'a>(path: &'a [u8], fields: &[(&'a str, &'a [u8])]) -> Vec<(&'a str, &'a [u8])> {
+    let fine =
+        [(":method", &b"GET"[..]), (":scheme", b"http"), (":authority", b"shop.example"), (":path", path)];
+    [&fine[..], fields].concat()
+}
+
+#[tokio::test]
+async fn heads_that_are_none_are_reset_and_counted() {
+    let cluster = cluster("").await;
+    let mut client = Frames::over(TcpStream::connect(cluster.address()).await.unwrap()).await;
+    let no_path = &head(b"", &[])[..3];
+    let mut so_far = 0.0;
+    for fields in [
+        &head(b"/", &[("content-length", b"0"), ("content-length", b"1")])[..],
+        &head(b"/", &[("content-length", b"-1")]),
+        &head(b"/", &[("transfer-encoding", b"chunked")]),
+        &head(b"/", &[("connection", b"close")]),
+        &head(b"/a b", &[]),
+        &head(b"/a<b>", &[]),
+        no_path,
+    ] {
+        assert_eq!(client.ask(fields).await, Fate::Reset(Reason::PROTOCOL_ERROR), "{fields:?}");
+        so_far += 1.0;
+        cluster.metrics_until("it is counted", |metrics| refusals(metrics, "head_malformed") == so_far).await;
+    }
+    assert_eq!(client.ask(&head(b"/", &[])).await, Fate::Answered, "the connection goes on");
+    assert_eq!(client.ask(&head("/caf\u{e9}".as_bytes(), &[])).await, Fate::Answered, "h2 lets it pass");
+    let metrics = cluster.metrics_until("it is counted", |metrics| refusals(metrics, "target") == 1.0).await;
+    assert_eq!(metrics.sum("isopod_requests_total", &[("status", "400")]), so_far + 1.0);
+    assert_eq!(metrics.sum("isopod_requests_total", &[("status", "200")]), 1.0);
+}
+
+#[tokio::test]
+async fn a_head_that_breaks_the_protocol_ends_the_connection_and_is_counted() {
+    let cluster = cluster("").await;
+    let bad_method = [&[(":method", &b"G T"[..])], &head(b"/", &[])[1..]].concat();
+    let mut so_far = 0.0;
+    for fields in [head(b"/", &[("X-Upper", b"1")]), head(b"/", &[("x-nul", b"a\0b")]), bad_method] {
+        let mut client = Frames::over(TcpStream::connect(cluster.address()).await.unwrap()).await;
+        assert_eq!(client.ask(&fields).await, Fate::GoAway(Reason::PROTOCOL_ERROR), "{fields:?}");
+        so_far += 1.0;
+        cluster.metrics_until("it is counted", |metrics| refusals(metrics, "h2_violation") == so_far).await;
+    }
+    assert_eq!(cluster.metrics().await.sum("isopod_requests_total", &[]), 0.0);
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::overseen::{Overseen, Taken};
 use super::resets::Resets;
 use super::{CONNECTION_WINDOW, SEND_BUFFER, STREAM_WINDOW, Settings, stream};
+use crate::error::Cause;
 use crate::server::connection::ConnectionState;
 use crate::server::connection::guarded::Guarded;
 use crate::server::connection::transport::Transport;
@@ -32,6 +33,7 @@ pub(super) struct Shared {
     pub settings: Rc<Settings>,
     pub state: Rc<ConnectionState>,
     pub peer: Option<SocketAddr>,
+    taken: Rc<Taken>,
     resets: RefCell<Resets>,
     flooded: Notify,
 }
@@ -41,6 +43,13 @@ impl Shared {
     pub fn note_reset(&self) {
         if self.resets.borrow_mut().count(std::time::Instant::now()) {
             self.flooded.notify_one();
+        }
+    }
+
+    /// Notes the heads that h2 has found to be none.
+    fn note_heads_reset(&self) {
+        for _ in 0..self.taken.heads_reset() {
+            self.settings.refusals.note(Cause::HeadMalformed, self.peer.map(|peer| peer.ip()));
         }
     }
 }
@@ -79,7 +88,7 @@ pub async fn serve<S, B>(
     let Ok(mut connection) = handshake(io, &settings).await else { return };
     let idle = settings.idle.max(CLOSING);
     let resets = RefCell::new(Resets::new(settings.max_streams, std::time::Instant::now()));
-    let shared = Rc::new(Shared { settings, state, peer, resets, flooded: Notify::new() });
+    let shared = Rc::new(Shared { settings, state, peer, taken, resets, flooded: Notify::new() });
     // Where the sender is gone, so is the server.
     let mut drained = pin!(async { drop(drain.wait_for(|draining| *draining).await) });
     let mut timer = pin!(sleep_until(Instant::now() + idle));
@@ -100,7 +109,7 @@ pub async fn serve<S, B>(
         });
         match next.await {
             Event::Request(request, respond) => {
-                taken.take(respond.stream_id().into());
+                shared.taken.take(respond.stream_id().into());
                 actix_web::rt::spawn(stream::answer(Rc::clone(&app), request, respond, Rc::clone(&shared)));
             }
             Event::Close if closing => return,
@@ -133,7 +142,11 @@ async fn handshake(io: Overseen<Guarded<Transport>>, settings: &Settings) -> Res
 }
 
 fn poll_request(connection: &mut Client, shared: &Shared, cx: &mut Context<'_>) -> Poll<Event> {
-    connection.poll_accept(cx).map(|accepted| match accepted {
+    let accepted = connection.poll_accept(cx);
+    if !matches!(accepted, Poll::Ready(Some(Ok(_)))) {
+        shared.note_heads_reset();
+    }
+    accepted.map(|accepted| match accepted {
         Some(Ok((request, respond))) => Event::Request(request, respond),
         Some(Err(error)) => {
             // What the client broke; that it went away is no news.

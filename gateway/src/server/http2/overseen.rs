@@ -1,5 +1,6 @@
-//! What h2 answers by itself: a list of header fields beyond the limit, with 431. No layer of ours sees that request, so
-//! the answer is noticed on its way out: it belongs to a stream that was never taken from h2.
+//! What h2 answers by itself: a list of header fields beyond the limit, with 431, and a head that is none, with a reset.
+//! No layer of ours sees that request, so the answer is noticed on its way out: it belongs to a stream that was never
+//! taken from h2.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -8,6 +9,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use h2::Reason;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::error::Cause;
@@ -19,6 +21,12 @@ const HEAD_BYTES: usize = 9;
 /// The type of the frame that begins a response (RFC 9113, section 6.2).
 const HEADERS: u8 = 1;
 
+/// The type of the frame that resets a stream, whose payload is the reason's code (RFC 9113, section 6.4).
+const RST_STREAM: u8 = 3;
+
+/// The length of a reason's code.
+const CODE_BYTES: usize = 4;
+
 /// Streams that are told apart; an older one counts as taken.
 const WINDOW: u32 = 1024;
 
@@ -27,11 +35,14 @@ const WINDOW: u32 = 1024;
 pub(super) struct Taken {
     newest: Cell<u32>,
     bits: RefCell<[u64; (WINDOW / u64::BITS) as usize]>,
+    /// Those that h2 has reset before they were taken, if they are ever to be.
+    reset: RefCell<Vec<u32>>,
 }
 
 impl Default for Taken {
     fn default() -> Self {
-        Self { newest: Cell::new(0), bits: RefCell::new([0; (WINDOW / u64::BITS) as usize]) }
+        let bits = RefCell::new([0; (WINDOW / u64::BITS) as usize]);
+        Self { newest: Cell::new(0), bits, reset: RefCell::default() }
     }
 }
 
@@ -50,6 +61,13 @@ impl Taken {
         bits[word] |= bit;
     }
 
+    /// How many streams h2 has reset since the last look, for heads that are none. To be called when h2 has no more
+    /// streams to be taken: a body that is none may have come with its head.
+    pub fn heads_reset(&self) -> usize {
+        let mut reset = self.reset.borrow_mut();
+        reset.drain(..).filter(|stream| !self.has(*stream)).count()
+    }
+
     fn has(&self, stream: u32) -> bool {
         let number = stream / 2;
         let (word, bit) = place(number);
@@ -66,31 +84,49 @@ fn place(number: u32) -> (usize, u64) {
     ((at / u64::BITS) as usize, 1 << (at % u64::BITS))
 }
 
+/// A frame, as far as it counts here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Frame {
+    kind: u8,
+    stream: u32,
+    /// The code of a reset.
+    code: Option<u32>,
+}
+
 /// Finds the heads of frames in what is written.
 #[derive(Debug, Default)]
 struct FrameScan {
-    head: [u8; HEAD_BYTES],
+    head: [u8; HEAD_BYTES + CODE_BYTES],
     known: usize,
     /// What is left of a frame's payload.
     payload: usize,
 }
 
 impl FrameScan {
-    /// Goes on with `bytes`; `on_frame` hears the type of each frame, and its stream.
-    fn take(&mut self, mut bytes: &[u8], mut on_frame: impl FnMut(u8, u32)) {
+    /// Goes on with `bytes`; `on_frame` hears of each frame.
+    fn take(&mut self, mut bytes: &[u8], mut on_frame: impl FnMut(Frame)) {
         while !bytes.is_empty() {
             let passed = self.payload.min(bytes.len());
             (self.payload, bytes) = (self.payload - passed, &bytes[passed..]);
-            let more = (HEAD_BYTES - self.known).min(bytes.len());
+            let more = (self.wanted() - self.known).min(bytes.len());
             self.head[self.known..self.known + more].copy_from_slice(&bytes[..more]);
             (self.known, bytes) = (self.known + more, &bytes[more..]);
-            if self.known == HEAD_BYTES {
-                let [l0, l1, l2, kind, _, s0, s1, s2, s3] = self.head;
-                self.payload = u32::from_be_bytes([0, l0, l1, l2]) as usize;
+            let wanted = self.wanted();
+            if self.known == wanted {
+                let [l0, l1, l2, kind, _, s0, s1, s2, s3, code @ ..] = self.head;
+                let length = u32::from_be_bytes([0, l0, l1, l2]) as usize;
+                self.payload = length.saturating_sub(wanted - HEAD_BYTES);
                 self.known = 0;
-                on_frame(kind, u32::from_be_bytes([s0 & 0x7f, s1, s2, s3]));
+                let code = (wanted > HEAD_BYTES).then(|| u32::from_be_bytes(code));
+                on_frame(Frame { kind, stream: u32::from_be_bytes([s0 & 0x7f, s1, s2, s3]), code });
             }
         }
+    }
+
+    /// How much of the frame is looked at, as far as it is known.
+    fn wanted(&self) -> usize {
+        let is_reset = self.known >= HEAD_BYTES && self.head[3] == RST_STREAM;
+        if is_reset { HEAD_BYTES + CODE_BYTES } else { HEAD_BYTES }
     }
 }
 
@@ -112,9 +148,13 @@ impl<Io> Overseen<Io> {
 
     fn written(&mut self, bytes: &[u8]) {
         let Self { scan, taken, refusals, client, .. } = self;
-        scan.take(bytes, |kind, stream| {
+        scan.take(bytes, |Frame { kind, stream, code }| {
             if kind == HEADERS && !taken.has(stream) {
                 refusals.note(Cause::HeadTooLarge, *client);
+                // A reset follows the answer.
+                taken.take(stream);
+            } else if code == Some(Reason::PROTOCOL_ERROR.into()) && !taken.has(stream) {
+                taken.reset.borrow_mut().push(stream);
             }
         });
     }
@@ -179,16 +219,29 @@ mod tests {
 
     #[test]
     fn frames_are_found_wherever_writes_are_split() {
-        let frames = [(4, 0, 18), (HEADERS, 1, 5), (0, 1, 1000), (0, 1, 0), (HEADERS, 3, 1)];
+        let frames =
+            [(4, 0, 18), (HEADERS, 1, 5), (RST_STREAM, 5, 4), (0, 1, 1000), (0, 1, 0), (HEADERS, 3, 1)];
         let bytes: Vec<u8> =
             frames.iter().flat_map(|(kind, stream, payload)| frame(*kind, *stream, *payload)).collect();
         for split in 0..bytes.len() {
             let (mut scan, mut found) = (FrameScan::default(), Vec::new());
             for part in [&bytes[..split], &bytes[split..]] {
-                scan.take(part, |kind, stream| found.push((kind, stream)));
+                scan.take(part, |frame| found.push(frame));
             }
-            assert_eq!(found, frames.map(|(kind, stream, _)| (kind, stream)), "split at {split}");
+            let expected = frames.map(|(kind, stream, _)| {
+                let code = (kind == RST_STREAM).then(|| u32::from_be_bytes([HEADERS; CODE_BYTES]));
+                Frame { kind, stream, code }
+            });
+            assert_eq!(found, expected, "split at {split}");
         }
+    }
+
+    #[test]
+    fn a_stream_that_is_taken_behind_its_reset_had_a_head() {
+        let taken = Taken::default();
+        taken.reset.borrow_mut().extend([1, 3, 5]);
+        taken.take(3);
+        assert_eq!((taken.heads_reset(), taken.heads_reset()), (2, 0));
     }
 
     #[test]

@@ -65,8 +65,13 @@ pub(super) async fn answer<S, B>(
         shared.note_reset();
     };
     let respond: Respond = Rc::new(RefCell::new(respond));
-    let Ok(mut request) = translate::request(&parts, payload) else {
-        return respond.borrow_mut().send_reset(Reason::PROTOCOL_ERROR);
+    let mut request = match translate::request(&parts, payload) {
+        Ok(request) => request,
+        Err(cause) => {
+            shared.settings.refusals.note(cause, shared.peer.map(|peer| peer.ip()));
+            let refusal = Response::from(cause.response(&translate::accepted(&parts)));
+            return send(refusal, &respond, is_head, &shared, given_up).await;
+        }
     };
     request.head_mut().peer_addr = shared.peer;
     request.extensions_mut().insert(Rc::clone(&shared.state));

@@ -6,13 +6,15 @@ use std::time::SystemTime;
 use actix_http::{Request, RequestHead, ResponseHead};
 use actix_web::body::BodySize;
 use actix_web::dev::Payload;
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, Uri, Version};
 use http::response::Parts;
 
-/// A request's head that has no counterpart.
+use crate::error::Cause;
+
+/// A response's head that has no counterpart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the request's head cannot be read")]
+#[error("the response's head cannot be sent")]
 pub struct BadHead;
 
 /// The request as the layers above know it, without its body.
@@ -21,26 +23,39 @@ pub struct BadHead;
 /// the client sent another one, both are there, which the identity layer refuses (section 8.3.1).
 ///
 /// # Errors
-/// [`BadHead`] when a part of it has no counterpart.
-pub fn request(parts: &http::request::Parts, payload: Payload) -> Result<Request, BadHead> {
+/// The cause to refuse it for, when a part of it has no counterpart.
+pub fn request(parts: &http::request::Parts, payload: Payload) -> Result<Request, Cause> {
     let mut request = Request::with_payload(payload);
-    fill(request.head_mut(), parts).ok_or(BadHead)?;
+    let head = request.head_mut();
+    head.version = Version::HTTP_2;
+    head.uri = target(&parts.uri).ok_or(Cause::Target)?;
+    fill(head, parts).ok_or(Cause::HeadMalformed)?;
     Ok(request)
+}
+
+/// What a request that is refused says of the form of its answer.
+pub fn accepted(parts: &http::request::Parts) -> HeaderMap {
+    let accept = parts.headers.get(http::header::ACCEPT);
+    let accept = accept.and_then(|accept| HeaderValue::from_bytes(accept.as_bytes()).ok());
+    accept.map(|accept| (header::ACCEPT, accept)).into_iter().collect()
+}
+
+fn target(uri: &http::Uri) -> Option<Uri> {
+    let path = uri.path_and_query().map(http::uri::PathAndQuery::as_str);
+    let authority = uri.authority().map(http::uri::Authority::as_str);
+    match (uri.scheme_str(), authority, path) {
+        (Some(scheme), Some(authority), Some(path)) if path != "*" => {
+            Uri::try_from([scheme, "://", authority, path].concat()).ok()
+        }
+        (_, _, Some(path)) => Uri::try_from(path).ok(),
+        (_, Some(authority), None) => Uri::try_from(authority).ok(),
+        (_, None, None) => None,
+    }
 }
 
 fn fill(head: &mut RequestHead, parts: &http::request::Parts) -> Option<()> {
     head.method = Method::from_bytes(parts.method.as_str().as_bytes()).ok()?;
-    head.version = Version::HTTP_2;
-    let path = parts.uri.path_and_query().map(http::uri::PathAndQuery::as_str);
     let authority = parts.uri.authority().map(http::uri::Authority::as_str);
-    head.uri = match (parts.uri.scheme_str(), authority, path) {
-        (Some(scheme), Some(authority), Some(path)) if path != "*" => {
-            Uri::try_from([scheme, "://", authority, path].concat()).ok()?
-        }
-        (_, _, Some(path)) => Uri::try_from(path).ok()?,
-        (_, Some(authority), None) => Uri::try_from(authority).ok()?,
-        (_, None, None) => return None,
-    };
     let mut cookies: Vec<u8> = Vec::new();
     for (name, value) in &parts.headers {
         if *name == http::header::COOKIE {
