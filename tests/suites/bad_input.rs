@@ -210,6 +210,15 @@ async fn a_body_that_is_none_is_400() {
 }
 
 #[tokio::test]
+async fn what_is_no_request_behind_a_body_is_taken_for_a_part_of_it() {
+    let cluster = Cluster::of(app()).start().await;
+    let request = "POST /read HTTP/1.1\r\nhost: localhost\r\ncontent-length: 3\r\n\r\nabcGARBAGE\r\n\r\n";
+    assert_eq!(ask(&cluster, request).await.status, 400);
+    counted(&cluster, "body_broken", 1.0).await;
+    assert_eq!(cluster.metrics().await.sum("isopod_refusals_total", &[]), 1.0, "once");
+}
+
+#[tokio::test]
 async fn a_body_that_is_none_behind_the_head_of_its_answer_is_counted() {
     let cluster = Cluster::of(app()).start().await;
     let mut connection = cluster.connect().await;
