@@ -146,6 +146,98 @@ async fn a_route_whose_requests_are_terminated_again_and_again_is_given_a_rest()
 }
 
 #[tokio::test]
+async fn a_route_whose_responses_break_off_again_and_again_is_given_a_rest() {
+    let bundle = Bundle::fetch(
+        "if (!url.pathname.startsWith('/cut/')) return new Response('ok')
+         let begun = false
+         return new Response(new ReadableStream({
+           async pull(controller) {
+             if (begun) { await new Promise((done) => setTimeout(done, 50)); for (;;); }
+             begun = true
+             controller.enqueue(new TextEncoder().encode('<p>the shell'))
+           },
+         }, { highWaterMark: 0 }))",
+    );
+    let config =
+        "max_turn = \"100ms\"\nbreaker_failures = 2\nrestart_backoff = \"1ms\"\nrestarts_per_minute = 1000";
+    let cluster = Cluster::of(bundle).spares(1).config(config).start().await;
+    let mut was_cut = 0;
+    wait::eventually("the route rests", async || {
+        let answer = cluster.client().get(cluster.url("/cut/1")).send().await.unwrap();
+        if answer.status() == 200 {
+            assert!(answer.bytes().await.is_err(), "it is never as if it were whole");
+            was_cut += 1;
+        }
+        (refusals(&cluster.metrics().await, "route_resting") >= 1.0).then_some(())
+    })
+    .await;
+    assert!(was_cut >= 2, "{was_cut}");
+    assert_eq!(cluster.get("/").await.status, 200, "other routes go on");
+}
+
+/// An app whose `/bad` pages hang until `/heal` was asked for. Afterwards those at `/bad/0` do.
+fn app_that_heals() -> Bundle {
+    Bundle::fetch(
+        "if (url.pathname.startsWith('/bad/') && (!globalThis.well || url.pathname === '/bad/0')) await new Promise(() => {})
+         if (url.pathname === '/heal') globalThis.well = true
+         return new Response('ok')",
+    )
+}
+
+async fn until_the_route_rests(cluster: &Cluster) {
+    wait::eventually("the route rests", async || {
+        cluster.get("/bad/1").await;
+        (refusals(&cluster.metrics().await, "route_resting") >= 1.0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_next_one_tries_when_the_client_of_the_one_that_tries_has_gone() {
+    let config = "job_timeout = \"2s\"\nbreaker_failures = 1\nbreaker_pause = \"1s\"";
+    let cluster = Cluster::of(app_that_heals()).config(config).start().await;
+    until_the_route_rests(&cluster).await;
+    assert_eq!(cluster.get("/heal").await.status, 200);
+    wait::eventually("one tries, and its client goes", async || {
+        let mut trial = cluster.connect().await;
+        trial.send("GET /bad/0 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
+        let runs = |metrics: &Metrics| metrics.jobs_in_flight() == 1.0;
+        let answer = trial.read_until("\r\n\r\n");
+        tokio::select! {
+            _ = cluster.metrics_until("it runs", runs) => Some(()),
+            _ = answer => None,
+        }
+    })
+    .await;
+    let gone = Instant::now();
+    wait::eventually("the next one tries", async || {
+        (cluster.get("/bad/1").await.status == 200).then_some(())
+    })
+    .await;
+    assert!(gone.elapsed() < Duration::from_secs(20), "{:?}", gone.elapsed());
+}
+
+#[tokio::test]
+async fn the_next_one_tries_when_the_one_that_tries_is_refused() {
+    let rows = "job_timeout = \"30s\"\nbreaker_failures = 1\nbreaker_pause = \"1s\"
+         [[route_limits]]\npath = \"/bad/$id\"\nmax_concurrent = 1\ntimeout = \"300ms\"
+         [[route_limits]]\npath = \"/bad/0\"\nmax_concurrent = 1\n";
+    let cluster = Cluster::of(app_that_heals()).config(rows).start().await;
+    let mut slow = cluster.connect().await;
+    slow.send("GET /bad/0 HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    cluster.metrics_until("it runs", |metrics| metrics.jobs_in_flight() == 1.0).await;
+    until_the_route_rests(&cluster).await;
+    assert_eq!(cluster.get("/heal").await.status, 200);
+    wait::eventually("one would try, and is refused", async || {
+        cluster.get("/bad/0").await;
+        (refusals(&cluster.metrics().await, "route_busy") >= 1.0).then_some(())
+    })
+    .await;
+    assert_eq!(cluster.get("/bad/1").await.status, 200, "the next one tries");
+    drop(slow);
+}
+
+#[tokio::test]
 async fn a_route_may_take_only_so_much() {
     let rows = "[[route_limits]]\npath = \"/slow/$id\"\nmax_concurrent = 1\ntimeout = \"300ms\"\n";
     let bundle = Bundle::fetch(

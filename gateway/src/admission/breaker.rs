@@ -47,6 +47,21 @@ pub enum Verdict {
     Unknown,
 }
 
+/// The job that finds out whether a route is well again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trial(Instant);
+
+/// Whether a job may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// It may.
+    Run,
+    /// It may, and finds out whether the route is well again: its end is to be told with this.
+    Try(Trial),
+    /// It may not.
+    Rest,
+}
+
 /// The state of one route.
 #[derive(Debug, Clone, Copy)]
 pub struct Breaker {
@@ -65,9 +80,10 @@ enum State {
     Open {
         until: Instant,
     },
-    /// One job finds out whether it is well again.
+    /// One job finds out whether it is well again. Another may from `until` on.
     Trying {
-        since: Instant,
+        trial: Trial,
+        until: Instant,
     },
 }
 
@@ -77,46 +93,61 @@ impl Breaker {
         Self { state: State::Closed, failures: 0, successes: 0, began: now, last_failure: None, rest: 1 }
     }
 
-    /// Whether a job may run. Where it may although the breaker is open, it is the one that tries.
-    pub fn allows(&mut self, settings: BreakerSettings, now: Instant) -> bool {
+    /// Whether a job may run.
+    pub fn allows(&mut self, settings: BreakerSettings, now: Instant) -> Leave {
         match self.state {
-            State::Closed => true,
-            State::Open { until } if now < until => false,
-            State::Open { .. } => {
-                self.state = State::Trying { since: now };
-                true
+            State::Closed => Leave::Run,
+            State::Open { until } | State::Trying { until, .. } if now < until => Leave::Rest,
+            // A job that does not come to its end does not keep a route closed for ever.
+            State::Open { .. } | State::Trying { .. } => {
+                let trial = Trial(now);
+                self.state = State::Trying { trial, until: now + settings.period };
+                Leave::Try(trial)
             }
-            // A job whose end nobody saw does not keep a route closed for ever.
-            State::Trying { since } if now.saturating_duration_since(since) > settings.period => {
-                self.state = State::Trying { since: now };
-                true
-            }
-            State::Trying { .. } => false,
         }
     }
 
-    /// A job has ended. Says whether the route has just been given a rest.
-    pub fn ended(&mut self, verdict: Verdict, settings: BreakerSettings, now: Instant) -> bool {
+    /// The response of this trial has begun. How long it takes from now on is also its client's doing: the next one may try
+    /// after `pause`, whatever becomes of it.
+    pub fn begun(&mut self, begun: Trial, settings: BreakerSettings, now: Instant) {
+        if let State::Trying { trial, until } = &mut self.state
+            && *trial == begun
+        {
+            *until = (*until).min(now + settings.pause);
+        }
+    }
+
+    /// A job has ended, which was this trial if any. Says whether the route has just been given a rest. While it rests, no
+    /// other end than the trial's counts: those jobs began before.
+    pub fn ended(
+        &mut self,
+        verdict: Verdict,
+        ended: Option<Trial>,
+        settings: BreakerSettings,
+        now: Instant,
+    ) -> bool {
         match (self.state, verdict) {
-            (State::Trying { .. }, Verdict::Good) => {
-                *self = Self::new(now);
-                false
-            }
-            (State::Trying { .. }, Verdict::Bad) => {
-                self.rest = (self.rest * 2).min(LONGEST);
-                self.open(settings, now);
-                true
-            }
-            // The next one tries.
-            (State::Trying { .. }, Verdict::Unknown) => {
-                self.state = State::Open { until: now };
-                false
-            }
             (State::Closed, Verdict::Bad) => self.failed(settings, now),
             (State::Closed, Verdict::Good) => {
                 self.successes = self.successes.saturating_add(1);
                 false
             }
+            (State::Trying { trial, .. }, verdict) if ended == Some(trial) => match verdict {
+                Verdict::Good => {
+                    *self = Self::new(now);
+                    false
+                }
+                Verdict::Bad => {
+                    self.rest = (self.rest * 2).min(LONGEST);
+                    self.open(settings, now);
+                    true
+                }
+                // The next one tries.
+                Verdict::Unknown => {
+                    self.state = State::Open { until: now };
+                    false
+                }
+            },
             _ => false,
         }
     }
@@ -168,13 +199,32 @@ mod tests {
             Self { breaker: Breaker::new(now), now }
         }
 
-        fn allows_after(&mut self, seconds: u64) -> bool {
+        fn asks_after(&mut self, seconds: u64) -> Leave {
             self.now += Duration::from_secs(seconds);
             self.breaker.allows(SETTINGS, self.now)
         }
 
+        fn runs_after(&mut self, seconds: u64) -> bool {
+            self.asks_after(seconds) == Leave::Run
+        }
+
+        fn rests_after(&mut self, seconds: u64) -> bool {
+            self.asks_after(seconds) == Leave::Rest
+        }
+
+        fn trial_after(&mut self, seconds: u64) -> Trial {
+            match self.asks_after(seconds) {
+                Leave::Try(trial) => trial,
+                other => panic!("no trial: {other:?}"),
+            }
+        }
+
         fn ended(&mut self, verdict: Verdict) -> bool {
-            self.breaker.ended(verdict, SETTINGS, self.now)
+            self.breaker.ended(verdict, None, SETTINGS, self.now)
+        }
+
+        fn tried(&mut self, trial: Trial, verdict: Verdict) -> bool {
+            self.breaker.ended(verdict, Some(trial), SETTINGS, self.now)
         }
 
         /// Fails often enough, a second apart.
@@ -190,14 +240,14 @@ mod tests {
     fn a_route_that_fails_again_and_again_rests_and_comes_back() {
         let mut bench = Bench::new();
         assert_eq!(bench.fails(), [false, false, true]);
-        assert!(!bench.allows_after(4));
-        assert!(bench.allows_after(1), "one tries");
-        assert!(!bench.allows_after(0), "and no other");
-        assert!(bench.ended(Verdict::Bad));
-        assert!(!bench.allows_after(9), "twice as long");
-        assert!(bench.allows_after(1));
-        assert!(!bench.ended(Verdict::Good));
-        assert!(bench.allows_after(0) && bench.allows_after(0));
+        assert!(bench.rests_after(4));
+        let first = bench.trial_after(1);
+        assert!(bench.rests_after(0), "one tries and no other");
+        assert!(bench.tried(first, Verdict::Bad));
+        assert!(bench.rests_after(9), "twice as long");
+        let second = bench.trial_after(1);
+        assert!(!bench.tried(second, Verdict::Good));
+        assert!(bench.runs_after(0) && bench.runs_after(0));
     }
 
     #[test]
@@ -205,9 +255,9 @@ mod tests {
         let mut bench = Bench::new();
         for _ in 0..10 {
             assert!(!bench.ended(Verdict::Bad));
-            assert!(bench.allows_after(31));
+            assert!(bench.runs_after(31));
             assert!(!bench.ended(Verdict::Bad));
-            assert!(bench.allows_after(31));
+            assert!(bench.runs_after(31));
         }
     }
 
@@ -215,11 +265,38 @@ mod tests {
     fn a_try_whose_client_goes_away_is_tried_again() {
         let mut bench = Bench::new();
         bench.fails();
-        assert!(bench.allows_after(5));
-        bench.ended(Verdict::Unknown);
-        assert!(bench.allows_after(0));
-        assert!(!bench.allows_after(59));
-        assert!(bench.allows_after(2), "a try that is never heard of again counts for the period");
+        let gone = bench.trial_after(5);
+        bench.tried(gone, Verdict::Unknown);
+        bench.trial_after(1);
+        assert!(bench.rests_after(59));
+        bench.trial_after(1);
+    }
+
+    #[test]
+    fn a_try_that_answers_for_long_holds_nobody_up() {
+        let mut bench = Bench::new();
+        bench.fails();
+        let long = bench.trial_after(5);
+        bench.breaker.begun(long, SETTINGS, bench.now);
+        assert!(bench.rests_after(4));
+        let next = bench.trial_after(1);
+        bench.breaker.begun(long, SETTINGS, bench.now);
+        assert!(!bench.tried(long, Verdict::Bad), "another one tries now");
+        assert!(bench.rests_after(6));
+        bench.tried(next, Verdict::Good);
+        assert!(bench.runs_after(0));
+    }
+
+    #[test]
+    fn what_began_before_the_rest_does_not_decide_on_its_end() {
+        let mut bench = Bench::new();
+        bench.fails();
+        assert!(!bench.ended(Verdict::Bad));
+        let trial = bench.trial_after(5);
+        assert!(!bench.ended(Verdict::Bad) && !bench.ended(Verdict::Good) && !bench.ended(Verdict::Unknown));
+        assert!(bench.rests_after(0), "the trial goes on");
+        bench.tried(trial, Verdict::Good);
+        assert!(bench.runs_after(0));
     }
 
     #[test]
@@ -229,6 +306,7 @@ mod tests {
         let never = BreakerSettings { failures: 0, ..SETTINGS };
         assert!((0..100).all(|second| !breaker.ended(
             Verdict::Bad,
+            None,
             never,
             start + Duration::from_secs(second)
         )));

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use shared::head::ResponseHead;
+use shared::head::{HeaderField, ResponseHead};
 use shared::message::renderer::MAX_EARLY_HINTS_PER_JOB;
 use shared::message::{EarlyHints, Failure, FailureKind};
 use shared::window::{INITIAL_WINDOW, MAX_CHUNK_BYTES, ReceiveWindow, SendWindow};
@@ -143,13 +143,13 @@ struct State {
     hold: Option<Hold>,
 }
 
-/// Whether the response lasts as long as its client listens (the HTML standard, server-sent events).
-pub(super) fn is_event_stream(head: &ResponseHead) -> bool {
-    let kind = |(name, value): &(Bytes, Bytes)| {
+/// Whether a response with these fields lasts as long as its client listens (the HTML standard, server-sent events).
+pub fn is_event_stream(headers: &[HeaderField]) -> bool {
+    let kind = |(name, value): &HeaderField| {
         name.eq_ignore_ascii_case(b"content-type")
             && value.get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
     };
-    head.headers.iter().any(kind)
+    headers.iter().any(kind)
 }
 
 fn wake(waker: Option<Waker>) {
@@ -225,7 +225,7 @@ impl Job {
         }
         if let Some(Hold { place: Occupied::Isolate { permit }, .. }) = &state.hold {
             permit.answered();
-            if is_event_stream(&head) {
+            if is_event_stream(&head.headers) {
                 permit.lasts();
             }
         }

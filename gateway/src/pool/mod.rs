@@ -93,6 +93,7 @@ pub use dispatcher::{Dispatcher, OnEarlyHints, RenderJob};
 pub use error::{NativeError, RenderError, RequestBodyError, RollError, StartError};
 pub use examination::{ExamineError, Examined};
 pub use fields::Fields;
+pub use job::is_event_stream;
 pub use patience::JobTimes;
 pub use remote::RemoteSettings;
 pub use roster::{Heap, State};

@@ -152,7 +152,7 @@ impl Thread {
         match part {
             Part::Next(head) => Attempt::Rendered(Rendered {
                 status: head.status,
-                body: RenderedBody::new(handle, patience.filter(|_| !is_event_stream(&head))),
+                body: RenderedBody::new(handle, patience.filter(|_| !is_event_stream(&head.headers))),
                 headers: head.headers,
             }),
             Part::Ended(End::Lost | End::Failed(FailureKind::Displaced)) if retry.if_lost => {

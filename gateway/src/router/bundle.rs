@@ -16,10 +16,10 @@ use shared::head::{HandlerOptions, RequestHeadRef};
 use super::Rules;
 use super::backend::{Answer, Backend};
 use super::body::{Headless, LimitedBody};
-use super::classes::OTHER;
 use super::headers::{passed_on, prepare_request, take_response};
 use super::hints::{Hinting, Learnt};
 use super::places::{self, Held, Place};
+use super::rests::{Route, Watch, Watched, verdict};
 use super::shape::shape;
 use crate::admission::breaker::Verdict;
 use crate::admission::class::Class;
@@ -28,13 +28,15 @@ use crate::admission::{RefusalReason, Turn, Wish};
 use crate::error::Cause;
 use crate::middleware::address::AddressText;
 use crate::middleware::exchange::Exchange;
-use crate::pool::{OnEarlyHints, RenderError, RenderJob, RequestBody};
+use crate::pool::{OnEarlyHints, RenderError, RenderJob, RequestBody, is_event_stream};
 use crate::server::connection::interim::Interim;
 
 /// A request that may be run.
 #[derive(Debug)]
 pub struct Entered {
     place: Option<Place>,
+    /// It finds out whether its route is well again.
+    trial: Option<Watch>,
     turn: Option<Turn>,
     wish: Wish,
     /// How long the app may take.
@@ -53,9 +55,7 @@ pub fn enter<B: Backend>(
     request: &ServiceRequest,
 ) -> Result<Entered, Cause> {
     let path = request.uri().path();
-    if !rules.rests.allows(|| route(rules, exchange, path)) {
-        return Err(Cause::RouteResting);
-    }
+    let trial = rules.rests.enter(|| route(rules, exchange, path)).map_err(|_| Cause::RouteResting)?;
     let limit = rules.route_limit(path);
     let place = places::take(limit).map_err(|_| Cause::RouteBusy)?;
     let wish =
@@ -64,12 +64,10 @@ pub fn enter<B: Backend>(
         if reason.is_overload() {
             respite.is_due();
         }
-        let error = RenderError::Refused(reason);
-        rules.rests.ended(|| route(rules, exchange, path), verdict(Some(&error)));
-        cause(error)
+        cause(RenderError::Refused(reason))
     })?;
     let timeout = limit.and_then(|limit| limit.timeout).unwrap_or(rules.job_timeout);
-    Ok(Entered { place, turn, wish, timeout })
+    Ok(Entered { place, trial, turn, wish, timeout })
 }
 
 /// Lets an isolate answer the request. `over_file`: its path is a file's, its method not one to read it.
@@ -82,12 +80,12 @@ pub async fn answer<B: Backend>(
     entered: Entered,
     over_file: bool,
 ) -> ServiceResponse {
-    let Entered { place, turn, wish, timeout } = entered;
+    let Entered { place, trial, turn, wish, timeout } = entered;
     let interim = Interim::of(&request, exchange);
     let traceparent = prepare_request(request.headers_mut(), exchange);
     let (request, payload) = request.into_parts();
     let hinting = rules.early_hints.as_ref().and_then(|counts| {
-        Hinting::begin(learnt, counts, &request, interim, || route(rules, exchange, request.path()))
+        Hinting::begin(learnt, counts, &request, interim, || route_name(rules, exchange, request.path()))
     });
     let body = body(payload, rules);
     let has_body = body.is_some();
@@ -118,10 +116,11 @@ pub async fn answer<B: Backend>(
     let headers = passed_on(request.headers(), traceparent.as_ref());
     let job = RenderJob { head, headers, body, retry_safe, wish, turn, on_early_hints };
     let rendered = backend.render(job, timeout).await;
-    rules.rests.ended(|| route(rules, exchange, request.path()), verdict(rendered.as_ref().err()));
+    let watch = judge(rules, trial, || route(rules, exchange, request.path()), &rendered);
     let mut response = match rendered {
         Ok(Answer { status, headers, whole, body }) => {
-            respond(Answer { status, headers, whole, body: Held::new(body, place) }, &request, exchange)
+            let body = Watched::new(Held::new(body, place), watch);
+            respond(Answer { status, headers, whole, body }, &request, exchange)
         }
         Err(RenderError::Skipped) if over_file => Cause::SkippedFile.response(request.headers()),
         Err(error) => cause(error).response(request.headers()),
@@ -132,28 +131,46 @@ pub async fn answer<B: Backend>(
     ServiceResponse::new(request, response)
 }
 
-/// The name of the route that a path belongs to: its pattern where the manifest tells of one, else its shape.
-fn route(rules: &Rules, exchange: &Exchange, path: &str) -> String {
-    let labels = rules.classes.labels();
-    let pattern = exchange.pattern().and_then(|number| labels.get(usize::try_from(number).ok()?));
-    pattern.filter(|label| *label != OTHER).cloned().unwrap_or_else(|| shape(path))
+/// Tells the route what is known of the job now. Where its end is still to come, what is to hear of it.
+fn judge<S>(
+    rules: &Rules,
+    trial: Option<Watch>,
+    route: impl FnOnce() -> Route,
+    rendered: &Result<Answer<S>, RenderError>,
+) -> Option<Watch> {
+    let verdict = match rendered {
+        // Events come for as long as somebody listens.
+        Ok(answer) if answer.whole.is_none() && !is_event_stream(&answer.headers) => {
+            let watch = trial.or_else(|| rules.rests.watch(route));
+            watch.iter().for_each(Watch::begun);
+            return watch;
+        }
+        Ok(_) => Verdict::Good,
+        Err(error) => verdict(error),
+    };
+    match trial {
+        Some(trial) => trial.ended(verdict),
+        None => rules.rests.ended(route, verdict),
+    }
+    None
+}
+
+/// The route that a path belongs to: its pattern where the manifest tells of one, else its shape.
+fn route(rules: &Rules, exchange: &Exchange, path: &str) -> Route {
+    let pattern = exchange.pattern().filter(|number| rules.classes.pattern(*number).is_some());
+    pattern.map_or_else(|| Route::Shape(shape(path)), Route::Pattern)
+}
+
+/// The same as text.
+fn route_name(rules: &Rules, exchange: &Exchange, path: &str) -> String {
+    let pattern = exchange.pattern().and_then(|number| rules.classes.pattern(number));
+    pattern.map_or_else(|| shape(path), str::to_owned)
 }
 
 /// What kind of work it is.
 fn class(request: &ServiceRequest, base_path: &str) -> Class {
     let path = request.path();
     Class::of(path.strip_prefix(base_path).unwrap_or(path), request.headers())
-}
-
-/// What a job's end says of its route.
-fn verdict(error: Option<&RenderError>) -> Verdict {
-    match error {
-        None => Verdict::Good,
-        Some(RenderError::Lost | RenderError::Timeout | RenderError::TurnLimit | RenderError::HeapLimit) => {
-            Verdict::Bad
-        }
-        Some(_) => Verdict::Unknown,
-    }
 }
 
 pub(super) fn body(payload: Payload, rules: &Rules) -> Option<RequestBody> {

@@ -8,7 +8,7 @@ use shared::route::{Pattern, Policy, Tree, TreeBuilder};
 pub const MAX_CLASSES: usize = 500;
 
 /// The label of paths that match no pattern, or one beyond [`MAX_CLASSES`].
-pub const OTHER: &str = "other";
+const OTHER: &str = "other";
 
 /// The app's routes.
 #[derive(Debug)]
@@ -48,6 +48,12 @@ impl RouteClasses {
     pub fn class(&self, path: &str) -> Option<u32> {
         let other = u32::try_from(self.labels.len()).ok()?.checked_sub(1)?;
         Some(self.tree.find(path).map_or(other, |found| (*found.value).min(other)))
+    }
+
+    /// The pattern of this class; `None` for those that are not told apart.
+    pub fn pattern(&self, class: u32) -> Option<&str> {
+        let (_, patterns) = self.labels.split_last()?;
+        patterns.get(usize::try_from(class).ok()?).map(String::as_str)
     }
 
     /// The labels of the classes, by number.
