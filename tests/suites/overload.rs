@@ -128,6 +128,20 @@ async fn a_route_that_fails_again_and_again_is_given_a_rest() {
 }
 
 #[tokio::test]
+async fn a_server_function_that_fails_leaves_the_others_alone() {
+    let bundle = Bundle::fetch(
+        "if (url.pathname === '/_serverFn/1f') await new Promise(() => {})
+         return new Response('ok')",
+    );
+    let config = "job_timeout = \"200ms\"\nbreaker_failures = 1\nbreaker_pause = \"10m\"";
+    let cluster = Cluster::of(bundle).config(config).start().await;
+    assert_eq!(cluster.get("/_serverFn/1f").await.status, 504);
+    assert_eq!(cluster.get("/_serverFn/1f").await.status, 503);
+    assert_eq!(refusals(&cluster.metrics().await, "route_resting"), 1.0);
+    assert_eq!(cluster.get("/_serverFn/2e").await.status, 200);
+}
+
+#[tokio::test]
 async fn a_route_whose_requests_are_terminated_again_and_again_is_given_a_rest() {
     let bundle = Bundle::fetch(
         "if (url.pathname.startsWith('/loop/')) for (;;);
