@@ -252,6 +252,37 @@ async fn the_next_one_tries_when_the_one_that_tries_is_refused() {
 }
 
 #[tokio::test]
+async fn who_reads_slowly_or_listens_to_events_keeps_nobody_off_a_route() {
+    let bundle = Bundle::fetch(
+        "const endless = { pull(controller) { controller.enqueue(new Uint8Array(65536)) } }
+         if (url.pathname === '/some/1') return new Response(new ReadableStream(endless))
+         const headers = { 'content-type': 'text/event-stream' }
+         if (url.pathname === '/some/2') return new Response(new ReadableStream({}), { headers })
+         if (url.pathname === '/some/3') await new Promise(() => {})
+         return new Response('ok')",
+    );
+    let config = "write_timeout = \"10m\"\nmin_download_rate = \"0B\"
+         [[route_limits]]\npath = \"/some/$id\"\nmax_concurrent = 1\n";
+    let cluster = Cluster::of(bundle).config(config).start().await;
+    let mut clients = Vec::new();
+    for (path, slow) in [("/some/2", 0.0), ("/some/2", 0.0), ("/some/1", 1.0), ("/some/1", 2.0)] {
+        let mut client = cluster.connect().await;
+        client.send(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")).await;
+        let head = client.read_until("\r\n\r\n").await;
+        assert!(head.starts_with("HTTP/1.1 200"), "{path}: {head}");
+        let is_slow = |metrics: &Metrics| metrics.sum("isopod_slow_clients", &[]) == slow;
+        cluster.metrics_until("it is slow", is_slow).await;
+        clients.push(client);
+    }
+    assert_eq!(cluster.get("/some/4").await.status, 200);
+    let mut working = cluster.connect().await;
+    working.send("GET /some/3 HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    cluster.metrics_until("all run", |metrics| metrics.jobs_in_flight() == 5.0).await;
+    assert_eq!(cluster.get("/some/4").await.status, 503, "the isolate works for that one");
+    assert_eq!(refusals(&cluster.metrics().await, "route_busy"), 1.0);
+}
+
+#[tokio::test]
 async fn a_route_may_take_only_so_much() {
     let rows = "[[route_limits]]\npath = \"/slow/$id\"\nmax_concurrent = 1\ntimeout = \"300ms\"\n";
     let bundle = Bundle::fetch(
@@ -267,6 +298,7 @@ async fn a_route_may_take_only_so_much() {
     };
     let (slow, ()) = tokio::join!(slow, others);
     assert_eq!(slow.status, 504, "it has a time of its own");
+    cluster.metrics_until("the isolate has let go of it", |metrics| metrics.jobs_in_flight() == 0.0).await;
     assert_eq!(cluster.get("/slow/3").await.status, 504, "its place is free");
     let wrong = "[[route_limits]]\npath = \"/a\"\nmax_concurrent = 0\n";
     let exit = Cluster::of(app()).config(wrong).start_to_end().await;

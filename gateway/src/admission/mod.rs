@@ -18,6 +18,7 @@ pub mod limiter;
 mod notice;
 #[cfg(test)]
 mod overload_simulation;
+pub mod places;
 mod queue;
 pub mod rehearsal;
 pub mod respite;
@@ -213,6 +214,11 @@ impl Permit {
     /// The job has waited so long for its client: that is not its isolate's time.
     pub fn waited_for_client(&self, time: Duration) {
         self.client_time.set(self.client_time.get() + time);
+    }
+
+    /// Whether the job takes a place of its isolate now.
+    pub fn holds_place(&self) -> bool {
+        self.standing.get() == Standing::Place
     }
 
     /// The job feeds a stream that lasts as long as somebody listens: it leaves its place to others, unless the isolate

@@ -216,7 +216,8 @@ pub const TABLES: &[Table] = &[
                 "max_concurrent",
                 "a whole number from 1 to 100000",
                 Unset("no limit of its own"),
-                "Requests at a time, over all isolates; 503 for more.",
+                "Requests at a time, over all isolates; 503 for more. Those of slow clients, and streams of events, do not \
+                 count.",
             ),
             field(
                 "timeout",

@@ -20,6 +20,7 @@ use super::fields::Fields;
 use super::ports::NewLink;
 use super::thread::Thread;
 use super::upload::RequestBody;
+use crate::admission::places::Place;
 use crate::admission::{RefusalReason, Turn, Wish};
 
 /// A job for an isolate.
@@ -36,10 +37,19 @@ pub struct RenderJob<'a> {
     pub wish: Wish,
     /// Its place in admission, where that was asked for already.
     pub turn: Option<Turn>,
+    /// What its route allows it.
+    pub terms: RouteTerms,
     /// Who hears of the links that the app reports before its response's head; `None` spares the app the work of
     /// finding them. Called within the future that waits for the head, and for a job that is tried again once
     /// more from the start.
     pub on_early_hints: Option<OnEarlyHints<'a>>,
+}
+
+/// What a route allows its jobs, where the configuration says so.
+#[derive(Debug, Default)]
+pub struct RouteTerms {
+    /// Its place among those of the route. It is given back with the isolate's.
+    pub place: Option<Place>,
 }
 
 /// Hears of a job's early hints.

@@ -20,6 +20,7 @@ use super::in_flight::Entry;
 use super::link::RuleError;
 use super::slot::WorkerPlace;
 use crate::admission::Permit;
+use crate::admission::places::Place;
 
 /// Pieces up to this length, in bytes, are joined while they wait.
 const SMALL_PIECE_BYTES: usize = 16 * 1024;
@@ -71,6 +72,8 @@ pub(super) enum Part<T> {
 #[derive(Debug)]
 pub(super) struct Hold {
     place: Occupied,
+    /// Of its route, where that has only so many.
+    route_place: Option<Place>,
     _entry: Entry,
 }
 
@@ -84,12 +87,21 @@ pub(super) enum Occupied {
 }
 
 impl Hold {
-    pub fn on_isolate(permit: Permit, entry: Entry) -> Self {
-        Self { place: Occupied::Isolate { permit }, _entry: entry }
+    pub fn on_isolate(permit: Permit, route_place: Option<Place>, entry: Entry) -> Self {
+        Self { place: Occupied::Isolate { permit }, route_place, _entry: entry }
     }
 
     pub fn on_worker(place: WorkerPlace, entry: Entry) -> Self {
-        Self { place: Occupied::Worker { _place: place }, _entry: entry }
+        Self { place: Occupied::Worker { _place: place }, route_place: None, _entry: entry }
+    }
+
+    /// Lets a job on an isolate leave its place, or take it again. That of its route goes with it.
+    fn stand(&self, stand: impl FnOnce(&Permit)) {
+        let Occupied::Isolate { permit } = &self.place else { return };
+        stand(permit);
+        if let Some(place) = &self.route_place {
+            place.set_needed(permit.holds_place());
+        }
     }
 }
 
@@ -223,11 +235,14 @@ impl Job {
         if std::mem::replace(&mut state.headed, true) {
             return Err(RuleError::SecondHead(self.id));
         }
-        if let Some(Hold { place: Occupied::Isolate { permit }, .. }) = &state.hold {
-            permit.answered();
-            if is_event_stream(&head.headers) {
-                permit.lasts();
-            }
+        if let Some(hold) = &state.hold {
+            let lasts = is_event_stream(&head.headers);
+            hold.stand(|permit| {
+                permit.answered();
+                if lasts {
+                    permit.lasts();
+                }
+            });
         }
         if !self.abandoned.get() {
             state.head = Some(head);
@@ -305,8 +320,8 @@ impl Job {
         if before | now == 0 {
             return;
         }
-        if let Some(Hold { place: Occupied::Isolate { permit }, .. }) = &self.state.borrow().hold {
-            if now == 0 { permit.resume() } else { permit.rest() }
+        if let Some(hold) = &self.state.borrow().hold {
+            hold.stand(|permit| if now == 0 { permit.resume() } else { permit.rest() });
         }
     }
 

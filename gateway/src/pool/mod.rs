@@ -89,7 +89,7 @@ use supervisor::{EndAll, Roll, Supervisor};
 pub use app_metrics::AppMetricLimits;
 pub use body::{Rendered, RenderedBody};
 pub use calls::NativeRequest;
-pub use dispatcher::{Dispatcher, OnEarlyHints, RenderJob};
+pub use dispatcher::{Dispatcher, OnEarlyHints, RenderJob, RouteTerms};
 pub use error::{NativeError, RenderError, RequestBodyError, RollError, StartError};
 pub use examination::{ExamineError, Examined};
 pub use fields::Fields;

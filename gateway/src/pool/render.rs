@@ -97,7 +97,8 @@ impl Thread {
         job: RenderJob<'_>,
         limit: Option<Duration>,
     ) -> Result<Rendered, RenderError> {
-        let RenderJob { mut head, headers, mut body, retry_safe, wish, mut turn, on_early_hints } = job;
+        let RenderJob { mut head, headers, mut body, retry_safe, wish, mut turn, terms, on_early_hints } =
+            job;
         head.options.early_hints = on_early_hints.is_some();
         let (mut avoid, mut dead_ends, mut retried) = (None, 0, false);
         loop {
@@ -118,7 +119,8 @@ impl Thread {
             };
             let id = self.next_id();
             let entry = self.pool.in_flight.enter_at(id, Place::Isolate(isolate), permit.granted());
-            let handle = link.begin(id, head, headers, Hold::on_isolate(permit, entry));
+            let hold = Hold::on_isolate(permit, terms.place.clone(), entry);
+            let handle = link.begin(id, head, headers, hold);
             let has_body = body.is_some();
             if let Some(body) = body.take() {
                 upload::spawn(body, &handle);

@@ -18,23 +18,23 @@ use super::backend::{Answer, Backend};
 use super::body::{Headless, LimitedBody};
 use super::headers::{passed_on, prepare_request, take_response};
 use super::hints::{Hinting, Learnt};
-use super::places::{self, Held, Place};
 use super::rests::{Route, Watch, Watched, verdict};
 use super::shape::shape;
 use crate::admission::breaker::Verdict;
 use crate::admission::class::Class;
+use crate::admission::places;
 use crate::admission::respite::Respite;
 use crate::admission::{RefusalReason, Turn, Wish};
 use crate::error::Cause;
 use crate::middleware::address::AddressText;
 use crate::middleware::exchange::Exchange;
-use crate::pool::{OnEarlyHints, RenderError, RenderJob, RequestBody, is_event_stream};
+use crate::pool::{OnEarlyHints, RenderError, RenderJob, RequestBody, RouteTerms, is_event_stream};
 use crate::server::connection::interim::Interim;
 
 /// A request that may be run.
 #[derive(Debug)]
 pub struct Entered {
-    place: Option<Place>,
+    terms: RouteTerms,
     /// It finds out whether its route is well again.
     trial: Option<Watch>,
     turn: Option<Turn>,
@@ -67,7 +67,8 @@ pub fn enter<B: Backend>(
         cause(RenderError::Refused(reason))
     })?;
     let timeout = limit.and_then(|limit| limit.timeout).unwrap_or(rules.job_timeout);
-    Ok(Entered { place, trial, turn, wish, timeout })
+    let terms = RouteTerms { place };
+    Ok(Entered { terms, trial, turn, wish, timeout })
 }
 
 /// Lets an isolate answer the request. `over_file`: its path is a file's, its method not one to read it.
@@ -80,7 +81,7 @@ pub async fn answer<B: Backend>(
     entered: Entered,
     over_file: bool,
 ) -> ServiceResponse {
-    let Entered { place, trial, turn, wish, timeout } = entered;
+    let Entered { terms, trial, turn, wish, timeout } = entered;
     let interim = Interim::of(&request, exchange);
     let traceparent = prepare_request(request.headers_mut(), exchange);
     let (request, payload) = request.into_parts();
@@ -114,12 +115,12 @@ pub async fn answer<B: Backend>(
     let asks = hinting.as_ref().is_some_and(Hinting::asks);
     let on_early_hints: Option<OnEarlyHints<'_>> = if asks { Some(&hear) } else { None };
     let headers = passed_on(request.headers(), traceparent.as_ref());
-    let job = RenderJob { head, headers, body, retry_safe, wish, turn, on_early_hints };
+    let job = RenderJob { head, headers, body, retry_safe, wish, turn, terms, on_early_hints };
     let rendered = backend.render(job, timeout).await;
     let watch = judge(rules, trial, || route(rules, exchange, request.path()), &rendered);
     let mut response = match rendered {
         Ok(Answer { status, headers, whole, body }) => {
-            let body = Watched::new(Held::new(body, place), watch);
+            let body = Watched::new(body, watch);
             respond(Answer { status, headers, whole, body }, &request, exchange)
         }
         Err(RenderError::Skipped) if over_file => Cause::SkippedFile.response(request.headers()),

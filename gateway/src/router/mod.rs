@@ -25,7 +25,6 @@ pub mod hints;
 pub mod native;
 pub mod native_request;
 pub mod path;
-pub mod places;
 pub mod redirects;
 pub mod rests;
 pub mod shape;

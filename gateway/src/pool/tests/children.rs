@@ -13,7 +13,7 @@ use shared::message::{FromChild, Message};
 use tempfile::TempDir;
 
 use super::*;
-use crate::pool::{PoolHandle, PoolStatus, Readiness, StartError, State, start};
+use crate::pool::{PoolHandle, PoolStatus, Readiness, RouteTerms, StartError, State, start};
 
 /// Says what is in `once` the first time and what is in `says` later, then waits to be told to drain. One that is to
 /// wait for the order to load the app notes its number in `prepared`, and says nothing before.
@@ -357,6 +357,7 @@ async fn times_out(dispatcher: &crate::pool::Dispatcher) -> RenderError {
         retry_safe: false,
         wish: Wish::DOCUMENT,
         turn: None,
+        terms: RouteTerms::default(),
         on_early_hints: None,
     };
     dispatcher.render_within(job, Duration::from_millis(20)).await.unwrap_err()

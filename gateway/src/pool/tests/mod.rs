@@ -34,6 +34,7 @@ use super::slot::{ChildId, ChildKind, IsolateId, WorkerSlot};
 use super::thread::Thread;
 use super::{
     AppMetricLimits, Fields, JobTimes, Pool, PoolSettings, RenderError, RenderJob, Rendered, RequestBody,
+    RouteTerms,
 };
 use crate::admission::{AdmissionSettings, Wish};
 use crate::metrics::Metrics;
@@ -137,6 +138,7 @@ impl Gateway {
                 retry_safe,
                 wish: Wish::DOCUMENT,
                 turn: None,
+                terms: RouteTerms::default(),
                 on_early_hints: None,
             };
             thread.render(job, limit).await
@@ -167,6 +169,7 @@ impl Gateway {
                 retry_safe: true,
                 wish: Wish::DOCUMENT,
                 turn: None,
+                terms: RouteTerms::default(),
                 on_early_hints: Some(&hear),
             };
             thread.render(job, None).await
