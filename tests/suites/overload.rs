@@ -252,6 +252,25 @@ async fn the_next_one_tries_when_the_one_that_tries_is_refused() {
 }
 
 #[tokio::test]
+async fn a_route_may_take_longer_than_others() {
+    let bundle = Bundle::fetch(
+        "const began = performance.now()
+         const aborted = new Promise((done) => request.signal.addEventListener('abort', done))
+         if (url.pathname !== '/other/late') await aborted
+         else await new Promise((done) => setTimeout(done, 800))
+         return new Response(String(performance.now() - began))",
+    );
+    let config = "abort_delay = \"200ms\"\nabort_grace = \"300ms\"
+         [[route_limits]]\npath = \"/long/$id\"\ntimeout = \"2s\"\n";
+    let cluster = Cluster::of(bundle).config(config).start().await;
+    assert_eq!(cluster.get("/other/late").await.status, 504, "others are closed after half a second");
+    let long = cluster.get("/long/1").await;
+    let took: f64 = long.text().parse().unwrap();
+    assert_eq!(long.status, 200);
+    assert!((1600.0..2000.0).contains(&took), "the signal aborts the grace before its end: {took} ms");
+}
+
+#[tokio::test]
 async fn who_reads_slowly_or_listens_to_events_keeps_nobody_off_a_route() {
     let bundle = Bundle::fetch(
         "const endless = { pull(controller) { controller.enqueue(new Uint8Array(65536)) } }

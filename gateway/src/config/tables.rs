@@ -223,7 +223,8 @@ pub const TABLES: &[Table] = &[
                 "timeout",
                 "a time from 100ms to 24h, with a unit: ms, s, m or h",
                 Unset("job_timeout"),
-                "How long the app may take until its response begins; 504 afterwards.",
+                "How long the app may take until its response begins; 504 afterwards. One beyond abort_delay and \
+                 abort_grace moves their end to itself.",
             ),
             field(
                 "queue_wait",

@@ -50,6 +50,9 @@ pub struct RenderJob<'a> {
 pub struct RouteTerms {
     /// Its place among those of the route. It is given back with the isolate's.
     pub place: Option<Place>,
+    /// How long the app may take until its response begins, if that is the route's own; where it is beyond the pool's
+    /// [`JobTimes`](super::JobTimes), they reach up to it.
+    pub timeout: Option<Duration>,
 }
 
 /// Hears of a job's early hints.

@@ -14,6 +14,18 @@ pub struct JobTimes {
     pub abort_grace: Duration,
 }
 
+impl JobTimes {
+    /// With as much time as a route's own limit gives, where that is more.
+    #[must_use]
+    pub fn reaching(self, limit: Option<Duration>) -> Self {
+        let end = self.abort_delay + self.abort_grace;
+        match limit.filter(|limit| !self.abort_delay.is_zero() && *limit > end) {
+            Some(limit) => Self { abort_delay: limit - self.abort_grace, ..self },
+            None => self,
+        }
+    }
+}
+
 /// What is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
@@ -100,6 +112,20 @@ mod tests {
         patience.stop(at(10));
         assert_eq!(patience.wait(at(1000)), Due::Until(at(1005)));
         assert_eq!(patience.wait(at(1005)), Due::Abort);
+    }
+
+    #[test]
+    fn a_limit_beyond_the_end_moves_it_and_none_comes_before_it() {
+        let ends = |limit| {
+            let times = TIMES.reaching(limit);
+            [times.abort_delay, times.abort_delay + times.abort_grace].map(|time| time.as_secs())
+        };
+        assert_eq!(ends(Some(Duration::from_secs(60))), [55, 60]);
+        for limit in [None, Some(Duration::from_secs(1)), Some(Duration::from_secs(20))] {
+            assert_eq!(ends(limit), [15, 20]);
+        }
+        let never = JobTimes { abort_delay: Duration::ZERO, ..TIMES };
+        assert_eq!(never.reaching(Some(Duration::from_secs(60))), never);
     }
 
     #[test]

@@ -125,9 +125,10 @@ impl Thread {
             if let Some(body) = body.take() {
                 upload::spawn(body, &handle);
             }
+            let patience = Patience::new(self.pool.settings.job_times.reaching(terms.timeout));
             let may_retry = !retried && !has_body;
             let retry = Retry { if_lost: may_retry && retry_safe, if_unstarted: may_retry };
-            match self.attempt(&link, handle, retry, on_early_hints, limit).await {
+            match self.attempt(&link, handle, retry, on_early_hints, patience, limit).await {
                 Attempt::Rendered(rendered) => return Ok(rendered),
                 Attempt::Failed(error) => return Err(self.failed(error)),
                 Attempt::Again(isolate) => {
@@ -144,9 +145,9 @@ impl Thread {
         handle: JobHandle,
         retry: Retry,
         on_early_hints: Option<OnEarlyHints<'_>>,
+        mut patience: Option<Patience>,
         limit: Option<Duration>,
     ) -> Attempt {
-        let mut patience = Patience::new(self.pool.settings.job_times);
         let Some(part) = wait_for_head(link, &handle, on_early_hints, patience.as_mut(), limit).await else {
             handle.cancel(CancelReason::Timeout);
             return Attempt::Failed(RenderError::Timeout);

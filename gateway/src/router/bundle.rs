@@ -2,7 +2,6 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
@@ -39,8 +38,6 @@ pub struct Entered {
     trial: Option<Watch>,
     turn: Option<Turn>,
     wish: Wish,
-    /// How long the app may take.
-    timeout: Duration,
 }
 
 /// Asks whether the request may run or wait, before anything is made for it: under an overload most requests end here.
@@ -66,9 +63,8 @@ pub fn enter<B: Backend>(
         }
         cause(RenderError::Refused(reason))
     })?;
-    let timeout = limit.and_then(|limit| limit.timeout).unwrap_or(rules.job_timeout);
-    let terms = RouteTerms { place };
-    Ok(Entered { terms, trial, turn, wish, timeout })
+    let terms = RouteTerms { place, timeout: limit.and_then(|limit| limit.timeout) };
+    Ok(Entered { terms, trial, turn, wish })
 }
 
 /// Lets an isolate answer the request. `over_file`: its path is a file's, its method not one to read it.
@@ -81,7 +77,8 @@ pub async fn answer<B: Backend>(
     entered: Entered,
     over_file: bool,
 ) -> ServiceResponse {
-    let Entered { terms, trial, turn, wish, timeout } = entered;
+    let Entered { terms, trial, turn, wish } = entered;
+    let timeout = terms.timeout.unwrap_or(rules.job_timeout);
     let interim = Interim::of(&request, exchange);
     let traceparent = prepare_request(request.headers_mut(), exchange);
     let (request, payload) = request.into_parts();
