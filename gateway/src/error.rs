@@ -1,6 +1,7 @@
 //! One table from cause to status. Every answer that the gateway gives instead of the app is made here.
 
 use std::cell::RefCell;
+use std::mem::Discriminant;
 
 use actix_web::HttpResponse;
 use actix_web::body::BoxBody;
@@ -74,8 +75,8 @@ pub enum Cause {
     Shed,
     /// As many requests of this route run as may.
     RouteBusy,
-    /// This route has failed again and again and is given a rest.
-    RouteResting,
+    /// This route has failed again and again and is given a rest, for so many seconds yet.
+    RouteResting(u32),
     /// No isolate became free in time.
     QueueTimeout,
     /// The gateway is about to stop.
@@ -120,7 +121,7 @@ pub struct Row {
     /// What the client may know.
     pub message: &'static str,
     /// Seconds until another attempt makes sense.
-    pub retry_after: Option<&'static str>,
+    pub retry_after: Option<u32>,
     /// Whether the connection ends: its stream may hold bytes that nobody will read.
     pub closes: bool,
 }
@@ -136,7 +137,7 @@ const fn row(status: u16, reason: &'static str, message: &'static str) -> Row {
 }
 
 const fn busy(reason: &'static str, message: &'static str) -> Row {
-    Row { retry_after: Some("1"), ..row(503, reason, message) }
+    Row { retry_after: Some(1), ..row(503, reason, message) }
 }
 
 const fn closing(status: u16, reason: &'static str, message: &'static str) -> Row {
@@ -157,7 +158,7 @@ impl Cause {
             Self::Version => closing(505, "version", "This version of HTTP is not spoken here."),
             Self::HeadSlow => closing(408, "head_slow", "The head of this request took too long."),
             Self::TooManyConnections => Row {
-                retry_after: Some("1"),
+                retry_after: Some(1),
                 ..closing(429, "connections_per_ip", "This address has too many connections.")
             },
             Self::HeadTooLarge => closing(431, "head_too_large", "The head of this request is too large."),
@@ -182,8 +183,8 @@ impl Cause {
             Self::WouldWait => busy("would_wait", "The server is busy."),
             Self::Shed => busy("shed", "The server is busy."),
             Self::RouteBusy => busy("route_busy", "This page is asked for by too many."),
-            Self::RouteResting => {
-                Row { retry_after: Some("5"), ..busy("route_resting", "This page fails at the moment.") }
+            Self::RouteResting(seconds) => {
+                Row { retry_after: Some(seconds), ..busy("route_resting", "This page fails at the moment.") }
             }
             Self::QueueTimeout => busy("queue_timeout", "The server is busy."),
             Self::Draining => busy("draining", "The server is about to stop."),
@@ -214,7 +215,7 @@ impl Cause {
                 | Self::Maintenance
                 | Self::Version
                 | Self::RouteBusy
-                | Self::RouteResting
+                | Self::RouteResting(_)
                 | Self::RewriteChain
                 | Self::Panic
         );
@@ -233,7 +234,7 @@ impl Cause {
                 | Self::Draining
                 | Self::NoIsolate
                 | Self::RouteBusy
-                | Self::RouteResting
+                | Self::RouteResting(_)
                 | Self::RateLimited
                 | Self::AddressDenied
                 | Self::Maintenance
@@ -277,17 +278,19 @@ impl Cause {
     /// The body in this form, made once for each thread: there are as many as there are causes and forms.
     fn kept_body(self, form: Form) -> (&'static str, Bytes) {
         thread_local! {
-            static KEPT: RefCell<Vec<(Cause, Form, &'static str, Bytes)>> = const { RefCell::new(Vec::new()) };
+            static KEPT: RefCell<Vec<KeptBody>> = const { RefCell::new(Vec::new()) };
         }
         KEPT.with_borrow_mut(|kept| {
-            let known = kept.iter().find(|(cause, known, ..)| (*cause, *known) == (self, form));
+            // What a cause holds, such as seconds, is not in the body.
+            let kind = std::mem::discriminant(&self);
+            let known = kept.iter().find(|(known, known_form, ..)| (*known, *known_form) == (kind, form));
             if let Some((.., content_type, body)) = known {
                 return (*content_type, body.clone());
             }
             let row = self.row();
             let (content_type, body) = form.body(row.status(), row.message);
             let body = Bytes::from(body);
-            kept.push((self, form, content_type, body.clone()));
+            kept.push((kind, form, content_type, body.clone()));
             (content_type, body)
         })
     }
@@ -312,7 +315,10 @@ impl Cause {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if let Some(seconds) = row.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
+            headers.insert(
+                header::RETRY_AFTER,
+                if seconds == 1 { HeaderValue::from_static("1") } else { HeaderValue::from(seconds) },
+            );
         }
         let allowed = match self {
             Self::MethodRefused => Some(SERVED_METHODS),
@@ -329,6 +335,9 @@ impl Cause {
         response
     }
 }
+
+/// The body of a kind of cause in a form, with its type.
+type KeptBody = (Discriminant<Cause>, Form, &'static str, Bytes);
 
 /// The methods that reach the app.
 pub const SERVED_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
@@ -419,7 +428,7 @@ mod tests {
     #[actix_web::test]
     async fn a_refusal_is_the_same_answer_each_time() {
         for accept in ["text/html", "application/json", "*/*"] {
-            for cause in [Cause::WouldWait, Cause::RouteResting, Cause::WouldWait] {
+            for cause in [Cause::WouldWait, Cause::RouteResting(7), Cause::WouldWait] {
                 let (kept, made) = (cause.refused(&accepting(accept)), cause.response(&accepting(accept)));
                 assert_eq!(kept.status(), made.status());
                 let fields = |response: &HttpResponse| {

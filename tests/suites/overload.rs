@@ -117,7 +117,8 @@ async fn a_route_that_fails_again_and_again_is_given_a_rest() {
         (answer.status == 503).then_some(answer)
     })
     .await;
-    assert_eq!(refused.header("retry-after"), "5");
+    let seconds: u32 = refused.header("retry-after").parse().unwrap();
+    assert!((1..=2).contains(&seconds), "as long as the rest: {seconds}");
     assert!(resting(&cluster.metrics().await) >= 1.0);
     assert_eq!(cluster.get("/heal").await.status, 200, "other routes go on");
     wait::eventually("one tries, and it is well again", async || {

@@ -58,8 +58,8 @@ pub enum Leave {
     Run,
     /// It may, and finds out whether the route is well again: its end is to be told with this.
     Try(Trial),
-    /// It may not.
-    Rest,
+    /// It may not, for so long yet; zero where that is not known.
+    Rest(Duration),
 }
 
 /// The state of one route.
@@ -97,7 +97,8 @@ impl Breaker {
     pub fn allows(&mut self, settings: BreakerSettings, now: Instant) -> Leave {
         match self.state {
             State::Closed => Leave::Run,
-            State::Open { until } | State::Trying { until, .. } if now < until => Leave::Rest,
+            State::Open { until } if now < until => Leave::Rest(until - now),
+            State::Trying { until, .. } if now < until => Leave::Rest(Duration::ZERO),
             // A job that does not come to its end does not keep a route closed for ever.
             State::Open { .. } | State::Trying { .. } => {
                 let trial = Trial(now);
@@ -209,7 +210,7 @@ mod tests {
         }
 
         fn rests_after(&mut self, seconds: u64) -> bool {
-            self.asks_after(seconds) == Leave::Rest
+            matches!(self.asks_after(seconds), Leave::Rest(_))
         }
 
         fn trial_after(&mut self, seconds: u64) -> Trial {
@@ -240,9 +241,9 @@ mod tests {
     fn a_route_that_fails_again_and_again_rests_and_comes_back() {
         let mut bench = Bench::new();
         assert_eq!(bench.fails(), [false, false, true]);
-        assert!(bench.rests_after(4));
+        assert_eq!(bench.asks_after(4), Leave::Rest(Duration::from_secs(1)));
         let first = bench.trial_after(1);
-        assert!(bench.rests_after(0), "one tries and no other");
+        assert_eq!(bench.asks_after(0), Leave::Rest(Duration::ZERO), "one tries and no other");
         assert!(bench.tried(first, Verdict::Bad));
         assert!(bench.rests_after(9), "twice as long");
         let second = bench.trial_after(1);

@@ -52,7 +52,8 @@ pub fn enter<B: Backend>(
     request: &ServiceRequest,
 ) -> Result<Entered, Cause> {
     let path = request.uri().path();
-    let trial = rules.rests.enter(|| route(rules, exchange, path)).map_err(|_| Cause::RouteResting)?;
+    let trial = rules.rests.enter(|| route(rules, exchange, path));
+    let trial = trial.map_err(|resting| Cause::RouteResting(resting.seconds))?;
     let limit = rules.route_limit(path);
     let place = places::take(limit).map_err(|_| Cause::RouteBusy)?;
     let wish =

@@ -60,7 +60,10 @@ impl Rests {
         match leave {
             None | Some(Leave::Run) => Ok(None),
             Some(Leave::Try(trial)) => Ok(Some(Watch { rests: Arc::clone(self), route, trial: Some(trial) })),
-            Some(Leave::Rest) => Err(Resting),
+            Some(Leave::Rest(left)) => {
+                let seconds = u32::try_from(left.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1);
+                Err(Resting { seconds })
+            }
         }
     }
 
@@ -113,7 +116,10 @@ impl Rests {
 
 /// The route rests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Resting;
+pub struct Resting {
+    /// After so many seconds another attempt makes sense; at least 1.
+    pub seconds: u32,
+}
 
 /// A job whose end its route is to hear of. Where it is dropped before, it says nothing of the route.
 #[derive(Debug)]
@@ -251,7 +257,7 @@ mod tests {
         assert!(rests.enter(|| panic!("nobody asks for the route while none fails")).unwrap().is_none());
         rests.ended(|| panic!("nor then"), Verdict::Good);
         rests.ended(bad, Verdict::Bad);
-        assert_eq!(rests.enter(bad).unwrap_err(), Resting);
+        assert_eq!(rests.enter(bad).unwrap_err(), Resting { seconds: 60 });
         assert!(rests.enter(|| Route::Pattern(1)).unwrap().is_none());
         rests.ended(|| Route::Pattern(1), Verdict::Good);
         assert_eq!(rests.lock().len(), 1);
@@ -270,7 +276,7 @@ mod tests {
     fn a_trial_that_is_dropped_makes_room_for_the_next() {
         let rests = soon_over();
         let first = trial(&rests);
-        assert_eq!(rests.enter(bad).unwrap_err(), Resting);
+        assert_eq!(rests.enter(bad).unwrap_err(), Resting { seconds: 1 });
         drop(first);
         trial(&rests).ended(Verdict::Good);
         assert!(rests.enter(bad).unwrap().is_none(), "it is well again");
@@ -283,7 +289,7 @@ mod tests {
         let mut body = Watched::new(Parts(parts), rests.watch(bad));
         assert!(next(&mut body) && rests.enter(bad).is_ok());
         next(&mut body);
-        assert_eq!(rests.enter(bad).unwrap_err(), Resting);
+        assert_eq!(rests.enter(bad).unwrap_err(), Resting { seconds: 60 });
     }
 
     #[test]
@@ -292,7 +298,7 @@ mod tests {
         drop(Watched::new(Parts(vec![Ok(1)]), Some(trial(&rests))));
         let mut body = Watched::new(Parts(vec![Ok(1)]), Some(trial(&rests)));
         assert!(next(&mut body));
-        assert_eq!(rests.enter(bad).unwrap_err(), Resting, "its end is still to come");
+        assert_eq!(rests.enter(bad).unwrap_err(), Resting { seconds: 1 }, "its end is still to come");
         assert!(!next(&mut body));
         assert!(rests.enter(bad).unwrap().is_none());
     }
