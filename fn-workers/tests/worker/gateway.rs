@@ -287,6 +287,20 @@ impl Gateway {
         }
     }
 
+    /// Waits until the process has written a line with each of these texts, in any order.
+    pub async fn logged_all<const N: usize>(&mut self, texts: [&str; N]) -> [String; N] {
+        let mut found = [const { None }; N];
+        while let Some(missing) = found.iter().position(Option::is_none) {
+            let line = timeout(PATIENCE, self.log.next_line()).await;
+            let line = line.unwrap_or_else(|_| panic!("`{}` is not logged, but: {found:#?}", texts[missing]));
+            let line = line.unwrap().unwrap_or_else(|| panic!("the log ended without `{}`", texts[missing]));
+            if let Some(at) = texts.iter().position(|text| line.contains(text)) {
+                found[at].get_or_insert(line);
+            }
+        }
+        found.map(Option::unwrap)
+    }
+
     pub async fn exit(&mut self) -> ExitStatus {
         timeout(PATIENCE, self.process.wait()).await.expect("the process exits").unwrap()
     }
