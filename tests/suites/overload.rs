@@ -187,6 +187,8 @@ async fn a_route_whose_responses_break_off_again_and_again_is_given_a_rest() {
     })
     .await;
     assert!(was_cut >= 2, "{was_cut}");
+    let line = |line: &str| (line.contains("is given a rest") && line.contains("/cut/")).then_some(());
+    assert!(cluster.log().find(line).await.is_some(), "the log names the route: {}", cluster.log());
     assert_eq!(cluster.get("/").await.status, 200, "other routes go on");
 }
 

@@ -71,6 +71,7 @@ pub fn settings(config: &str) -> Settings {
 
 /// The router alone.
 pub fn router(settings: &Settings) -> Router<Ready> {
+    let classes = Arc::new(RouteClasses::of(&[], ""));
     let rules = Rules {
         native_prefix: "/_native/".into(),
         body_limit: 1 << 20,
@@ -81,12 +82,12 @@ pub fn router(settings: &Settings) -> Router<Ready> {
         job_timeout: Duration::from_secs(15),
         native_call_timeout: Duration::from_secs(10),
         base_path: settings.base_path.clone(),
-        rests: Arc::new(Rests::new(settings.jobs.breaker)),
+        rests: Arc::new(Rests::new(settings.jobs.breaker, Arc::clone(&classes))),
         early_hints: None,
         response_link_header: false,
         edge: Arc::clone(&settings.edge),
         hooks: None,
-        classes: Arc::new(RouteClasses::of(&[], "")),
+        classes,
     };
     Router::new(Builds::default(), Ready, rules)
 }

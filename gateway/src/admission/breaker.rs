@@ -153,10 +153,13 @@ impl Breaker {
         }
     }
 
-    /// Whether nothing would be lost with it.
+    /// Whether nothing would be lost with it: nobody has come since a rest was over, or it is long that one failed.
     pub fn is_blank(&self, settings: BreakerSettings, now: Instant) -> bool {
-        let is_over = now.saturating_duration_since(self.began) > settings.period;
-        self.state == State::Closed && (self.failures == 0 || is_over)
+        let is_long = |since: Instant| now.saturating_duration_since(since) > settings.period;
+        match self.state {
+            State::Closed => self.failures == 0 || is_long(self.began),
+            State::Open { until } | State::Trying { until, .. } => is_long(until),
+        }
     }
 
     fn failed(&mut self, settings: BreakerSettings, now: Instant) -> bool {
@@ -271,6 +274,16 @@ mod tests {
         bench.trial_after(1);
         assert!(bench.rests_after(59));
         bench.trial_after(1);
+    }
+
+    #[test]
+    fn a_rest_after_which_nobody_comes_is_forgotten() {
+        let mut bench = Bench::new();
+        bench.fails();
+        assert!(!bench.breaker.is_blank(SETTINGS, bench.now));
+        let until = bench.now + SETTINGS.pause;
+        assert!(!bench.breaker.is_blank(SETTINGS, until + SETTINGS.period));
+        assert!(bench.breaker.is_blank(SETTINGS, until + SETTINGS.period + Duration::from_secs(1)));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use futures_core::Stream;
 
+use super::classes::RouteClasses;
 use crate::admission::breaker::{Breaker, BreakerSettings, Leave, Trial, Verdict};
 use crate::pool::RenderError;
 
@@ -29,14 +30,23 @@ pub enum Route {
 #[derive(Debug)]
 pub struct Rests {
     settings: BreakerSettings,
+    /// What patterns are called.
+    classes: Arc<RouteClasses>,
     watched: AtomicUsize,
     routes: Mutex<HashMap<Route, Breaker>>,
 }
 
 impl Rests {
     /// None so far.
-    pub fn new(settings: BreakerSettings) -> Self {
-        Self { settings, watched: AtomicUsize::new(0), routes: Mutex::default() }
+    pub fn new(settings: BreakerSettings, classes: Arc<RouteClasses>) -> Self {
+        Self { settings, classes, watched: AtomicUsize::new(0), routes: Mutex::default() }
+    }
+
+    fn name<'a>(&'a self, route: &'a Route) -> &'a str {
+        match route {
+            Route::Pattern(number) => self.classes.pattern(*number).unwrap_or_default(),
+            Route::Shape(shape) => shape,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Route, Breaker>> {
@@ -109,7 +119,8 @@ impl Rests {
         }
         self.watched.store(routes.len(), Ordering::Relaxed);
         if rests {
-            tracing::warn!(routes = routes.len(), "a route fails again and again and is given a rest");
+            let (route, routes) = (self.name(route), routes.len());
+            tracing::warn!(route, routes, "a route fails again and again and is given a rest");
         }
     }
 }
@@ -214,15 +225,19 @@ mod tests {
 
     use super::*;
 
+    fn classes() -> Arc<RouteClasses> {
+        Arc::new(RouteClasses::of(&[], ""))
+    }
+
     fn rests(failures: u32) -> Arc<Rests> {
         let pause = Duration::from_secs(60);
-        Arc::new(Rests::new(BreakerSettings { failures, pause, ..BreakerSettings::default() }))
+        Arc::new(Rests::new(BreakerSettings { failures, pause, ..BreakerSettings::default() }, classes()))
     }
 
     /// Whose rests are over at once.
     fn soon_over() -> Arc<Rests> {
         let settings = BreakerSettings { failures: 1, pause: Duration::ZERO, ..BreakerSettings::default() };
-        let rests = Arc::new(Rests::new(settings));
+        let rests = Arc::new(Rests::new(settings, classes()));
         rests.ended(bad, Verdict::Bad);
         rests
     }

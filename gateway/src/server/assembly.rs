@@ -77,6 +77,7 @@ impl Plan {
         own_host: HeaderValue,
         additions: Additions,
     ) -> Self {
+        let classes = Arc::new(RouteClasses::of(&additions.routes, &settings.base_path));
         let rules = Rules {
             native_prefix: format!("{}/_native/", settings.base_path),
             body_limit: settings.clients.body_limit,
@@ -87,12 +88,12 @@ impl Plan {
             job_timeout: settings.jobs.job_timeout,
             native_call_timeout: settings.jobs.native_call_timeout,
             base_path: settings.base_path.clone(),
-            rests: Arc::new(Rests::new(settings.jobs.breaker)),
+            rests: Arc::new(Rests::new(settings.jobs.breaker, Arc::clone(&classes))),
             early_hints: settings.jobs.early_hints.then(|| metrics.early_hints.clone()),
             response_link_header: settings.jobs.response_link_header,
             edge: Arc::clone(&settings.edge),
             hooks: additions.hooks,
-            classes: Arc::new(RouteClasses::of(&additions.routes, &settings.base_path)),
+            classes,
         };
         let buckets = Arc::new(Local::new(settings.edge.buckets.most));
         let peers = Peers::new(settings.clients.max_connections_per_ip);
